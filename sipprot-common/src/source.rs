@@ -1,0 +1,140 @@
+//! One key per source, for both address families.
+//!
+//! An [`Address`] is always 16 bytes: IPv6 as it is, IPv4 mapped into `::ffff:0:0/96`. The IPv4
+//! address inside a translated or tunnelled IPv6 one (64:ff9b::/96 RFC 6052, 2002::/16 RFC 3056,
+//! 2001::/32 RFC 4380) replaces it, so that past the packet parser an attacker has no second name.
+//! A [`SourceKey`] is what counting and blocking go by: IPv4 by the address, IPv6 by its /64.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address of either family in 16 network-order bytes, IPv4 as `::ffff:a.b.c.d`.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Address {
+    pub high: [u8; 8],
+    pub low: [u8; 8],
+}
+
+/// IPv4 or the /64 of IPv6, in 8 bytes.
+///
+/// IPv4 takes `ffff:ffff:a.b.c.d`, inside ff00::/8, which is multicast and never a source.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct SourceKey(pub u64);
+
+const V4_KEY: u64 = 0xffff_ffff_0000_0000;
+const V4_MAPPED: u64 = 0xffff_0000_0000;
+
+impl Address {
+    #[inline(always)]
+    pub const fn from_halves(high: u64, low: u64) -> Self {
+        Self { high: high.to_be_bytes(), low: low.to_be_bytes() }
+    }
+
+    #[inline(always)]
+    pub const fn from_v4(address: u32) -> Self {
+        Self::from_halves(0, V4_MAPPED | address as u64)
+    }
+
+    #[inline(always)]
+    pub const fn halves(&self) -> (u64, u64) {
+        (u64::from_be_bytes(self.high), u64::from_be_bytes(self.low))
+    }
+
+    /// The address that decisions are made on: the IPv4 inside a translated or tunnelled IPv6.
+    #[inline(always)]
+    pub const fn canonical(high: u64, low: u64) -> Self {
+        if high == 0x0064_ff9b_0000_0000 && low >> 32 == 0 {
+            return Self::from_v4(low as u32);
+        }
+        if high >> 48 == 0x2002 {
+            return Self::from_v4((high >> 16) as u32);
+        }
+        if high >> 32 == 0x2001_0000 {
+            // Teredo keeps the client's address with every bit inverted.
+            return Self::from_v4(!(low as u32));
+        }
+        Self::from_halves(high, low)
+    }
+
+    #[inline(always)]
+    pub const fn is_v4(&self) -> bool {
+        let (high, low) = self.halves();
+        high == 0 && low >> 32 == V4_MAPPED >> 32
+    }
+
+    #[inline(always)]
+    pub const fn key(&self) -> SourceKey {
+        let (high, low) = self.halves();
+        if self.is_v4() { SourceKey(V4_KEY | (low & 0xffff_ffff)) } else { SourceKey(high) }
+    }
+
+    pub const fn to_ip(&self) -> IpAddr {
+        let (high, low) = self.halves();
+        if self.is_v4() {
+            IpAddr::V4(Ipv4Addr::from_bits(low as u32))
+        } else {
+            IpAddr::V6(Ipv6Addr::from_bits(((high as u128) << 64) | low as u128))
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::from_v4(v4.to_bits()),
+            IpAddr::V6(v6) => {
+                let bits = v6.to_bits();
+                Self::canonical((bits >> 64) as u64, bits as u64)
+            }
+        }
+    }
+}
+
+impl SourceKey {
+    #[inline(always)]
+    pub const fn is_v4(self) -> bool {
+        self.0 & V4_KEY == V4_KEY
+    }
+
+    /// The network that the key stands for: its address and prefix length (/32 or /64).
+    pub const fn network(self) -> (IpAddr, u8) {
+        if self.is_v4() {
+            (IpAddr::V4(Ipv4Addr::from_bits(self.0 as u32)), 32)
+        } else {
+            (IpAddr::V6(Ipv6Addr::from_bits((self.0 as u128) << 64)), 64)
+        }
+    }
+}
+
+impl From<IpAddr> for SourceKey {
+    fn from(address: IpAddr) -> Self {
+        Address::from(address).key()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &str, canonical: &str, network: &str) {
+        let address = Address::from(input.parse::<IpAddr>().unwrap());
+        assert_eq!(address.to_ip().to_string(), canonical);
+        let (base, length) = address.key().network();
+        assert_eq!(format!("{base}/{length}"), network);
+    }
+
+    #[test]
+    fn one_key_for_both_families() {
+        check("192.0.2.7", "192.0.2.7", "192.0.2.7/32");
+        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64");
+        check("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7/32");
+    }
+
+    #[test]
+    fn embedded_ipv4_has_no_second_name() {
+        check("64:ff9b::c000:207", "192.0.2.7", "192.0.2.7/32");
+        check("2002:c000:207::1", "192.0.2.7", "192.0.2.7/32");
+        check("2001:0:c633:6401:0:0:3fff:fdf8", "192.0.2.7", "192.0.2.7/32");
+    }
+}
