@@ -1,8 +1,18 @@
 //! What the kernel programs and the controller share.
 //!
-//! `source` is the one key of a source for both address families, `reason` the numbered ways a
-//! packet can leave the datapath. Nothing here does I/O, allocates or reads a clock.
+//! Types that cross the border live in `abi`; decisions that both sides must take alike are pure
+//! functions (`attempt`, `block`, `ceiling`, `containment`, `policy`), and `sip` reads SIP for both.
+//! Nothing here does I/O, allocates or reads a clock.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+pub mod abi;
+pub mod attempt;
+pub mod block;
+pub mod ceiling;
+pub mod containment;
+pub mod hash;
+pub mod policy;
 pub mod reason;
+pub mod sip;
 pub mod source;

@@ -61,6 +61,7 @@ reasons! {
     9 NotSip "not_sip" Pass "something else than SIP on a SIP port";
     10 Off "off" Pass "the endpoint's policy is off";
     11 Trickle "trickle" Pass "SIP from a contained source that may prove itself";
+    12 SipSegment "sip_segment" Pass "a TCP segment that goes on with a message";
     16 Truncated "truncated" Fault "the packet ends inside a header";
     17 BadHeader "bad_header" Fault "a header with an impossible length";
     18 TooManyHeaders "too_many_headers" Fault "more VLAN tags or extension headers than we follow";

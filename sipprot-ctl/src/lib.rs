@@ -3,10 +3,26 @@
 //! Imports run downwards: `daemon` wires everything, `http` and `cli` speak one API, the rest knows
 //! nothing of them. aya lives in `datapath` alone, sled in `store`, axum in `http`.
 
+/// The JSON that daemon and CLI exchange: one type per answer.
+pub mod api;
+/// The commands and their tables.
+pub mod cli;
 /// `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
 pub mod config;
+/// Wires the rooms together: events in, decisions carried out.
+pub mod daemon;
+/// The programs in the kernel, their maps and their events.
+pub mod datapath;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
+/// The API on its socket, and `/metrics`.
+pub mod http;
+/// SIP messages as the controller needs them: from an event's bytes to an observation.
+pub mod message;
+/// Counters for Prometheus.
+pub mod metrics;
+/// The daily report.
+pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.
 pub mod rules;
 /// What must survive: lists, blocks, trust and history, in sled.

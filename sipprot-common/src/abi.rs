@@ -1,0 +1,474 @@
+//! The types in the maps and in the ring buffer.
+//!
+//! Everything here is `repr(C)` with explicit padding; sizes are asserted below, and a change of any
+//! of them asks for a new [`ABI_VERSION`]. Times are nanoseconds of CLOCK_MONOTONIC, ports and
+//! numbers are in host order, addresses in network order.
+
+use crate::attempt::Attempts;
+use crate::source::Address;
+
+/// Goes into the name of the pin directory: maps of another version are never reused.
+pub const ABI_VERSION: u32 = 1;
+
+pub const POLICIES_MAX: u32 = 512;
+pub const PORT_SETS_MAX: u32 = 64;
+pub const USER_AGENTS_MAX: usize = 64;
+/// Bytes of a user agent pattern; longer ones are refused by the configuration.
+pub const USER_AGENT_LEN_MAX: usize = 32;
+pub const BLOCKS_MAX: u32 = 131_072;
+pub const TRUST_MAX: u32 = 65_536;
+pub const QUARANTINE_MAX: u32 = 16_384;
+pub const CONTAINED_MAX: u32 = 65_536;
+pub const SOURCES_MAX: u32 = 65_536;
+pub const NONCES_MAX: u32 = 65_536;
+pub const FLOWS_MAX: u32 = 131_072;
+pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
+pub const LIST_MAX: u32 = 2_097_152;
+pub const ENDPOINTS_MAX: u32 = 8_192;
+/// Bytes of the event ring.
+pub const EVENTS_BYTES: u32 = 16 << 20;
+/// Two letters of A to Z: the index of a country is `(first - 'A') * 26 + (second - 'A')`.
+pub const COUNTRIES: usize = 26 * 26;
+/// Stands for "not in the database" in per-country counts.
+pub const COUNTRY_UNKNOWN: u32 = COUNTRIES as u32;
+
+/// Marks types that are plain bytes: no padding, no invalid bit patterns.
+///
+/// # Safety
+/// The type must be `repr(C)` or `repr(transparent)`, without padding, bool, enum or reference.
+pub unsafe trait Plain: Copy {}
+
+macro_rules! abi {
+    ($($type:ty = $size:literal;)*) => {$(
+        const _: () = assert!(size_of::<$type>() == $size);
+        // SAFETY: repr(C), padding is explicit, and the size assertion above would show any other.
+        unsafe impl Plain for $type {}
+        // SAFETY: as above; aya asks the same of its keys and values.
+        #[cfg(feature = "aya")]
+        unsafe impl aya::Pod for $type {}
+    )*};
+}
+
+abi! {
+    Address = 16;
+    crate::source::SourceKey = 8;
+    Config = 40;
+    Policy = 176;
+    PortSet = 32_768;
+    ScopedAddress = 20;
+    ListEntry = 16;
+    Block = 64;
+    BlockKey = 16;
+    QuarantineKey = 16;
+    Contained = 32;
+    Trust = 32;
+    Attempts = 96;
+    Source = 168;
+    Nonce = 16;
+    SourceCounts = 40;
+    TcpConnection = 16;
+    UserAgents = 4_104;
+    UserAgentPattern = 64;
+    Counters = 1_024;
+    EventCounts = 16;
+    EventHeader = 72;
+}
+
+/// The one entry of `CONFIG`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Seed of every hash over bytes that an attacker chooses; new whenever the maps are made.
+    pub seed: u64,
+    /// `CONFIG_*` bits.
+    pub flags: u32,
+    /// Which scope numbers of the allow and deny tries are in force.
+    pub lists_generation: u32,
+    /// Likewise for the geo trie.
+    pub geo_generation: u32,
+    pub pad: u32,
+    /// How often a source may cause an event, and how many at once (as a time).
+    pub event_interval_ns: u64,
+    pub event_burst_ns: u64,
+}
+
+/// Remember flows that are opened outward, for geo.
+pub const CONFIG_TRACK_FLOWS: u32 = 1;
+pub const CONFIG_HAS_ALLOW: u32 = 2;
+pub const CONFIG_HAS_DENY: u32 = 4;
+pub const CONFIG_HAS_ENDPOINTS: u32 = 8;
+
+/// What applies to the packets of one endpoint; index 0 is the host's own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `MODE_*`.
+    pub mode: u8,
+    /// `PROTOCOL_*` bits: the transports on which SIP is read.
+    pub protocols: u8,
+    /// `GEO_*`.
+    pub geo_mode: u8,
+    /// 1 when this endpoint has dynamic blocks of its own beside the host's.
+    pub own_blocks: u8,
+    /// A bit per [`crate::policy::Protection`] that only observes.
+    pub observe: u32,
+    /// Index into `PORT_SETS`.
+    pub port_set: u32,
+    /// Credentialed requests in 60 s without an acceptance before the source is held.
+    pub attempt_limit: u32,
+    pub source_interval_ns: u64,
+    pub source_burst_ns: u64,
+    pub endpoint_interval_ns: u64,
+    pub endpoint_burst_ns: u64,
+    pub trusted_interval_ns: u64,
+    pub trusted_burst_ns: u64,
+    pub containment_ns: u64,
+    pub containment_max_ns: u64,
+    /// A bit per country: those that are denied, or in allow mode those that are let in.
+    pub geo_countries: [u64; 11],
+    pub pad: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        // SAFETY: Policy is Plain: all zeroes is a value (mode off).
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+pub const MODE_OFF: u8 = 0;
+pub const MODE_OBSERVE: u8 = 1;
+pub const MODE_ENFORCE: u8 = 2;
+pub const PROTOCOL_UDP: u8 = 1;
+pub const PROTOCOL_TCP: u8 = 2;
+pub const GEO_OFF: u8 = 0;
+pub const GEO_DENY: u8 = 1;
+pub const GEO_ALLOW: u8 = 2;
+
+/// Four bits per port, port 0 in the lowest bits of the first word: a `PORT_*` value each.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PortSet {
+    pub words: [u64; PORT_SET_WORDS],
+}
+
+pub const PORT_SET_WORDS: usize = 4096;
+pub const PORT_NONE: u8 = 0;
+/// SIP in the clear.
+pub const PORT_SIP: u8 = 1;
+/// SIP over TLS or WebSocket: in the SIP scope, not read.
+pub const PORT_SIP_OPAQUE: u8 = 2;
+
+impl PortSet {
+    pub const EMPTY: Self = Self { words: [0; PORT_SET_WORDS] };
+
+    pub fn set(&mut self, port: u16, class: u8) {
+        let shift = (port & 15) * 4;
+        let word = &mut self.words[(port >> 4) as usize];
+        *word = (*word & !(15 << shift)) | ((class as u64) << shift);
+    }
+
+    pub fn get(&self, port: u16) -> u8 {
+        (self.words[(port >> 4) as usize] >> ((port & 15) * 4)) as u8 & 15
+    }
+}
+
+/// Key of the tries: a scope, then an address. `prefix_len` counts the scope's 32 bits too.
+///
+/// The scope is the generation in the upper half and the policy (0 = host) in the lower, so that a
+/// whole list is replaced by filling a new generation and switching `Config::lists_generation`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ScopedAddress {
+    /// Big-endian.
+    pub scope: [u8; 4],
+    pub address: Address,
+}
+
+impl ScopedAddress {
+    pub const SCOPE_BITS: u32 = 32;
+
+    #[inline(always)]
+    pub const fn new(generation: u32, policy: u32, address: Address) -> Self {
+        Self { scope: ((generation << 16) | (policy & 0xffff)).to_be_bytes(), address }
+    }
+}
+
+/// Value of the allow and deny tries.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListEntry {
+    /// 0 = never.
+    pub expires_ns: u64,
+    /// `SCOPE_*`; allow entries are always `SCOPE_ALL`.
+    pub scope: u8,
+    pub pad: [u8; 7],
+}
+
+/// All traffic of the source.
+pub const SCOPE_ALL: u8 = 0;
+/// Only traffic to SIP ports.
+pub const SCOPE_SIP: u8 = 1;
+
+/// A block is the host's (policy 0) or of one endpoint.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    pub source: u64,
+    pub policy: u32,
+    pub pad: u32,
+}
+
+/// A dynamic block. The kernel renews it; the controller writes and tidies it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    pub started_ns: u64,
+    pub expires_ns: u64,
+    /// What a renewal gives, from now.
+    pub duration_ns: u64,
+    /// Of the minute in which SIP requests of the blocked source are counted.
+    pub window_start_ns: u64,
+    pub window_requests: u32,
+    pub renewals: u32,
+    pub renewed_ns: u64,
+    /// Packets dropped by this block; lost updates between CPUs are accepted.
+    pub drops: u64,
+    pub scope: u8,
+    pub pad: [u8; 7],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QuarantineKey {
+    pub source: u64,
+    pub port: u32,
+    pub pad: u32,
+}
+
+/// A contained source: SIP only, with a trickle. Stays after its end so that the next one is longer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contained {
+    pub until_ns: u64,
+    pub next_trickle_ns: u64,
+    /// Length of the last containment; the next doubles it.
+    pub duration_ns: u64,
+    pub drops: u64,
+}
+
+/// A trusted source.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    pub ceiling_ns: u64,
+    pub events_ns: u64,
+    /// `TRUST_*` bits.
+    pub flags: u32,
+    /// Its own ceiling as packets a second; 0 = the policy's.
+    pub rate: u32,
+    pub pad: u64,
+}
+
+/// Some source ports of it are in `QUARANTINE`.
+pub const TRUST_QUARANTINED: u32 = 1;
+
+/// What the kernel remembers of an untrusted source that speaks SIP.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    pub ceiling_ns: u64,
+    pub events_ns: u64,
+    pub attempts: Attempts,
+    /// Credentialed REGISTERs and INVITEs that await their answer, as transaction hashes.
+    pub pending: [u32; 8],
+    pub pending_next: u32,
+    /// SIP payload over TCP since `tcp_start_ns`.
+    pub tcp_bytes: u32,
+    pub tcp_start_ns: u64,
+    pub pad: u64,
+}
+
+/// A nonce that egress sent, by its hash.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nonce {
+    /// To whom it went first.
+    pub source: u64,
+    /// 1 once it went to a second source: it proves nothing any more.
+    pub shared: u32,
+    pub pad: u32,
+}
+
+/// Per-CPU counts of one source, for people; no decision hangs on them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounts {
+    pub sip: u64,
+    pub registers: u64,
+    pub credentialed: u64,
+    pub dropped: u64,
+    pub last_ns: u64,
+}
+
+/// A TCP connection to a SIP port: what the endpoint has sent, so that an acknowledgement proves.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpConnection {
+    /// First sequence number after the endpoint's SYN.
+    pub first_seq: u32,
+    /// Next one that the endpoint will send.
+    pub next_seq: u32,
+    pub pad: u64,
+}
+
+/// Prefixes of listed user agents, lower case, matched without case.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct UserAgents {
+    pub count: u32,
+    pub pad: u32,
+    pub patterns: [UserAgentPattern; USER_AGENTS_MAX],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserAgentPattern {
+    pub value: [u64; 4],
+    pub mask: [u64; 4],
+}
+
+/// Packets by reason, of one policy on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Counters {
+    /// What happened.
+    pub packets: [u64; crate::reason::REASONS_MAX],
+    /// What would have been dropped, had the protection not only observed.
+    pub observed: [u64; crate::reason::REASONS_MAX],
+}
+
+/// Of one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Not sent because its source had its share.
+    pub suppressed: u64,
+    /// Not sent because the ring was full.
+    pub lost: u64,
+}
+
+/// Before the first `captured` bytes of the SIP payload.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventHeader {
+    pub at_ns: u64,
+    /// As on the wire, not canonical.
+    pub source: Address,
+    pub destination: Address,
+    pub source_port: u16,
+    pub destination_port: u16,
+    /// `EVENT_*` kind.
+    pub kind: u8,
+    /// [`crate::reason::Reason`] by which the packet was counted.
+    pub reason: u8,
+    /// IP protocol: 6 or 17.
+    pub protocol: u8,
+    /// `EVENT_FLAG_*` bits.
+    pub flags: u8,
+    pub policy: u32,
+    pub ifindex: u32,
+    /// Length of the whole SIP payload.
+    pub payload_len: u32,
+    pub captured: u32,
+    /// Headers with credentials in the packet.
+    pub credentials: u32,
+    pub pad: u32,
+}
+
+/// A SIP request, with its bytes.
+pub const EVENT_REQUEST: u8 = 1;
+/// A SIP response, with its bytes.
+pub const EVENT_RESPONSE: u8 = 2;
+/// The packet was dropped (or would have been); its bytes follow when it was SIP.
+pub const EVENT_DROP: u8 = 3;
+/// A hold or containment began with this packet.
+pub const EVENT_HOLD: u8 = 4;
+/// A dynamic block was renewed by this packet.
+pub const EVENT_RENEWED: u8 = 5;
+/// Something else than SIP on a SIP port; no bytes.
+pub const EVENT_NOT_SIP: u8 = 6;
+/// TCP bytes that don't begin with a start line.
+pub const EVENT_SEGMENT: u8 = 7;
+
+/// Sent by an endpoint or the host to the world.
+pub const EVENT_FLAG_OUTBOUND: u8 = 1;
+/// Echoes a nonce that egress sent to this source and to no other.
+pub const EVENT_FLAG_NONCE: u8 = 2;
+/// Rides a TCP connection in which data was acknowledged both ways.
+pub const EVENT_FLAG_TCP: u8 = 4;
+/// The protection only observes: the packet passed.
+pub const EVENT_FLAG_OBSERVED: u8 = 8;
+pub const EVENT_FLAG_TRUSTED: u8 = 16;
+
+/// The names of the maps in the object, at most 15 bytes each.
+pub mod maps {
+    pub const CONFIG: &str = "CONFIG";
+    pub const POLICIES: &str = "POLICIES";
+    pub const PORT_SETS: &str = "PORT_SETS";
+    pub const ENDPOINTS: &str = "ENDPOINTS";
+    pub const ALLOW: &str = "ALLOW";
+    pub const DENY: &str = "DENY";
+    pub const GEO: &str = "GEO";
+    pub const BLOCKS: &str = "BLOCKS";
+    pub const QUARANTINE: &str = "QUARANTINE";
+    pub const CONTAINED: &str = "CONTAINED";
+    pub const TRUST: &str = "TRUST";
+    pub const SOURCES: &str = "SOURCES";
+    pub const NONCES: &str = "NONCES";
+    pub const REGISTERS: &str = "REGISTERS";
+    pub const FLOWS: &str = "FLOWS";
+    pub const TCP_CONNS: &str = "TCP_CONNS";
+    pub const USER_AGENTS: &str = "USER_AGENTS";
+    pub const COUNTERS: &str = "COUNTERS";
+    pub const COUNTRIES: &str = "COUNTRIES";
+    pub const BUCKETS: &str = "BUCKETS";
+    pub const EVENT_COUNTS: &str = "EVENT_COUNTS";
+    pub const EVENTS: &str = "EVENTS";
+}
+
+/// The programs in the object.
+pub const PROGRAM_INGRESS: &str = "sipprot_ingress";
+pub const PROGRAM_EGRESS: &str = "sipprot_egress";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_set_keeps_ports_apart() {
+        let mut set = Box::new(PortSet::EMPTY);
+        set.set(5060, PORT_SIP);
+        set.set(5061, PORT_SIP_OPAQUE);
+        set.set(65535, PORT_SIP);
+        assert_eq!((set.get(5059), set.get(5060), set.get(5061)), (PORT_NONE, PORT_SIP, 2));
+        set.set(5060, PORT_NONE);
+        assert_eq!((set.get(5060), set.get(5061), set.get(65535)), (PORT_NONE, 2, PORT_SIP));
+    }
+
+    /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
+    #[test]
+    fn golden_event_header() {
+        assert_eq!(ABI_VERSION, 1);
+        assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
+        assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
+        assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);
+        assert_eq!(core::mem::offset_of!(EventHeader, policy), 48);
+        assert_eq!(core::mem::offset_of!(EventHeader, captured), 60);
+        assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
+        assert_eq!(core::mem::offset_of!(Block, scope), 56);
+        let scoped = ScopedAddress::new(3, 7, Address::from_v4(0xc000_0201));
+        assert_eq!(scoped.scope, [0, 3, 0, 7]);
+        assert_eq!(scoped.address.low, [0, 0, 0xff, 0xff, 192, 0, 2, 1]);
+    }
+}

@@ -1,0 +1,290 @@
+//! Finds header lines: one pass, one table look-up per line.
+
+use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, splat};
+
+/// The headers of interest. The numbers index [`Scan::places`].
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Header {
+    Via = 1,
+    From = 2,
+    To = 3,
+    CallId = 4,
+    CSeq = 5,
+    UserAgent = 6,
+    Authorization = 7,
+    ProxyAuthorization = 8,
+    WwwAuthenticate = 9,
+    ProxyAuthenticate = 10,
+    ContentLength = 11,
+}
+
+const HEADERS: usize = 16;
+/// Words and lines that fit into a text: the loop's bound.
+const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32;
+
+/// Where the headers of a message are. In the kernel it lies in a map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    at: u32,
+    end: u32,
+    /// 1: goes on behind the empty line, for a TCP segment that may hold several messages.
+    several: u32,
+    /// Headers with credentials that were seen.
+    pub credentials: u32,
+    /// Offset of the line feed that ends the start line, 0 when there is none.
+    pub first_line_end: u32,
+    pad: u32,
+    /// Behind the name of the first header of each kind, 0 when absent.
+    places: [u32; HEADERS],
+}
+
+/// A header's name as the words that a line begins with, cut at its first blank or colon.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Name {
+    words: [u64; 3],
+    length: u32,
+    header: u32,
+}
+
+const NAMES: [(&str, Header); 16] = [
+    ("via", Header::Via),
+    ("v", Header::Via),
+    ("from", Header::From),
+    ("f", Header::From),
+    ("to", Header::To),
+    ("t", Header::To),
+    ("call-id", Header::CallId),
+    ("i", Header::CallId),
+    ("cseq", Header::CSeq),
+    ("user-agent", Header::UserAgent),
+    ("authorization", Header::Authorization),
+    ("proxy-authorization", Header::ProxyAuthorization),
+    ("www-authenticate", Header::WwwAuthenticate),
+    ("proxy-authenticate", Header::ProxyAuthenticate),
+    ("content-length", Header::ContentLength),
+    ("l", Header::ContentLength),
+];
+
+const SLOTS: usize = 64;
+const SLOT_SHIFT: u32 = 64 - 6;
+const NO_NAME: Name = Name { words: [0; 3], length: 0, header: 0 };
+
+const fn slot(multiplier: u64, words: &[u64; 3]) -> usize {
+    (((words[0] ^ words[1].rotate_left(32)).wrapping_mul(multiplier)) >> SLOT_SHIFT) as usize
+}
+
+const fn name(text: &str, header: Header) -> Name {
+    let bytes = text.as_bytes();
+    let mut words = [0u64; 3];
+    let mut index = 0;
+    while index < bytes.len() {
+        words[index / 8] |= (bytes[index] as u64) << (index % 8 * 8);
+        index += 1;
+    }
+    Name { words, length: bytes.len() as u32, header: header as u32 }
+}
+
+const fn fill(multiplier: u64) -> Option<[Name; SLOTS]> {
+    let mut table = [NO_NAME; SLOTS];
+    let mut index = 0;
+    while index < NAMES.len() {
+        let name = name(NAMES[index].0, NAMES[index].1);
+        let slot = slot(multiplier, &name.words);
+        if table[slot].header != 0 {
+            return None;
+        }
+        table[slot] = name;
+        index += 1;
+    }
+    Some(table)
+}
+
+/// A multiplier that gives every name a slot of its own, found when compiling: one comparison per
+/// line, where a chain of them would give the verifier a path per name.
+const MULTIPLIER: u64 = {
+    let mut multiplier = 0x9e37_79b9_7f4a_7c15u64;
+    while fill(multiplier).is_none() {
+        multiplier = multiplier.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) | 1;
+    }
+    multiplier
+};
+
+static TABLE: [Name; SLOTS] = match fill(MULTIPLIER) {
+    Some(table) => table,
+    None => [NO_NAME; SLOTS],
+};
+
+impl Scan {
+    /// Reads the first `length` bytes of `text`.
+    #[inline(always)]
+    pub fn run(&mut self, text: &Text, length: u32, several: bool) {
+        *self = Self { end: length, several: several as u32, ..Self::default() };
+        super::text::repeat(STEPS_MAX, self, text);
+    }
+
+    /// The offset just behind the name of the first such header.
+    #[inline(always)]
+    pub fn place(&self, header: Header) -> Option<u32> {
+        match self.places[header as usize] {
+            0 => None,
+            place => Some(place),
+        }
+    }
+}
+
+impl Step<Text> for Scan {
+    #[inline(always)]
+    fn step(&mut self, text: &Text) -> Flow {
+        let at = self.at;
+        if at >= self.end {
+            return Flow::Stop;
+        }
+        let feeds = equals(text.word(at), splat(b'\n'));
+        if feeds == 0 {
+            self.at = at + 8;
+            return Flow::More;
+        }
+        let feed = at + lowest(feeds);
+        if feed >= self.end {
+            return Flow::Stop;
+        }
+        self.at = feed + 1;
+        if self.first_line_end == 0 {
+            self.first_line_end = feed;
+        }
+        self.line(text, feed + 1)
+    }
+}
+
+impl Scan {
+    /// Looks at the line that begins at `start`.
+    #[inline(always)]
+    fn line(&mut self, text: &Text, start: u32) -> Flow {
+        let first = text.word(start);
+        let head = first as u8;
+        if head == b'\n' || first as u16 == u16::from_le_bytes(*b"\r\n") {
+            // The empty line, unless it is one of the line ends that may precede a start line.
+            let leading = start <= LEADING_MAX;
+            return if self.several != 0 || leading { Flow::More } else { Flow::Stop };
+        }
+        let found = lookup(text, start, lower(first));
+        let header = (found.header & 15) as usize;
+        if header == 0 {
+            return Flow::More;
+        }
+        if header == Header::Authorization as usize || header == Header::ProxyAuthorization as usize
+        {
+            self.credentials += 1;
+        }
+        if self.places[header] == 0 {
+            self.places[header] = start + found.length;
+        }
+        Flow::More
+    }
+}
+
+/// Line ends before a start line are skipped this far (RFC 3261 7.5).
+pub(super) const LEADING_MAX: u32 = 16;
+
+/// Cuts a word at its first blank or colon; the second result is 0 when there was none.
+#[inline(always)]
+fn cut(word: u64) -> (u64, u64) {
+    let ends = equals(word, splat(b':')) | equals(word, splat(b' ')) | equals(word, splat(b'\t'));
+    (below(word, ends), ends)
+}
+
+#[inline(always)]
+fn lookup(text: &Text, start: u32, first: u64) -> &'static Name {
+    let (one, ended) = cut(first);
+    let mut words = [one, 0, 0];
+    if ended == 0 {
+        let (two, ended) = cut(lower(text.word(start + 8)));
+        words[1] = two;
+        if ended == 0 {
+            words[2] = cut(lower(text.word(start + 16))).0;
+        }
+    }
+    let found = &TABLE[slot(MULTIPLIER, &words) & (SLOTS - 1)];
+    let differs =
+        (found.words[0] ^ words[0]) | (found.words[1] ^ words[1]) | (found.words[2] ^ words[2]);
+    if differs == 0 { found } else { &NO_NAME_FOUND }
+}
+
+static NO_NAME_FOUND: Name = NO_NAME;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(message: &str, several: bool, expected: &[(Header, &str)], credentials: u32) {
+        let mut text = Box::new(Text::EMPTY);
+        let length = text.fill(message.as_bytes());
+        let mut scan = Scan::default();
+        scan.run(&text, length, several);
+        for header in NAMES.map(|(_, header)| header) {
+            let found = scan.place(header).map(|place| &message[place as usize..][..6]);
+            let wanted = expected.iter().find(|(h, _)| *h == header).map(|(_, value)| *value);
+            assert_eq!(found, wanted, "{header:?} in {message:?}");
+        }
+        assert_eq!(scan.credentials, credentials, "{message:?}");
+    }
+
+    #[test]
+    fn ordinary_compact_and_odd_names() {
+        use Header::*;
+        check(
+            "REGISTER sip:x SIP/2.0\r\nVia: SIP/2\r\nFROM : <sip>\r\nt:<sip:1>\r\ni: abcdef\r\n\
+             cSeQ\t: 7 REG\r\nuser-AGENT: x y z\r\nAuthorization: Digest\r\n\r\nv: body  \r\n",
+            false,
+            &[
+                (Via, ": SIP/"),
+                (From, " : <si"),
+                (To, ":<sip:"),
+                (CallId, ": abcd"),
+                (CSeq, "\t: 7 R"),
+                (UserAgent, ": x y "),
+                (Authorization, ": Dige"),
+            ],
+            1,
+        );
+    }
+
+    #[test]
+    fn bare_line_feeds_and_leading_line_ends() {
+        check(
+            "\r\n\r\nOPTIONS sip:x SIP/2.0\nv: 123456\nl: 0     \n\n",
+            false,
+            &[(Header::Via, ": 1234"), (Header::ContentLength, ": 0   ")],
+            0,
+        );
+    }
+
+    #[test]
+    fn several_messages_in_a_segment() {
+        let one = "REGISTER sip:x SIP/2.0\r\nProxy-Authorization: Digest\r\n\r\n";
+        let all = [one, one, one].concat();
+        check(&all, true, &[(Header::ProxyAuthorization, ": Dige")], 3);
+        check(&all, false, &[(Header::ProxyAuthorization, ": Dige")], 1);
+    }
+
+    #[test]
+    fn look_alikes_are_not_headers() {
+        check(
+            "X\r\nUser-Agents: 1\r\nVias: 12345\r\nX-Authorization: Digest\r\n\r\n",
+            false,
+            &[],
+            0,
+        );
+    }
+
+    #[test]
+    fn a_header_at_any_offset() {
+        for offset in 4..CAPACITY - 40 {
+            let message = format!("{}\r\nUser-Agent: abcdef\r\n\r\n", "x".repeat(offset));
+            check(&message, false, &[(Header::UserAgent, ": abcd")], 0);
+        }
+    }
+}

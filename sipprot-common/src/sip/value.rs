@@ -1,0 +1,193 @@
+//! Looks into one header's value: skips to it, finds a parameter, hashes it.
+
+use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, repeat, splat};
+use crate::hash;
+
+const BLANKS_MAX: u32 = 16;
+
+/// From just behind a header's name to the first byte of its value, over blanks, the colon and folds.
+#[inline(always)]
+pub fn skip(text: &Text, from: u32) -> u32 {
+    let mut at = from;
+    for _ in 0..BLANKS_MAX {
+        match text.byte(at) {
+            b' ' | b'\t' | b':' | b'\r' | b'\n' => at += 1,
+            _ => break,
+        }
+    }
+    at
+}
+
+/// The search for `name=` in a header. In the kernel it lies in a map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parameter {
+    at: u32,
+    end: u32,
+    /// Lower case, its last byte in the highest bits.
+    name: u64,
+    mask: u64,
+    length: u32,
+    /// Offset behind the `=`, 0 when not found.
+    found: u32,
+}
+
+impl Parameter {
+    /// `name` has at most eight lower-case letters. Returns the offset of its value.
+    #[inline(always)]
+    pub fn find(&mut self, text: &Text, from: u32, end: u32, name: &'static [u8]) -> Option<u32> {
+        let (word, mask) = right_aligned(name);
+        *self = Self { at: from, end, name: word, mask, length: name.len() as u32, found: 0 };
+        repeat(CAPACITY as u32 / 8 + 64, self, text);
+        match self.found {
+            0 => None,
+            found => Some(found),
+        }
+    }
+}
+
+const fn right_aligned(name: &[u8]) -> (u64, u64) {
+    let (mut word, mut mask, mut index) = (0u64, 0u64, 0);
+    while index < name.len() && index < 8 {
+        let shift = (8 - name.len() + index) * 8;
+        word |= (name[index] as u64) << shift;
+        mask |= 0xff << shift;
+        index += 1;
+    }
+    (word, mask)
+}
+
+impl Step<Text> for Parameter {
+    #[inline(always)]
+    fn step(&mut self, text: &Text) -> Flow {
+        let at = self.at;
+        if at >= self.end {
+            return Flow::Stop;
+        }
+        let word = text.word(at);
+        let marks = equals(word, splat(b'=')) | equals(word, splat(b'\n'));
+        if marks == 0 {
+            self.at = at + 8;
+            return Flow::More;
+        }
+        let mark = at + lowest(marks);
+        self.at = mark + 1;
+        if text.byte(mark) == b'\n' {
+            let folded = matches!(text.byte(mark + 1), b' ' | b'\t');
+            return if folded { Flow::More } else { Flow::Stop };
+        }
+        let before = lower(text.word(mark.wrapping_sub(8)));
+        let apart = text.byte(mark.wrapping_sub(self.length + 1));
+        let separated = matches!(apart, b' ' | b',' | b';' | b'\t' | b'\n');
+        if before & self.mask == self.name && separated {
+            self.found = mark + 1;
+            return Flow::Stop;
+        }
+        Flow::More
+    }
+}
+
+/// Hashes a value up to its end. In the kernel it lies in a map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Value {
+    at: u32,
+    end: u32,
+    token: u32,
+    pub length: u32,
+    hash: u64,
+}
+
+impl Value {
+    /// The hash of the quoted string or token at `at`; the same as [`hash::bytes`] of its bytes.
+    #[inline(always)]
+    pub fn hash(&mut self, text: &Text, at: u32, end: u32, seed: u64) -> u64 {
+        let quoted = text.byte(at) == b'"';
+        let at = at + quoted as u32;
+        *self = Self { at, end, token: !quoted as u32, length: 0, hash: seed };
+        repeat(CAPACITY as u32 / 8, self, text);
+        hash::finish(hash::fold(self.hash, self.length as u64))
+    }
+
+    /// The hash of the rest of the line at `at`, blanks in it included.
+    #[inline(always)]
+    pub fn hash_line(&mut self, text: &Text, at: u32, end: u32, seed: u64) -> u64 {
+        *self = Self { at, end, token: 0, length: 0, hash: seed };
+        repeat(CAPACITY as u32 / 8, self, text);
+        hash::finish(hash::fold(self.hash, self.length as u64))
+    }
+}
+
+impl Step<Text> for Value {
+    #[inline(always)]
+    fn step(&mut self, text: &Text) -> Flow {
+        if self.at >= self.end {
+            return Flow::Stop;
+        }
+        let word = text.word(self.at);
+        let mut ends = equals(word, splat(b'"'))
+            | equals(word, splat(b'\r'))
+            | equals(word, splat(b'\n'))
+            | equals(word, 0);
+        if self.token != 0 {
+            ends |= equals(word, splat(b';'))
+                | equals(word, splat(b','))
+                | equals(word, splat(b' '))
+                | equals(word, splat(b'\t'));
+        }
+        let kept = below(word, ends);
+        let count = if ends == 0 { 8 } else { lowest(ends) };
+        if count > 0 {
+            self.hash = hash::fold(self.hash, kept);
+        }
+        self.length += count;
+        self.at += 8;
+        if ends == 0 { Flow::More } else { Flow::Stop }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Header, Scan};
+    use super::*;
+
+    fn check(line: &str, name: &'static [u8], expected: Option<&str>) {
+        let message = format!("REGISTER sip:x SIP/2.0\r\n{line}\r\nX: y=1\r\nnonce=\"no\"\r\n\r\n");
+        let mut text = Box::new(Text::EMPTY);
+        let length = text.fill(message.as_bytes());
+        let mut scan = Scan::default();
+        scan.run(&text, length, false);
+        let place = scan.place(Header::Authorization).or(scan.place(Header::Via)).unwrap();
+        let found = Parameter::default().find(&text, place, length, name);
+        let hashed = found.map(|at| Value::default().hash(&text, at, length, 42));
+        assert_eq!(hashed, expected.map(|value| hash::bytes(42, value.as_bytes())), "{line}");
+    }
+
+    #[test]
+    fn digest_parameters() {
+        let line = "Authorization: Digest username=\"100\", realm=\"pbx\", cnonce=\"c\", \
+                    Nonce=\"abcdefgh12345678+/==\",response=0123456789abcdef0123456789abcdef, uri=\"x\"";
+        check(line, b"nonce", Some("abcdefgh12345678+/=="));
+        check(line, b"cnonce", Some("c"));
+        check(line, b"username", Some("100"));
+        check(line, b"response", Some("0123456789abcdef0123456789abcdef"));
+        check(line, b"opaque", None);
+        check("Authorization: Digest cnonce=\"c\"", b"nonce", None);
+        check("Authorization: Digest realm=\"\",\r\n nonce=\"folded\"", b"nonce", Some("folded"));
+        check("Authorization: Digest nonce=\"\"", b"nonce", Some(""));
+    }
+
+    #[test]
+    fn via_branch() {
+        let line = "v: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK-1;received=192.0.2.1";
+        check(line, b"branch", Some("z9hG4bK-1"));
+        check(line, b"received", Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn values_skip_blanks_colon_and_folds() {
+        let mut text = Box::new(Text::EMPTY);
+        text.fill(b"name \t: \r\n  value");
+        assert_eq!(skip(&text, 4), 12);
+    }
+}
