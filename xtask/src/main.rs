@@ -3,7 +3,7 @@
 //! One file per verb; each does by itself what it needs of `setup` and `build`, so that a fresh
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
-//! the table of what a machine must have.
+//! the table of what a machine must have, `summary` reads what the test runner prints.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -15,6 +15,8 @@ mod prerequisites;
 mod process;
 mod run;
 mod setup;
+mod summary;
+mod test;
 mod toolchain;
 mod workspace;
 
@@ -39,6 +41,8 @@ enum Verb {
     Run(run::Options),
     /// Show a real PBX defended from real attackers, in network namespaces
     Demo(demo::Options),
+    /// Run every test, first those without privileges, then those that need root
+    Test(test::Options),
     /// Measure what the datapath costs
     Bench(bench::Options),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Build(options) => build::build(&options).map(drop),
         Verb::Run(options) => run::run(&options),
         Verb::Demo(options) => demo::demo(&options),
+        Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
     };
     match outcome {
