@@ -3,7 +3,8 @@
 //! One file per verb; each does by itself what it needs of `setup` and `build`, so that a fresh
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
-//! the table of what a machine must have, `summary` reads what the test runner prints.
+//! the table of what a machine must have, `tidy` holds our own source rules, `summary` reads what
+//! the test runner prints.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -11,12 +12,14 @@
 mod bench;
 mod build;
 mod demo;
+mod lint;
 mod prerequisites;
 mod process;
 mod run;
 mod setup;
 mod summary;
 mod test;
+mod tidy;
 mod toolchain;
 mod workspace;
 
@@ -45,6 +48,8 @@ enum Verb {
     Test(test::Options),
     /// Measure what the datapath costs
     Bench(bench::Options),
+    /// Check formatting, clippy for every crate, and the source rules of the project
+    Lint,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::demo(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
+        Verb::Lint => lint::lint(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
