@@ -289,6 +289,19 @@ pub struct Source {
     pub pad: u64,
 }
 
+impl Source {
+    pub const NEW: Self = Self {
+        ceiling_ns: 0,
+        events_ns: 0,
+        attempts: Attempts::NEW,
+        pending: [0; 8],
+        pending_next: 0,
+        tcp_bytes: 0,
+        tcp_start_ns: 0,
+        pad: 0,
+    };
+}
+
 /// A nonce that egress sent, by its hash.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -62,6 +62,20 @@ pub const fn held(attempts: &Attempts, now_ns: u64) -> bool {
     now_ns < attempts.hold_until_ns
 }
 
+impl Attempts {
+    pub const NEW: Self = Self {
+        start_ns: 0,
+        hold_until_ns: 0,
+        all: Window { previous: 0, current: 0 },
+        proven: Window { previous: 0, current: 0 },
+        recent: [0; RECENT],
+        recent_next: 0,
+        pad: 0,
+        accepted_ns: 0,
+        reserved: [0; 2],
+    };
+}
+
 impl Window {
     /// Attempts of the last 60 s: this minute's and the part of the one before that is still in it.
     #[inline(always)]

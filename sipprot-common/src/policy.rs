@@ -83,14 +83,12 @@ pub const fn action(mode: u8, observe: u32, reason: Reason) -> Action {
     }
 }
 
-/// Is a source of this country (`None`: in no list and no database) kept out?
+/// Is a source of this country kept out? [`crate::abi::COUNTRY_UNKNOWN`]: in no list and no database.
 #[inline(always)]
-pub fn geo_drops(policy: &Policy, country: Option<u32>) -> bool {
-    let listed = match country {
-        Some(country) => {
-            let word = (country >> 6) & 15;
-            word < 11 && (policy.geo_countries[word as usize] >> (country & 63)) & 1 != 0
-        }
+pub fn geo_drops(policy: &Policy, country: u32) -> bool {
+    let word = (country >> 6) as usize;
+    let listed = match policy.geo_countries.get(word) {
+        Some(bits) => (bits >> (country & 63)) & 1 != 0,
         None => false,
     };
     match policy.geo_mode {
@@ -103,7 +101,7 @@ pub fn geo_drops(policy: &Policy, country: Option<u32>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{GEO_OFF, MODE_OFF};
+    use crate::abi::{COUNTRY_UNKNOWN, GEO_OFF, MODE_OFF};
 
     #[test]
     fn every_dropping_reason_has_a_protection() {
@@ -132,15 +130,15 @@ mod tests {
         let check = |mode, country, drops| {
             let mut policy = Policy { geo_mode: mode, ..Policy::default() };
             policy.geo_countries[2] = 1 << 3;
-            assert_eq!(geo_drops(&policy, country), drops, "mode {mode} country {country:?}");
+            assert_eq!(geo_drops(&policy, country), drops, "mode {mode} country {country}");
         };
-        check(GEO_OFF, Some(131), false);
-        check(GEO_DENY, Some(131), true);
-        check(GEO_DENY, Some(130), false);
-        check(GEO_DENY, None, false);
-        check(GEO_ALLOW, Some(131), false);
-        check(GEO_ALLOW, Some(130), true);
-        check(GEO_ALLOW, None, true);
-        check(GEO_DENY, Some(u32::MAX), false);
+        check(GEO_OFF, 131, false);
+        check(GEO_DENY, 131, true);
+        check(GEO_DENY, 130, false);
+        check(GEO_DENY, COUNTRY_UNKNOWN, false);
+        check(GEO_ALLOW, 131, false);
+        check(GEO_ALLOW, 130, true);
+        check(GEO_ALLOW, COUNTRY_UNKNOWN, true);
+        check(GEO_DENY, u32::MAX, false);
     }
 }

@@ -69,6 +69,20 @@ impl Address {
         if self.is_v4() { SourceKey(V4_KEY | (low & 0xffff_ffff)) } else { SourceKey(high) }
     }
 
+    /// Private, loopback, link-local and carrier-grade NAT ranges (RFC 1918, 6598, 4193): no country.
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        let (high, low) = self.halves();
+        if !self.is_v4() {
+            return high >> 54 == 0xfe80 >> 6 || high >> 57 == 0xfc00 >> 9 || high == 0;
+        }
+        let address = low as u32;
+        matches!(address >> 24, 0 | 10 | 127)
+            || address >> 20 == 0xac1
+            || matches!(address >> 16, 0xc0a8 | 0xa9fe)
+            || address >> 22 == 0x6440_0000 >> 22
+    }
+
     pub const fn to_ip(&self) -> IpAddr {
         let (high, low) = self.halves();
         if self.is_v4() {
@@ -129,6 +143,33 @@ mod tests {
         check("192.0.2.7", "192.0.2.7", "192.0.2.7/32");
         check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64");
         check("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7/32");
+    }
+
+    #[test]
+    fn local_ranges() {
+        for (address, local) in [
+            ("10.1.2.3", true),
+            ("172.15.0.1", false),
+            ("172.16.0.1", true),
+            ("172.31.255.1", true),
+            ("172.32.0.1", false),
+            ("192.168.1.1", true),
+            ("192.169.1.1", false),
+            ("169.254.1.1", true),
+            ("100.63.255.255", false),
+            ("100.64.0.1", true),
+            ("100.127.0.1", true),
+            ("100.128.0.1", false),
+            ("127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("fe80::1", true),
+            ("fd00::1", true),
+            ("::1", true),
+            ("2001:db8::1", false),
+        ] {
+            let parsed = Address::from(address.parse::<IpAddr>().unwrap());
+            assert_eq!(parsed.is_local(), local, "{address}");
+        }
     }
 
     #[test]

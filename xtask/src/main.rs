@@ -1,1 +1,72 @@
-fn main() {}
+//! The project's verbs, run as `cargo xtask VERB`.
+//!
+//! One file per verb; each does by itself what it needs of `setup` and `build`, so that a fresh
+//! machine needs no other command first. What several verbs share: `process` starts programs,
+//! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
+//! the table of what a machine must have, `tidy` holds our own source rules, `summary` reads what
+//! the test runner prints.
+//!
+//! xtask links none of the project's crates: it must build, and be able to say what is missing, on
+//! a machine where they don't.
+
+mod bench;
+mod build;
+mod demo;
+mod lint;
+mod prerequisites;
+mod process;
+mod run;
+mod setup;
+mod summary;
+mod test;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set up, build, try, test and measure SIPprot")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Say what this machine lacks, and install it
+    Setup(setup::Options),
+    /// Build target/release/sipprot with the eBPF object in it
+    Build(build::Options),
+    /// Build, then protect an interface of this machine
+    Run(run::Options),
+    /// Show a real PBX defended from real attackers, in network namespaces
+    Demo(demo::Options),
+    /// Run every test, first those without privileges, then those that need root
+    Test(test::Options),
+    /// Measure what the datapath costs
+    Bench(bench::Options),
+    /// Check formatting, clippy for every crate, and the source rules of the project
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Setup(options) => setup::setup(&options),
+        Verb::Build(options) => build::build(&options).map(drop),
+        Verb::Run(options) => run::run(&options),
+        Verb::Demo(options) => demo::demo(&options),
+        Verb::Test(options) => test::test(&options),
+        Verb::Bench(options) => bench::bench(&options),
+        Verb::Lint => lint::lint(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What an endpoint sends: the PBX's answers, which no attacker can forge, and the flows that are
+//! opened outward.
+
+use aya_ebpf::programs::TcContext;
+use sipprot_common::abi::*;
+use sipprot_common::attempt;
+use sipprot_common::reason::Reason;
+use sipprot_common::sip::{Header, start};
+
+use crate::frame::Frame;
+use crate::packet::protocol;
+use crate::verdict::Judge;
+use crate::work::Work;
+use crate::{clock, event, flow, maps, packet, sip};
+
+/// Bytes that must be readable directly: link, network and transport headers with their options.
+const HEADERS_LEN: u32 = 256;
+
+#[inline(always)]
+pub fn watch(frame: &TcContext, work: &mut Work) {
+    let Some(config) = maps::config() else { return };
+    // Headers may lie in fragments of the buffer; a short packet gives an error, which is fine.
+    let _ = frame.pull_data(if frame.len() < HEADERS_LEN { frame.len() } else { HEADERS_LEN });
+    let (first, end) = frame.bounds();
+    if packet::read(first, end, &mut work.packet).is_some() {
+        return;
+    }
+    if config.flags & CONFIG_TRACK_FLOWS != 0 {
+        flow::note_outward(&work.packet, config.seed, clock::coarse_ns());
+    }
+    let index = match maps::endpoint(&work.packet.source) {
+        Some(index) if index < POLICIES_MAX => index,
+        _ => 0,
+    };
+    let Some(policy) = maps::policy(index) else { return };
+    if crate::port_class_of(work, policy, work.packet.source_port) != PORT_SIP {
+        return;
+    }
+    if work.packet.protocol == protocol::TCP {
+        flow::note_tcp_sent(&work.packet, config.seed);
+    }
+    if work.packet.payload_len == 0 {
+        return;
+    }
+    let judge = Judge { config, policy, index };
+    work.facts.now_ns = clock::coarse_ns();
+    work.facts.seed = config.seed;
+    work.facts.policy = index;
+    work.facts.event_flags = EVENT_FLAG_OUTBOUND as u32;
+    work.event.header.ifindex = frame.ifindex();
+    sip::read(frame, work);
+    said(&judge, work);
+}
+
+#[inline(always)]
+fn said(judge: &Judge, work: &mut Work) {
+    let remote = work.packet.destination.key().0;
+    if sip::is_request(work) {
+        if sip::is_telling(work) {
+            tell(judge, work, EVENT_REQUEST);
+        }
+        return;
+    }
+    if !sip::is_response(work) {
+        return;
+    }
+    let status = start::status(&work.event.text, start::leading(&work.event.text));
+    match status {
+        0..=199 => return,
+        200..=299 => accepted(work, remote),
+        401 | 407 => challenged(work, remote),
+        _ => {}
+    }
+    tell(judge, work, EVENT_RESPONSE);
+}
+
+/// A 2xx to a credentialed REGISTER or INVITE ends hold and containment; no other 2xx does.
+#[inline(always)]
+fn accepted(work: &mut Work, remote: u64) {
+    let Some(source) = maps::source(remote) else { return };
+    let transaction = sip::transaction(work);
+    if sip::answers_pending(source, transaction) {
+        attempt::accept(&mut source.attempts, work.facts.now_ns);
+        source.tcp_bytes = 0;
+        maps::release(remote);
+    }
+}
+
+/// Remembers to whom a nonce went.
+#[inline(always)]
+fn challenged(work: &mut Work, remote: u64) {
+    let Some(hash) = challenge_nonce(work) else { return };
+    match maps::nonce(hash) {
+        Some(nonce) => {
+            if nonce.source != remote {
+                nonce.shared = 1;
+            }
+        }
+        None => maps::add_nonce(hash, &Nonce { source: remote, shared: 0, pad: 0 }),
+    }
+}
+
+#[inline(always)]
+fn challenge_nonce(work: &mut Work) -> Option<u64> {
+    let place = match work.scan.place(Header::WwwAuthenticate) {
+        Some(place) => place,
+        None => work.scan.place(Header::ProxyAuthenticate)?,
+    };
+    let (text, end) = (&work.event.text, work.facts.captured);
+    let at = work.parameter.find(text, place, end, b"nonce")?;
+    Some(work.value.hash(text, at, end, work.facts.seed))
+}
+
+#[inline(always)]
+fn tell(judge: &Judge, work: &mut Work, kind: u8) {
+    work.facts.event_kind = kind as u32;
+    let reason = if kind == EVENT_REQUEST { Reason::SipRequest } else { Reason::SipResponse };
+    // An answer has no share of its own: there are no more of them than requests that passed.
+    event::send(work, judge.config, None, reason);
+}

@@ -1,0 +1,115 @@
+//! Flows that were opened outward, and TCP connections to SIP ports.
+
+use sipprot_common::abi::TcpConnection;
+use sipprot_common::hash;
+use sipprot_common::source::Address;
+
+use crate::maps;
+use crate::packet::protocol;
+use crate::work::Packet;
+
+/// A silent flow answers no more after this time.
+const FLOW_IDLE_NS: u64 = 300_000_000_000;
+/// A flow's time is written at most this often.
+const FLOW_REFRESH_NS: u64 = 1_000_000_000;
+
+const SYN: u32 = 0x02;
+const RST: u32 = 0x04;
+const ACK: u32 = 0x10;
+
+#[inline(always)]
+fn key(seed: u64, protocol: u32, local: (&Address, u32), remote: (&Address, u32)) -> u64 {
+    let (local_high, local_low) = local.0.halves();
+    let (remote_high, remote_low) = remote.0.halves();
+    let ports = (protocol as u64) << 32 | (local.1 as u64) << 16 | remote.1 as u64;
+    let mut hash = hash::fold(seed, local_high);
+    hash = hash::fold(hash, local_low);
+    hash = hash::fold(hash, remote_high);
+    hash = hash::fold(hash, remote_low);
+    hash::finish(hash::fold(hash, ports))
+}
+
+#[inline(always)]
+fn key_of(packet: &Packet, seed: u64, outward: bool) -> u64 {
+    let source = (&packet.source, packet.source_port);
+    let destination = (&packet.destination, packet.destination_port);
+    if outward {
+        key(seed, packet.protocol, source, destination)
+    } else {
+        key(seed, packet.protocol, destination, source)
+    }
+}
+
+/// Remembers the flow of a packet that leaves. TCP is opened by a SYN alone: what answers somebody
+/// else's SYN opened nothing.
+#[inline(never)]
+pub fn note_outward(packet: &Packet, seed: u64, now_ns: u64) {
+    let key = key_of(packet, seed, true);
+    if let Some(seen_ns) = maps::flow(key) {
+        if now_ns.wrapping_sub(*seen_ns) > FLOW_REFRESH_NS {
+            *seen_ns = now_ns;
+        }
+        return;
+    }
+    if packet.protocol != protocol::TCP || packet.tcp_flags & (SYN | ACK) == SYN {
+        maps::add_flow(key, now_ns);
+    }
+}
+
+/// Does a packet that comes in answer a flow that was opened outward?
+#[inline(never)]
+pub fn answers(packet: &Packet, seed: u64, now_ns: u64) -> bool {
+    live(key_of(packet, seed, false), now_ns)
+}
+
+#[inline(always)]
+fn live(key: u64, now_ns: u64) -> bool {
+    match maps::flow(key) {
+        Some(seen_ns) => now_ns.wrapping_sub(*seen_ns) < FLOW_IDLE_NS,
+        None => false,
+    }
+}
+
+/// Is the flow that an ICMP error quotes live?
+#[inline(never)]
+pub fn quotes_live(
+    packet: &Packet,
+    quoted: &crate::packet::Quoted,
+    seed: u64,
+    now_ns: u64,
+) -> bool {
+    let local = (&packet.destination, quoted.local_port);
+    let remote = (&quoted.remote, quoted.remote_port);
+    live(key(seed, quoted.protocol, local, remote), now_ns)
+}
+
+/// Notes what an endpoint sends on a TCP connection to its SIP port.
+#[inline(never)]
+pub fn note_tcp_sent(packet: &Packet, seed: u64) {
+    let key = key_of(packet, seed, true);
+    if packet.tcp_flags & (SYN | ACK) == SYN | ACK {
+        let first = packet.sequence.wrapping_add(1);
+        maps::add_tcp_connection(key, &TcpConnection { first_seq: first, next_seq: first, pad: 0 });
+        return;
+    }
+    let Some(connection) = maps::tcp_connection(key) else { return };
+    let next = packet.sequence.wrapping_add(packet.payload_len);
+    if packet.tcp_flags & RST == 0 && (next.wrapping_sub(connection.next_seq) as i32) > 0 {
+        connection.next_seq = next;
+    }
+}
+
+/// Does a segment acknowledge what only the other end of an established connection can know?
+#[inline(never)]
+pub fn is_established(packet: &Packet, seed: u64) -> bool {
+    if packet.protocol != protocol::TCP || packet.tcp_flags & ACK == 0 {
+        return false;
+    }
+    match maps::tcp_connection(key_of(packet, seed, false)) {
+        Some(connection) => {
+            packet.acknowledgement.wrapping_sub(connection.first_seq)
+                <= connection.next_seq.wrapping_sub(connection.first_seq)
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,216 @@
+//! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
+//!
+//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
+//! judges by source, `sip` by what is said, `rate` counts, `flow` remembers who opened what, `event`
+//! tells the controller, `verdict` drops and counts.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod clock;
+mod egress;
+mod event;
+mod flow;
+mod frame;
+mod lists;
+mod maps;
+mod packet;
+mod rate;
+mod sip;
+mod verdict;
+mod work;
+
+use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sipprot_common::abi::*;
+use sipprot_common::block;
+use sipprot_common::reason::{Class, Reason};
+use sipprot_common::sip::Method;
+
+use crate::frame::Frame;
+use crate::maps::Direction;
+use crate::packet::protocol;
+use crate::verdict::Judge;
+use crate::work::{LATER_FRAGMENT, Work};
+
+#[xdp]
+pub fn sipprot_ingress(frame: XdpContext) -> u32 {
+    let Some(work) = maps::work(Direction::Ingress) else { return xdp_action::XDP_PASS };
+    work.facts.policy = 0;
+    work.facts.observed = 0;
+    let reason = ingress(&frame, work);
+    verdict::count(work.facts.policy, work.facts.observed, reason);
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(&frame, "{} from {:x}", reason.label(), work.packet.source_key);
+    match reason.class() {
+        Class::Pass | Class::Fault => xdp_action::XDP_PASS,
+        Class::Drop => xdp_action::XDP_DROP,
+    }
+}
+
+/// Watches what leaves; never changes or stops it.
+#[classifier]
+pub fn sipprot_egress(frame: TcContext) -> i32 {
+    if let Some(work) = maps::work(Direction::Egress) {
+        egress::watch(&frame, work);
+    }
+    TC_ACT_UNSPEC
+}
+
+/// A packet's way, by the numbers of the design: each step may end it with a reason.
+#[inline(always)]
+fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
+    let (start, end) = frame.bounds();
+    if let Some(fault) = packet::read(start, end, &mut work.packet) {
+        return fault;
+    }
+    let Some(config) = maps::config() else { return Reason::LookupFailed };
+    // 0: whose packet?
+    let index = policy_of(work, config);
+    let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
+    work.facts.policy = index;
+    if policy.mode == MODE_OFF {
+        return Reason::Off;
+    }
+    let judge = Judge { config, policy, index };
+    if is_control(frame, work, config) {
+        return Reason::Control;
+    }
+    let class = port_class(work, policy);
+    // 1 to 4: by the source alone.
+    if let Some(reason) = by_source(frame, &judge, work, class != PORT_NONE) {
+        return reason;
+    }
+    if work.packet.fragment == LATER_FRAGMENT {
+        return Reason::LaterFragment;
+    }
+    // 6: what is said on a SIP port.
+    match class {
+        PORT_SIP => by_message(frame, &judge, work),
+        PORT_SIP_OPAQUE => Reason::SipOpaque,
+        _ => Reason::Other,
+    }
+}
+
+#[inline(always)]
+fn policy_of(work: &Work, config: &Config) -> u32 {
+    if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
+        return 0;
+    }
+    match maps::endpoint(&work.packet.destination) {
+        Some(index) if index < POLICIES_MAX => index,
+        _ => 0,
+    }
+}
+
+/// What must always pass, whatever the lists say.
+#[inline(always)]
+fn is_control(frame: &XdpContext, work: &mut Work, config: &Config) -> bool {
+    if packet::is_neighbour_discovery(&work.packet) {
+        return true;
+    }
+    if !packet::is_icmp_error(&work.packet) || config.flags & CONFIG_TRACK_FLOWS == 0 {
+        return false;
+    }
+    let (start, end) = frame.bounds();
+    packet::quoted_ports(start, end, &work.packet, &mut work.quoted)
+        && flow::quotes_live(&work.packet, &work.quoted, config.seed, clock::coarse_ns())
+}
+
+/// What the destination port means to the policy; `PORT_NONE` where its transport isn't read.
+#[inline(always)]
+fn port_class(work: &Work, policy: &Policy) -> u8 {
+    port_class_of(work, policy, work.packet.destination_port)
+}
+
+#[inline(always)]
+fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
+    let transport = match work.packet.protocol {
+        protocol::UDP => PROTOCOL_UDP,
+        protocol::TCP => PROTOCOL_TCP,
+        _ => return PORT_NONE,
+    };
+    if policy.protocols & transport == 0 || work.packet.fragment == LATER_FRAGMENT {
+        return PORT_NONE;
+    }
+    let Some(set) = maps::port_set(policy.port_set) else { return PORT_NONE };
+    (*packet::slot(&mut set.words, port as u64 >> 4) >> ((port & 15) * 4)) as u8 & 15
+}
+
+/// Allow, deny, dynamic block, geo.
+#[inline(always)]
+fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -> Option<Reason> {
+    if lists::is_allowed(&work.packet, judge.config, judge.index) {
+        return Some(Reason::Allowed);
+    }
+    if lists::is_denied(&work.packet, judge.config, judge.index, on_sip)
+        && judge.drops(work, Reason::Denied)
+    {
+        return Some(Reason::Denied);
+    }
+    if let Some(block) = lists::blocked(&work.packet, judge.policy, judge.index, on_sip)
+        && judge.drops(work, Reason::Blocked)
+    {
+        block.drops += 1;
+        if on_sip && work.packet.fragment != LATER_FRAGMENT {
+            renew(frame, judge, work, block);
+        }
+        return Some(Reason::Blocked);
+    }
+    if let Some(country) = lists::geo(&work.packet, judge.config, judge.policy)
+        && !flow::answers(&work.packet, judge.config.seed, clock::coarse_ns())
+        && judge.drops(work, Reason::Geo)
+    {
+        if let Some(count) = maps::country_count(country) {
+            *count += 1;
+        }
+        return Some(Reason::Geo);
+    }
+    None
+}
+
+/// A SIP request of a blocked source may renew the block.
+#[inline(always)]
+fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
+    work.facts.now_ns = clock::coarse_ns();
+    sip::read(frame, work);
+    if !sip::is_request(work) {
+        return;
+    }
+    rate::count(
+        work.packet.source_key,
+        rate::Seen {
+            register: work.facts.method == Method::Register as u32,
+            credentials: work.scan.credentials,
+            dropped: true,
+        },
+        work.facts.now_ns,
+    );
+    if block::renew(block, work.facts.now_ns) {
+        work.facts.event_kind = EVENT_RENEWED as u32;
+        work.facts.event_flags = 0;
+        work.event.header.ifindex = frame.ifindex();
+        event::send(work, judge.config, None, Reason::Blocked);
+    }
+}
+
+#[inline(always)]
+fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work) -> Reason {
+    work.facts.now_ns = clock::coarse_ns();
+    work.facts.seed = judge.config.seed;
+    work.facts.event_flags = 0;
+    work.event.header.ifindex = frame.ifindex();
+    sip::read(frame, work);
+    sip::judge(judge, work)
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,455 @@
+//! Step 6 of a packet's way: what is said on a SIP port, and what follows from it.
+
+use sipprot_common::abi::*;
+use sipprot_common::attempt::{self, Verdict};
+use sipprot_common::containment;
+use sipprot_common::hash;
+use sipprot_common::reason::Reason;
+use sipprot_common::sip::{CAPACITY, Header, Method, Start, start, value};
+
+use crate::event;
+use crate::flow;
+use crate::frame::Frame;
+use crate::maps;
+use crate::packet::{bounded, protocol, slot};
+use crate::rate::{self, Seen, Sender};
+use crate::verdict::Judge;
+use crate::work::Work;
+
+/// `Facts::start` in numbers, so that the verifier has no enum to split on.
+const REQUEST: u32 = 1;
+const RESPONSE: u32 = 2;
+const KEEPALIVE: u32 = 3;
+const SEGMENT: u32 = 4;
+const NOT_SIP: u32 = 5;
+
+/// Copies the payload and reads what it is.
+#[inline(always)]
+pub fn read(frame: &impl Frame, work: &mut Work) {
+    let length = work.packet.payload_len as u64;
+    work.facts.captured = 0;
+    work.scan.credentials = 0;
+    if length == 0 {
+        work.facts.start = KEEPALIVE;
+        return;
+    }
+    let most = if length > CAPACITY as u64 { CAPACITY as u64 } else { length };
+    let most = bounded::<{ CAPACITY as i32 - 1 }>(most - 1) + 1;
+    if !frame.load(work.packet.payload, &mut work.event.text, most as u32) {
+        work.facts.start = NOT_SIP;
+        return;
+    }
+    work.event.text.terminate(most as u32);
+    work.facts.captured = most as u32;
+    parse(work);
+}
+
+/// Start line and headers of the text in `work`.
+#[inline(never)]
+fn parse(work: &mut Work) {
+    let text = &work.event.text;
+    let length = work.facts.captured;
+    let several = work.packet.protocol == protocol::TCP;
+    let at = start::leading(text);
+    let begins = start::classify(text, at, length);
+    work.facts.method = Method::Other as u32;
+    work.facts.start = match begins {
+        Start::Request(method) => {
+            work.facts.method = method as u32;
+            REQUEST
+        }
+        Start::Token => REQUEST,
+        Start::Response => RESPONSE,
+        Start::Keepalive => KEEPALIVE,
+        Start::NotSip => NOT_SIP,
+    };
+    if several && matches!(begins, Start::Token | Start::NotSip) {
+        work.facts.start = SEGMENT;
+    }
+    if work.facts.start == KEEPALIVE || work.facts.start == NOT_SIP {
+        return;
+    }
+    work.scan.run(text, length, several);
+    if matches!(begins, Start::Token)
+        && !several
+        && !start::has_version(text, work.scan.first_line_end)
+    {
+        work.facts.start = NOT_SIP;
+    }
+}
+
+/// Judges a packet to a SIP port that nothing above stopped.
+#[inline(always)]
+pub fn judge(judge: &Judge, work: &mut Work) -> Reason {
+    match maps::trust(work.packet.source_key) {
+        Some(trust) => trusted(judge, work, trust),
+        None => untrusted(judge, work),
+    }
+}
+
+#[inline(always)]
+fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
+    let (key, port) = (work.packet.source_key, work.packet.source_port);
+    work.facts.event_flags |= EVENT_FLAG_TRUSTED as u32;
+    if trust.flags & TRUST_QUARANTINED != 0
+        && let Some(end_ns) = maps::quarantine_end(key, port)
+        && work.facts.now_ns < end_ns
+        && judge.drops(work, Reason::Quarantined)
+    {
+        return Reason::Quarantined;
+    }
+    if work.facts.start == KEEPALIVE {
+        return Reason::SipKeepalive;
+    }
+    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
+        drop_event(judge, work, Some(&mut trust.events_ns), Reason::UserAgent);
+        return Reason::UserAgent;
+    }
+    let sender = Sender::Trusted(&mut trust.ceiling_ns);
+    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)
+        && judge.drops(work, reason)
+    {
+        drop_event(judge, work, Some(&mut trust.events_ns), reason);
+        return reason;
+    }
+    pass(judge, work, Some(&mut trust.events_ns))
+}
+
+#[inline(always)]
+fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
+    let key = work.packet.source_key;
+    let Some(source) = known_source(key) else { return Reason::LookupFailed };
+    let now_ns = work.facts.now_ns;
+    if attempt::held(&source.attempts, now_ns) && judge.drops(work, Reason::Held) {
+        count(work, true);
+        return Reason::Held;
+    }
+    if work.facts.start == KEEPALIVE {
+        return Reason::SipKeepalive;
+    }
+    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
+        drop_event(judge, work, Some(&mut source.events_ns), Reason::UserAgent);
+        return Reason::UserAgent;
+    }
+    let sender = Sender::Untrusted(&mut source.ceiling_ns);
+    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, now_ns)
+        && judge.drops(work, reason)
+    {
+        drop_event(judge, work, Some(&mut source.events_ns), reason);
+        return reason;
+    }
+    if let Some(reason) = unaccepted(judge, work, source) {
+        count(work, true);
+        return reason;
+    }
+    pass(judge, work, Some(&mut source.events_ns))
+}
+
+#[inline(always)]
+fn known_source(key: u64) -> Option<&'static mut Source> {
+    if let Some(source) = maps::source(key) {
+        return Some(source);
+    }
+    maps::add_source(key, &Source::NEW);
+    maps::source(key)
+}
+
+/// Is the message's user agent on the list?
+#[inline(never)]
+fn lists_agent(work: &mut Work) -> bool {
+    if work.facts.start != REQUEST && work.facts.start != SEGMENT {
+        return false;
+    }
+    let Some(place) = work.scan.place(Header::UserAgent) else { return false };
+    match maps::user_agents() {
+        Some(list) => work.agent.listed(&work.event.text, place, list),
+        None => false,
+    }
+}
+
+/// The attempt window, the TCP budget and containment: what an untrusted source may say before the
+/// PBX has accepted it. `Some` is the reason of a drop.
+#[inline(always)]
+fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Reason> {
+    let now_ns = work.facts.now_ns;
+    if work.packet.protocol == protocol::TCP {
+        work.facts.event_flags |= established_flag(work);
+        if over_tcp_budget(source, work.packet.payload_len, now_ns) {
+            source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
+            if judge.drops(work, Reason::TcpBudget) {
+                hold_event(judge, work, source, Reason::TcpBudget);
+                return Some(Reason::TcpBudget);
+            }
+        }
+    }
+    let contained = match maps::contained(work.packet.source_key) {
+        Some(contained) => containment::in_force(contained, now_ns),
+        None => false,
+    };
+    if counts_as_attempt(work) {
+        return attempted(judge, work, source, contained);
+    }
+    if contained && work.facts.start != RESPONSE && !trickles(work) {
+        return judge.drops(work, Reason::Contained).then_some(Reason::Contained);
+    }
+    None
+}
+
+#[inline(always)]
+fn established_flag(work: &Work) -> u32 {
+    if flow::is_established(&work.packet, work.facts.seed) { EVENT_FLAG_TCP as u32 } else { 0 }
+}
+
+#[inline(always)]
+fn over_tcp_budget(source: &mut Source, payload_len: u32, now_ns: u64) -> bool {
+    if now_ns.wrapping_sub(source.tcp_start_ns) >= attempt::WINDOW_NS {
+        source.tcp_start_ns = now_ns;
+        source.tcp_bytes = 0;
+    }
+    rate::fetch_add(&mut source.tcp_bytes, payload_len) + payload_len > attempt::TCP_BYTES_MAX
+}
+
+/// Requests with credentials; ACK and CANCEL repeat those of their INVITE and have no outcome.
+#[inline(always)]
+fn counts_as_attempt(work: &Work) -> bool {
+    let method = work.facts.method;
+    work.scan.credentials != 0
+        && work.facts.start != RESPONSE
+        && (work.packet.protocol == protocol::TCP
+            || (method != Method::Ack as u32 && method != Method::Cancel as u32))
+}
+
+/// One uncredentialed REGISTER in five seconds passes a containment.
+#[inline(always)]
+fn trickles(work: &Work) -> bool {
+    if work.facts.start != REQUEST || work.facts.method != Method::Register as u32 {
+        return false;
+    }
+    match maps::contained(work.packet.source_key) {
+        Some(contained) => containment::trickle(contained, work.facts.now_ns),
+        None => true,
+    }
+}
+
+#[inline(always)]
+fn attempted(
+    judge: &Judge,
+    work: &mut Work,
+    source: &mut Source,
+    contained: bool,
+) -> Option<Reason> {
+    let fingerprint = read_credentials(work);
+    let key = work.packet.source_key;
+    if work.facts.nonce_seen != 0
+        && let Some(nonce) = maps::nonce(work.facts.nonce)
+        && nonce.source == key
+        && nonce.shared == 0
+    {
+        work.facts.event_flags |= EVENT_FLAG_NONCE as u32;
+    }
+    if work.scan.credentials == 1 && is_recent(source, fingerprint) {
+        return None;
+    }
+    let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
+    let request = attempt::Request {
+        now_ns: work.facts.now_ns,
+        limit: judge.policy.attempt_limit,
+        count: work.scan.credentials,
+        proven: work.facts.event_flags & proof != 0,
+        contained,
+    };
+    match attempt::judge(&mut source.attempts, &request, rate::fetch_add) {
+        Verdict::Pass | Verdict::Trickle => {
+            remember(work, source, fingerprint);
+            None
+        }
+        Verdict::Hold => judge.drops(work, Reason::Held).then(|| {
+            hold_event(judge, work, source, Reason::Held);
+            Reason::Held
+        }),
+        Verdict::Contain => {
+            if !contained {
+                begin_containment(judge, work);
+            }
+            judge.drops(work, Reason::Contained).then(|| {
+                if !contained {
+                    hold_event(judge, work, source, Reason::Contained);
+                }
+                Reason::Contained
+            })
+        }
+    }
+}
+
+/// Reads nonce, response and branch of the first credentials in the text; returns the fingerprint by
+/// which a retransmission is known.
+#[inline(never)]
+fn read_credentials(work: &mut Work) -> u32 {
+    let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
+    let place = match work.scan.place(Header::Authorization) {
+        Some(place) => Some(place),
+        None => work.scan.place(Header::ProxyAuthorization),
+    };
+    let mut print = seed;
+    work.facts.nonce_seen = 0;
+    if let Some(place) = place {
+        if let Some(at) = work.parameter.find(text, place, end, b"nonce") {
+            work.facts.nonce = work.value.hash(text, at, end, seed);
+            work.facts.nonce_seen = 1;
+        }
+        if let Some(at) = work.parameter.find(text, place, end, b"response") {
+            print = hash::fold(print, work.value.hash(text, at, end, seed));
+        }
+    }
+    if let Some(place) = work.scan.place(Header::Via)
+        && let Some(at) = work.parameter.find(text, place, end, b"branch")
+    {
+        print = hash::fold(print, work.value.hash(text, at, end, seed));
+    }
+    hash::finish(print) as u32 | 1
+}
+
+/// The hash by which a response finds its request: branch, Call-ID and CSeq.
+#[inline(never)]
+pub fn transaction(work: &mut Work) -> u32 {
+    let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
+    let mut print = seed;
+    if let Some(place) = work.scan.place(Header::Via)
+        && let Some(at) = work.parameter.find(text, place, end, b"branch")
+    {
+        print = hash::fold(print, work.value.hash(text, at, end, seed));
+    }
+    if let Some(place) = work.scan.place(Header::CallId) {
+        let at = value::skip(text, place);
+        print = hash::fold(print, work.value.hash_line(text, at, end, seed));
+    }
+    if let Some(place) = work.scan.place(Header::CSeq) {
+        let at = value::skip(text, place);
+        print = hash::fold(print, work.value.hash_line(text, at, end, seed));
+    }
+    hash::finish(print) as u32 | 1
+}
+
+#[inline(always)]
+fn is_recent(source: &Source, fingerprint: u32) -> bool {
+    let mut index = 0;
+    while index < attempt::RECENT {
+        if source.attempts.recent[index] == fingerprint {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+/// Notes a counted request: to know its retransmission, and to know the answer that accepts it.
+#[inline(always)]
+fn remember(work: &mut Work, source: &mut Source, fingerprint: u32) {
+    let next = source.attempts.recent_next;
+    source.attempts.recent_next = next + 1;
+    *slot(&mut source.attempts.recent, next as u64) = fingerprint;
+    let method = work.facts.method;
+    if method == Method::Register as u32 || method == Method::Invite as u32 {
+        let transaction = transaction(work);
+        let next = source.pending_next;
+        source.pending_next = next + 1;
+        *slot(&mut source.pending, next as u64) = transaction;
+    }
+}
+
+/// Is this the answer to a credentialed request of the source? Its place is emptied.
+#[inline(always)]
+pub fn answers_pending(source: &mut Source, transaction: u32) -> bool {
+    let mut index = 0;
+    while index < attempt::RECENT {
+        if source.pending[index] == transaction {
+            source.pending[index] = 0;
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+#[inline(always)]
+fn begin_containment(judge: &Judge, work: &Work) {
+    let key = work.packet.source_key;
+    let mut contained = match maps::contained(key) {
+        Some(contained) => *contained,
+        None => Contained::default(),
+    };
+    containment::begin(
+        &mut contained,
+        work.facts.now_ns,
+        judge.policy.containment_ns,
+        judge.policy.containment_max_ns,
+    );
+    maps::contain(key, &contained);
+}
+
+/// Counts a packet that passes, and tells the controller what it needs.
+#[inline(always)]
+fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
+    count(work, false);
+    let (reason, kind) = match work.facts.start {
+        REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
+        RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
+        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
+        KEEPALIVE => (Reason::SipKeepalive, 0),
+        _ => (Reason::NotSip, EVENT_NOT_SIP),
+    };
+    if kind != 0 {
+        work.facts.event_kind = kind as u32;
+        if kind == EVENT_NOT_SIP {
+            work.facts.captured = 0;
+        }
+        event::send(work, judge.config, share, reason);
+    }
+    reason
+}
+
+#[inline(always)]
+pub fn is_request(work: &Work) -> bool {
+    work.facts.start == REQUEST
+}
+
+#[inline(always)]
+pub fn is_response(work: &Work) -> bool {
+    work.facts.start == RESPONSE
+}
+
+/// Requests whose outcome matters. In-dialog ones and those without an outcome don't.
+#[inline(always)]
+pub fn is_telling(work: &Work) -> bool {
+    const SILENT: u32 = 1 << Method::Ack as u32
+        | 1 << Method::Bye as u32
+        | 1 << Method::Cancel as u32
+        | 1 << Method::Prack as u32
+        | 1 << Method::Update as u32
+        | 1 << Method::Info as u32
+        | 1 << Method::Notify as u32;
+    (SILENT >> (work.facts.method & 31)) & 1 == 0
+}
+
+#[inline(always)]
+fn count(work: &Work, dropped: bool) {
+    let seen = Seen {
+        register: work.facts.start == REQUEST && work.facts.method == Method::Register as u32,
+        credentials: work.scan.credentials,
+        dropped,
+    };
+    rate::count(work.packet.source_key, seen, work.facts.now_ns);
+}
+
+#[inline(always)]
+fn drop_event(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reason) {
+    count(work, true);
+    work.facts.event_kind = EVENT_DROP as u32;
+    event::send(work, judge.config, share, reason);
+}
+
+#[inline(always)]
+fn hold_event(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) {
+    work.facts.event_kind = EVENT_HOLD as u32;
+    event::send(work, judge.config, Some(&mut source.events_ns), reason);
+}

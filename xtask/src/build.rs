@@ -1,0 +1,63 @@
+//! `cargo xtask build`: the eBPF object, then the controller with the object in it.
+//!
+//! Both are cargo's to keep up to date, so that a second build is quick.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{
+    prerequisites::Purpose,
+    process::{self, say},
+    setup,
+    toolchain::Toolchain,
+    workspace,
+};
+
+/// By this variable the controller's build script is told which object to embed.
+pub const OBJECT_VARIABLE: &str = "SIPPROT_EBPF_OBJECT";
+
+#[derive(Args, Default)]
+pub struct Options {
+    /// Compile the datapath's debug logging in (aya-log); without it there is none
+    #[arg(long)]
+    log: bool,
+}
+
+/// What a build leaves, as absolute paths.
+pub struct Built {
+    pub sipprot: PathBuf,
+    pub object: PathBuf,
+}
+
+/// Builds everything that a release is made of, and installs what that needs first.
+pub fn build(options: &Options) -> Result<Built> {
+    setup::ensure(&[Purpose::Build])?;
+    let object = build_object(options)?;
+    let mut cargo = workspace::cargo("build");
+    cargo.args(["--release", "--package", "sipprot-ctl"]).env(OBJECT_VARIABLE, &object);
+    process::run(&mut cargo)?;
+    let sipprot = workspace::release_binary("sipprot");
+    say(format_args!("built {}", sipprot.display()));
+    Ok(Built { sipprot, object })
+}
+
+fn build_object(options: &Options) -> Result<PathBuf> {
+    let manifest = workspace::ebpf_dir().join("Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} isn't there", manifest.display());
+    }
+    let toolchain = Toolchain::find()?;
+    say(format_args!("eBPF object: {}", toolchain.description()));
+    let mut cargo = toolchain.cargo("build");
+    if options.log {
+        cargo.args(["--features", "log"]);
+    }
+    process::run(&mut cargo)?;
+    let object = Toolchain::object();
+    if !object.is_file() {
+        bail!("the eBPF crate was built but left no object at {}", object.display());
+    }
+    Ok(object)
+}

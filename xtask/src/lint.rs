@@ -1,0 +1,74 @@
+//! `cargo xtask lint`: formatting, clippy for every crate with warnings as errors, and `tidy`.
+//!
+//! Every check runs, whatever the others found, so that one run shows all there is to mend.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    prerequisites::Purpose,
+    process::{self, say},
+    setup, tidy,
+    toolchain::Toolchain,
+    workspace,
+};
+
+type Check = fn() -> Result<()>;
+
+pub fn lint() -> Result<()> {
+    setup::ensure(&[Purpose::Build])?;
+    let checks: [(&str, Check); 6] = [
+        ("tidy", tidy_sources),
+        ("fmt", || process::run(workspace::cargo("fmt").args(["--all", "--check"]))),
+        ("fmt of the eBPF crate", || process::run(&mut format_ebpf())),
+        ("clippy", || process::run(&mut clippy_host())),
+        ("clippy of the eBPF crate", || process::run(&mut clippy_ebpf(&[])?)),
+        ("clippy of the eBPF crate with logging", || {
+            process::run(&mut clippy_ebpf(&["--features", "log"])?)
+        }),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        say(format_args!("lint: {name}"));
+        if let Err(error) = check() {
+            say(format_args!("{error:#}"));
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("lint failed: {}", failed.join(", "));
+    }
+    say("lint: nothing found");
+    Ok(())
+}
+
+fn tidy_sources() -> Result<()> {
+    let violations = tidy::check(&workspace::root())?;
+    for violation in &violations {
+        say(violation);
+    }
+    match violations.len() {
+        0 => Ok(()),
+        count => bail!("{count} of our own rules broken"),
+    }
+}
+
+/// The host's rustfmt formats the eBPF crate too: formatting needs no BPF toolchain.
+fn format_ebpf() -> Command {
+    let mut cargo = workspace::cargo("fmt");
+    cargo.arg("--check").arg("--manifest-path").arg(workspace::ebpf_dir().join("Cargo.toml"));
+    cargo
+}
+
+fn clippy_host() -> Command {
+    let mut cargo = workspace::cargo("clippy");
+    cargo.args(["--workspace", "--all-targets", "--", "-Dwarnings"]);
+    cargo
+}
+
+fn clippy_ebpf(features: &[&str]) -> Result<Command> {
+    let mut cargo = Toolchain::find()?.cargo("clippy");
+    cargo.args(features).args(["--", "-Dwarnings"]);
+    Ok(cargo)
+}
