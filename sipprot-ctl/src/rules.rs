@@ -6,15 +6,25 @@
 //! know packets, maps, files, tasks or people.
 
 mod account;
+mod consequence;
 mod decision;
 mod engine;
+mod ledger;
+mod nat;
 mod observation;
+mod outcome;
 mod proof;
+mod record;
 mod rule;
 mod settings;
+mod source;
 mod standing;
 mod state;
+mod table;
 mod time;
+mod transaction;
+mod trust;
+mod window;
 
 pub use account::Account;
 pub use decision::{
@@ -29,6 +39,6 @@ pub use observation::{
 pub use proof::Proof;
 pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 pub use settings::Settings;
-pub use standing::{Standing, TrustStanding, WindowStanding};
+pub use standing::{Memory, Standing, TrustStanding, WindowStanding};
 pub use state::{AcceptedState, BlockState, PortState, RecordState, State, TrustState};
 pub use time::Time;

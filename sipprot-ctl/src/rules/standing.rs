@@ -25,6 +25,7 @@ pub struct Standing {
     /// When its blocks of the last 30 days counted.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
+    /// Its blocks reached the threshold: it went to the denylist.
     pub denied: bool,
     pub contained_until: Option<Time>,
     pub quarantined: Vec<(u16, Time)>,
@@ -47,4 +48,19 @@ pub struct WindowStanding {
     pub proven: u32,
     pub limit: u32,
     pub window: Duration,
+}
+
+/// How full the engine is, and what it had to give up because something was full. For metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    pub sources: usize,
+    pub peers: usize,
+    pub records: usize,
+    pub accounts: usize,
+    pub requests_dropped: u64,
+    pub challenges_dropped: u64,
+    pub sources_dropped: u64,
+    pub records_dropped: u64,
+    pub accounts_dropped: u64,
+    pub peers_refused: u64,
 }

@@ -1,5 +1,6 @@
 //! What must survive a restart: trust, the counts of blocks, grace. Windows don't: they are minutes.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::decision::TrustKind;
+use super::rule::RuleId;
 use super::time::Time;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -20,6 +22,7 @@ pub struct State {
 pub struct TrustState {
     #[serde(with = "key")]
     pub source: SourceKey,
+    pub source_ip: IpAddr,
     pub kind: TrustKind,
     pub since: Time,
     /// When it last showed what it is trusted for.
@@ -51,7 +54,6 @@ pub struct RecordState {
     /// When its blocks of the last 30 days counted.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
-    pub denied: bool,
     pub grace_until: Option<Time>,
     /// No new trust until then.
     pub distrusted_until: Option<Time>,
@@ -59,9 +61,20 @@ pub struct RecordState {
     pub containments: Vec<Time>,
 }
 
+impl RecordState {
+    pub fn is_worth_keeping(&self) -> bool {
+        let untils = [self.grace_until, self.distrusted_until];
+        !self.blocks.is_empty()
+            || self.block.is_some()
+            || !self.containments.is_empty()
+            || untils.iter().any(Option::is_some)
+    }
+}
+
 /// A block in force.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BlockState {
+    pub rule: RuleId,
     pub start: Time,
     pub until: Time,
     #[serde(with = "nanoseconds")]
