@@ -60,9 +60,7 @@ pub enum Verb {
     #[command(visible_alias = "l")]
     List(List),
     /// Tell on which lists an address is, what the kernel holds of it, and why.
-    Check {
-        address: IpAddr,
-    },
+    Check { address: IpAddr },
     /// Edit the allowlist.
     Allow(Edit),
     /// Edit the denylist.
@@ -70,9 +68,7 @@ pub enum Verb {
     /// Block an address for a while.
     Block(Block),
     /// Lift the block of an address, and leave it alone for an hour.
-    Unblock {
-        address: IpAddr,
-    },
+    Unblock { address: IpAddr },
     /// Trusted peers.
     Trust(Trust),
     /// Read the configuration again; a wrong one changes nothing.

@@ -75,12 +75,13 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(bool, Bytes), CliError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                CliError::NotRunning(self.socket.clone())
-            }
-            _ => self.broken(&error.to_string()),
-        })?;
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    CliError::NotRunning(self.socket.clone())
+                }
+                _ => self.broken(&error.to_string()),
+            })?;
         let broken = |error: hyper::Error| self.broken(&error.to_string());
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;

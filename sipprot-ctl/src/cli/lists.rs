@@ -43,8 +43,7 @@ fn one(
     if let Some(verb) = args.verb {
         return change::edit(context, list, super::args::Edit { verb });
     }
-    let query =
-        query(&[("search", args.search.as_deref()), ("country", args.country.as_deref())]);
+    let query = query(&[("search", args.search.as_deref()), ("country", args.country.as_deref())]);
     let entries: Entries = context.client()?.get(&format!("/lists/{name}{query}"))?;
     context.print(&entries, entries_table)
 }

@@ -60,8 +60,7 @@ fn health(status: &Status) -> String {
             None => format!("{} (NOT ATTACHED)", interface.name),
         })
         .collect();
-    let interfaces =
-        if interfaces.is_empty() { "none".to_owned() } else { interfaces.join(", ") };
+    let interfaces = if interfaces.is_empty() { "none".to_owned() } else { interfaces.join(", ") };
     let verdict = match (status.protected, status.problems.is_empty()) {
         (true, true) => "The system is protected.",
         (true, false) => "The system is protected; problems detected:",

@@ -37,7 +37,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(|refusal| {
             with_status(refusal.status(), Fault::invalid("body", refusal.body_text()))
         })?;
-        serde_json::from_slice(&bytes).map(Body).map_err(|error| faulty_body(&error).into_response())
+        serde_json::from_slice(&bytes)
+            .map(Body)
+            .map_err(|error| faulty_body(&error).into_response())
     }
 }
 

@@ -65,10 +65,7 @@ pub(super) struct Kinds {
     kind: Option<BlockKind>,
 }
 
-pub(super) async fn blocks(
-    State(caller): State<Caller>,
-    Params(kinds): Params<Kinds>,
-) -> Called {
+pub(super) async fn blocks(State(caller): State<Caller>, Params(kinds): Params<Kinds>) -> Called {
     answer(&caller, Command::Blocks { kind: kinds.kind }).await
 }
 
