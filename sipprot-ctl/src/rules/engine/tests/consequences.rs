@@ -218,6 +218,28 @@ fn some_are_never_blocked() {
 }
 
 #[test]
+fn a_protected_address_protects_its_slash_64() {
+    let never_blocked = vec!["2001:db8:a::1/128".parse().unwrap()];
+    let mut scene = Scene::with(Settings { never_blocked, ..Settings::default() });
+    scene.repeat(0, 10, 10, &guess("[2001:db8:a::66]:5060", "100").gets(401));
+    scene.repeat(0, 10, 10, &guess("[2001:db8:b::66]:5060", "100").gets(401));
+    let expected = [
+        "alert 2001:db8:a::66 Spared { rule: Register }",
+        "block 2001:db8:b::66 BRUTEFORCE:register 1/5",
+    ];
+    scene.expect("a block is of a /64", &expected);
+}
+
+#[test]
+fn the_first_block_may_be_for_good() {
+    let mut scene = Scene::with(Settings { block_threshold: 1, ..Settings::default() });
+    scene.repeat(0, 100, 50, &guess(EVE, "100").gets(401));
+    scene.expect("threshold 1", &["deny 198.51.100.66 BRUTEFORCE:register 1"]);
+    scene.engine.unblock(key(EVE), time(MINUTE));
+    assert!(!scene.engine.explain(key(EVE), time(MINUTE)).denied);
+}
+
+#[test]
 fn what_the_kernel_contains_is_known_and_renewed() {
     let mut scene = Scene::new();
     let drops = |count| Act::Kernel(Reason::Contained, EVE, count, Proof::None);
