@@ -8,6 +8,8 @@ mod judge;
 mod memory;
 mod pairing;
 mod sentence;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;

@@ -1,12 +1,13 @@
 //! What is known of accounts: of one account at one source, and of one account at all sources.
 
+use std::time::Duration;
+
 use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::table::Warmth;
 use super::time::{DAY, HOUR, Time};
 use super::window::Marks;
-use std::time::Duration;
 
 /// How long an acceptance tells an own account from a strange one.
 pub const ACCEPTED_MEMORY: Duration = Duration::from_secs(7 * 86_400);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use sipprot_common::source::SourceKey;
 
 use super::decision::Scope;
 use super::observation::EndpointId;
@@ -59,8 +60,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// A block cuts off a whole /64 in IPv6: it must not hit a single protected address in it.
     pub fn is_never_blocked(&self, address: IpAddr) -> bool {
-        contains(&self.never_blocked, address)
+        let shares_source = |network: &IpNetwork| {
+            network.is_ipv6()
+                && network.prefix() >= 64
+                && SourceKey::from(network.network()) == SourceKey::from(address)
+        };
+        contains(&self.never_blocked, address) || self.never_blocked.iter().any(shares_source)
     }
 
     pub fn is_peer(&self, address: IpAddr) -> bool {

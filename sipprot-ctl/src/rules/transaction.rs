@@ -77,10 +77,11 @@ pub struct Transactions {
 
 impl Transactions {
     pub fn new(lifetime: Duration, capacity: usize) -> Self {
+        // All at once: growing later would make a verdict wait.
         Self {
-            entries: VecDeque::new(),
+            entries: VecDeque::with_capacity(capacity),
             first: 0,
-            newest: HashMap::new(),
+            newest: HashMap::with_capacity(capacity),
             lifetime,
             capacity,
             dropped: 0,

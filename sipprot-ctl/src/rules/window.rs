@@ -142,6 +142,11 @@ impl Windows {
     pub fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// All begin anew, but for what was proven.
+    pub fn forget_unproven(&mut self) {
+        self.0.iter_mut().for_each(|(_, window)| window.all.clear());
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ impl Engine {
         let attacked = self.note_account_failure(&failure, decisions);
         let trusted = self.is_trusted(failure.source.ip());
         let source = failure.key();
+        if self.has_grace(source, failure.at) {
+            // Observed only: when the hour is over, counting begins anew.
+            self.sources.entry(source, Source::default).note(failure);
+            return;
+        }
         let mut gravest: Option<Breach> = None;
         for index in 0..self.settings.rules.len() {
             let rule = &self.settings.rules[index];

@@ -11,6 +11,7 @@ use crate::rules::source::Source;
 use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
 use crate::rules::state::{AcceptedState, State, TrustState};
 use crate::rules::time::Time;
+use crate::rules::window::Window;
 
 impl Engine {
     /// What there is for or against a source.
@@ -61,11 +62,13 @@ impl Engine {
     fn windows_of(&self, known: &Source, now: Time) -> Vec<WindowStanding> {
         let mut standings = Vec::new();
         for rule in &self.settings.rules {
-            let counts = |window: &crate::rules::window::Window| {
-                (window.all.count(now, rule.window), window.proven.count(now, rule.window))
+            let counts = |window: &Window| {
+                let proven = window.proven.count(now, rule.window);
+                // After a containment only what was proven is left.
+                (window.all.count(now, rule.window).max(proven), proven)
             };
             let fullest = known.windows.of_rule(rule.id).map(counts).max();
-            if let Some((count, proven)) = fullest.filter(|(count, proven)| count + proven > 0) {
+            if let Some((count, proven)) = fullest.filter(|(count, _)| *count > 0) {
                 let (limit, window) = (rule.bounded_limit(), rule.window);
                 standings.push(WindowStanding { rule: rule.id, count, proven, limit, window });
             }

@@ -9,7 +9,9 @@ use super::{Challenged, Engine};
 use crate::rules::account::Account;
 use crate::rules::decision::{AlertKind, Decision, Release, ReleaseReason, TrustKind};
 use crate::rules::ledger::{BREAK_IN_FAILURES, Target, Tenancy};
-use crate::rules::observation::{Challenge, Credentials, Direction, Method, Request, Response};
+use crate::rules::observation::{
+    Challenge, Credentials, Direction, EndpointId, Method, Request, Response,
+};
 use crate::rules::outcome::{self, Outcome};
 use crate::rules::proof::Proof;
 use crate::rules::rule::Signal;
@@ -291,7 +293,8 @@ impl Engine {
             Grant::Known => {}
             Grant::Told(trust) => decisions.push(Decision::Trust(trust)),
             Grant::Full => {
-                self.alert(AlertKind::TrustFull, source_ip, Default::default(), at, decisions);
+                let endpoint = EndpointId::default();
+                self.alert(AlertKind::TrustFull, source_ip, endpoint, at, decisions);
             }
         }
     }

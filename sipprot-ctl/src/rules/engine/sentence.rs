@@ -41,7 +41,7 @@ impl Engine {
             strange_accounts: self.strange_accounts(source, failure.at),
             at_most: breach.rule.consequence,
         });
-        if verdict == Verdict::Nothing || self.has_grace(source, failure.at) {
+        if verdict == Verdict::Nothing {
             return;
         }
         let source_ip = failure.address().to_ip();
@@ -60,7 +60,7 @@ impl Engine {
             Verdict::Nothing => {}
             Verdict::Block { known_peer } => self.block(case, known_peer, decisions),
             Verdict::Contain { escalates } => {
-                self.forget_unproven(source, breach.slot);
+                self.forget_unproven(source);
                 self.contain(case, escalates, decisions);
             }
             Verdict::Quarantine => self.quarantine(&case, failure, breach, decisions),
@@ -73,7 +73,7 @@ impl Engine {
         behind_nat || self.settings.is_never_blocked(source_ip)
     }
 
-    fn has_grace(&self, source: SourceKey, at: Time) -> bool {
+    pub(super) fn has_grace(&self, source: SourceKey, at: Time) -> bool {
         self.records.get(source).is_some_and(|record| record.has_grace(at))
     }
 
@@ -97,11 +97,9 @@ impl Engine {
 
     /// After a containment the count begins anew, but what was proven stays: a forger must not be
     /// able to wipe out a real attacker's failures.
-    fn forget_unproven(&mut self, source: SourceKey, slot: Slot) {
-        if let Some(source) = self.sources.get_mut(source)
-            && let Some(window) = source.windows.get_mut(slot)
-        {
-            window.all.clear();
+    fn forget_unproven(&mut self, source: SourceKey) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.windows.forget_unproven();
         }
     }
 
