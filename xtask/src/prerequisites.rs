@@ -53,7 +53,7 @@ pub struct Package {
     pub purpose: Purpose,
     pub probe: Probe,
     pub why: &'static str,
-    /// A service that the package enables and that nobody asked for: only its programs are wanted.
+    /// A service that comes along and that nobody asked for, named like the package that brings it.
     pub service: Option<&'static str>,
     /// Needed only to install bpf-linker.
     pub for_linker: bool,
@@ -67,13 +67,10 @@ const fn linker_package(name: &'static str, why: &'static str) -> Package {
     Package { for_linker: true, ..package(name, Purpose::Build, Probe::Package, why) }
 }
 
-const fn service_package(
-    name: &'static str,
-    purpose: Purpose,
-    probe: Probe,
-    why: &'static str,
-) -> Package {
-    Package { service: Some(name), ..package(name, purpose, probe, why) }
+impl Package {
+    const fn with_service(self, name: &'static str) -> Self {
+        Self { service: Some(name), ..self }
+    }
 }
 
 /// Debian 12 has an older rustc of the same name outside its security suite, whose LLVM no current
@@ -92,7 +89,8 @@ pub const PACKAGES: &[Package] = {
         linker_package("llvm-22-dev", "the LLVM that bpf-linker is built with"),
         linker_package("libpolly-22-dev", "a library that this LLVM names"),
         linker_package("libzstd-dev", "a library that this LLVM names"),
-        service_package("kamailio", Lab, Program("kamailio"), "the PBX that the lab protects"),
+        package("kamailio", Lab, Program("kamailio"), "the PBX that the lab protects")
+            .with_service("kamailio"),
         package("sip-tester", Lab, Program("sipp"), "the office's phones and the trunk"),
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
@@ -101,8 +99,10 @@ pub const PACKAGES: &[Package] = {
         package("tcpdump", Lab, Program("tcpdump"), "records what a failed test saw"),
         package("util-linux", Lab, Program("nsenter"), "enters a namespace and keeps bpffs"),
         package("procps", Lab, Program("sysctl"), "sets the namespaces' network parameters"),
-        package("tor-geoipdb", Geo, File("/usr/share/tor/geoip"), "the default country ranges"),
-        service_package("prometheus", Metrics, Program("promtool"), "checks /metrics"),
+        package("tor-geoipdb", Geo, File("/usr/share/tor/geoip"), "the default country ranges")
+            .with_service("tor"),
+        package("prometheus", Metrics, Program("promtool"), "checks /metrics")
+            .with_service("prometheus"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),
     ]
 };
@@ -132,6 +132,9 @@ pub struct Missing {
     pub bpffs: bool,
     /// Installed packages that exclude some of the missing ones.
     pub conflicts: Vec<&'static str>,
+    /// Services that would come with the missing packages, and that the machine hasn't got now: one
+    /// that it has may be in use.
+    pub services: Vec<&'static str>,
 }
 
 impl Missing {
@@ -151,8 +154,13 @@ impl Missing {
             true => installed_conflicts(machine),
             false => Vec::new(),
         };
+        let services = packages
+            .iter()
+            .filter_map(|package| package.service)
+            .filter(|service| machine.package_version(service).is_none())
+            .collect();
         let bpffs = wanted(Purpose::Pinning) && !machine.has_bpffs();
-        Self { packages, linker, bpffs, conflicts }
+        Self { packages, linker, bpffs, conflicts, services }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -227,6 +235,18 @@ mod tests {
         let conflicts = missing.conflicts.iter().map(|name| format!("!{name}"));
         let line: Vec<_> = names.into_iter().map(str::to_owned).chain(conflicts).collect();
         assert_eq!(line.join(" "), expected);
+    }
+
+    #[test]
+    fn services_of_the_users_own_are_left_alone() {
+        fn check(packages: &'static [(&str, &str)], expected: &[&str]) {
+            let lacks = &["kamailio", "/usr/share/tor/geoip"];
+            let machine = Fake { packages, lacks, ..Fake::default() };
+            let missing = Missing::of(&machine, &[Purpose::Lab, Purpose::Geo, Purpose::Metrics]);
+            assert_eq!(missing.services, expected);
+        }
+        check(&[], &["kamailio", "tor"]);
+        check(&[("tor", "0.4.7.16-1")], &["kamailio"]);
     }
 
     const COMPILER: &[(&str, &str)] = &[

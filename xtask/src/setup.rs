@@ -109,6 +109,7 @@ fn install(missing: &Missing, purposes: &[Purpose]) -> Result<()> {
     }
     if !missing.packages.is_empty() {
         install_packages(&missing.packages)?;
+        missing.services.iter().try_for_each(|name| disable_service(name))?;
     }
     if missing.linker {
         install_linker()?;
@@ -183,21 +184,16 @@ fn remedy(missing: &Missing) -> String {
 fn install_packages(packages: &[&Package]) -> Result<()> {
     let names = packages.iter().map(|package| package.name);
     say(format_args!("installing {}", names.clone().collect::<Vec<_>>().join(" ")));
-    process::run(process::as_root("sh")?.args(["-c", INSTALL_SCRIPT, "setup"]).args(names))
-        .context(
-            "cannot install the packages (they come from Debian 12 with its security and updates \
+    process::run(process::as_root("sh")?.args(["-c", INSTALL_SCRIPT, "setup"]).args(names)).context(
+        "cannot install the packages (they come from Debian 12 with its security and updates \
              suites: are these among apt's sources?)",
-        )?;
-    packages.iter().filter_map(|package| package.service).try_for_each(disable_service)
+    )
 }
 
-/// A service that came with a program would hold the PBX's ports from the next boot on.
+/// A service that came along would hold the PBX's ports from the next boot on, or talk to the world.
 fn disable_service(name: &str) -> Result<()> {
-    if process::find_program("systemctl").is_none() {
-        return Ok(());
-    }
-    say(format_args!("disabling the service {name}: only the package's programs are wanted"));
-    process::run(process::as_root("systemctl")?.args(["--quiet", "disable", name]))
+    say(format_args!("disabling the service {name}, which came along"));
+    process::run(process::as_root("update-rc.d")?.args([name, "disable"]))
 }
 
 fn llvm_prefix() -> String {
@@ -235,8 +231,9 @@ impl ThisMachine {
     fn probe() -> Result<Self> {
         let packages = match process::find_program("dpkg-query") {
             Some(dpkg_query) => {
-                let names =
-                    PACKAGES.iter().map(|package| package.name).chain(CONFLICTS.iter().copied());
+                let services = PACKAGES.iter().filter_map(|package| package.service);
+                let names = PACKAGES.iter().map(|package| package.name);
+                let names = names.chain(services).chain(CONFLICTS.iter().copied());
                 let format = "--showformat=${Package} ${db:Status-Status} ${Version}\n";
                 installed_versions(&process::printed(
                     Command::new(dpkg_query).args(["--show", format]).args(names),
