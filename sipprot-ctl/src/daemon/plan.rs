@@ -2,7 +2,6 @@
 //! and surroundings give the same plan.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
@@ -53,9 +52,8 @@ impl Plan {
     pub fn new(config: &Config, observe: bool) -> Result<Self, PlanError> {
         let mut sets = PortSets::default();
         let host = Tenant::host(config);
-        let tenants: Vec<Tenant> = std::iter::once(Ok(host))
-            .chain(config.endpoints.iter().map(|endpoint| Ok(Tenant::of(endpoint, config))))
-            .collect::<Result<_, PlanError>>()?;
+        let others = config.endpoints.iter().map(|endpoint| Tenant::of(endpoint, config));
+        let tenants: Vec<Tenant> = std::iter::once(host).chain(others).collect();
         let mut policies = Vec::with_capacity(tenants.len());
         for tenant in &tenants {
             let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;
@@ -241,7 +239,9 @@ pub fn nanoseconds(duration: std::time::Duration) -> u64 {
 }
 
 /// What the rules go by.
-pub fn settings(config: &Config, own: &Own, allowlist: &[IpNetwork]) -> Settings {
+///
+/// The allowlist is not among what they spare: the kernel passes its packets before anybody sees them.
+pub fn settings(config: &Config, own: &Own) -> Settings {
     let limits = &config.rules;
     let mut settings = Settings {
         block_time: limits.block_time,
@@ -279,14 +279,8 @@ pub fn settings(config: &Config, own: &Own, allowlist: &[IpNetwork]) -> Settings
         .never_blocked()
         .chain(config.never_block.iter().copied())
         .chain(endpoints.copied())
-        .chain(allowlist.iter().copied())
         .collect();
     settings
-}
-
-/// Whether an address is in one of the networks.
-pub fn covers(networks: &[IpNetwork], address: IpAddr) -> bool {
-    networks.iter().any(|network| network.contains(address))
 }
 
 #[cfg(test)]

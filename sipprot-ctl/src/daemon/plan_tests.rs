@@ -11,7 +11,7 @@ const TWO_ENDPOINTS: &str = r#"
 observe.protections = ["geo"]
 geo.mode = "deny"
 geo.countries = ["FR"]
-sip.ports = ["5060:5062"]
+sip.ports = ["5060", "5062"]
 [[endpoint]]
 name = "pbx1"
 addresses = ["192.0.2.11", "2001:db8:c::11"]
@@ -40,7 +40,7 @@ fn defaults_enforce_on_the_host() {
 
 #[test]
 fn endpoints_differ_where_they_say_so() {
-    let plan = plan(TWO_ENDPOINTS.replace("tls", "").as_str(), false);
+    let plan = plan(TWO_ENDPOINTS, false);
     let [host, one, two] = plan.policies.as_slice() else { panic!() };
     assert_eq!((host.mode, one.mode, two.mode), (MODE_ENFORCE, MODE_ENFORCE, MODE_OBSERVE));
     assert_eq!((host.attempt_limit, one.attempt_limit, two.attempt_limit), (10, 3, 10));
@@ -85,7 +85,7 @@ fn rules_take_the_configured_limits() {
                 never_block = [\"198.51.100.0/24\"]\npeers = [\"203.0.113.7\"]\n";
     let config = Config::parse(Path::new("test.toml"), text).unwrap();
     let own = Own { addresses: vec!["192.0.2.1/24".parse().unwrap()], ..Own::default() };
-    let settings = settings(&config, &own, &["203.0.113.128/25".parse().unwrap()]);
+    let settings = settings(&config, &own);
     let register = settings.rules.iter().find(|rule| rule.id == RuleId::Register).unwrap();
     assert_eq!((register.limit, settings.block_threshold), (4, 2));
     assert_eq!(settings.block_scope, rules::Scope::Sip);
@@ -95,7 +95,6 @@ fn rules_take_the_configured_limits() {
     check("192.0.2.1", true);
     check("192.0.2.77", true);
     check("198.51.100.3", true);
-    check("203.0.113.200", true);
     check("203.0.113.7", false);
     assert!(settings.is_peer("203.0.113.7".parse().unwrap()));
 }
