@@ -16,8 +16,8 @@ use sipprot_common::abi::{
 };
 use sipprot_common::source::SourceKey;
 use sipprot_ctl::datapath::{
-    BlockTarget, Datapath, DatapathError, List, ListItem, OnMismatch, Opened, Options, Quarantined,
-    monotonic_ns, rescue,
+    BlockTarget, Datapath, DatapathError, List, ListItem, Object, OnMismatch, Opened, Options,
+    Quarantined, monotonic_ns, rescue,
 };
 
 fn network(text: &str) -> IpNetwork {
@@ -115,6 +115,34 @@ fn a_second_daemon_is_told_about_the_first() {
     let error = Datapath::open(&fixture.options()).err().unwrap();
     let (pid, pins) = (std::process::id(), fixture.pin_dir.display());
     assert_eq!(error.to_string(), format!("another sipprot (pid {pid}) runs with {pins}"));
+}
+
+#[test]
+fn without_root_it_says_so() {
+    let Some(fixture) = Fixture::new() else { return };
+    let options = fixture.options();
+    let thread = std::thread::spawn(move || {
+        // The raw call changes this thread alone, which loses its capabilities by it.
+        // SAFETY: no addresses.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+        let opened = Datapath::open(&options).err().unwrap().to_string();
+        let rescued = rescue::status(&options.pin_dir).err().unwrap().to_string();
+        assert_eq!(
+            (opened.as_str(), rescued.as_str()),
+            ("needs root (CAP_BPF, CAP_NET_ADMIN)", opened.as_str())
+        );
+    });
+    thread.join().unwrap();
+}
+
+#[test]
+fn the_embedded_object_is_loaded() {
+    let Some(fixture) = Fixture::new() else { return };
+    let options = Options { object: Object::Embedded, ..fixture.options() };
+    match Datapath::open(&options) {
+        Err(DatapathError::NoObject) => eprintln!("skipped: built without SIPPROT_EBPF_OBJECT"),
+        other => assert_eq!(*other.unwrap().opened(), Opened::Made),
+    }
 }
 
 #[test]
