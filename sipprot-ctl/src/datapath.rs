@@ -347,7 +347,8 @@ impl Datapath {
         self.maps.user_agents.insert(&0, &list, Insert::Any).map(drop)
     }
 
-    /// The events; within a tokio runtime, and only one reader at a time.
+    /// The events; within a tokio runtime, and only one reader at a time. What came while nobody read
+    /// is still in the ring, up to its size.
     pub fn events(&self) -> Result<EventReader> {
         EventReader::open(&self.pins.maps())
     }
@@ -369,5 +370,19 @@ fn prepare(pins: &Pins, object: &[u8], options: &Options) -> Result<Opened> {
             Ok(Opened::Replaced { difference: format!("{map}: {difference}") })
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_may_share_it() {
+        fn shared<T: Send + Sync>() {}
+        fn moved<T: Send>() {}
+        shared::<Datapath>();
+        moved::<EventReader>();
+        moved::<KernelLog>();
     }
 }

@@ -131,3 +131,20 @@ impl Programs {
         program(&mut self.ebpf, PROGRAM_EGRESS)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_an_object_says_so() {
+        match bytes(&Object::Embedded) {
+            Ok(object) => assert_eq!(object.get(..4), Some(&b"\x7fELF"[..])),
+            Err(error) => assert_eq!(
+                error.to_string(),
+                "this build has no eBPF object in it: build with `cargo xtask build`"
+            ),
+        }
+        assert!(matches!(layouts(b"no object", &Vec::new()), Err(DatapathError::Load(_))));
+    }
+}

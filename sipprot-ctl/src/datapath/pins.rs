@@ -209,11 +209,11 @@ fn difference(found: &MapInfo, expected: &MapInfo) -> Option<String> {
 }
 
 fn escape(interface: &str) -> String {
-    interface.replace('%', "%25").replace('.', "%2e")
+    interface.replace('%', "%25").replace('.', "%2e").replace('/', "%2f")
 }
 
 fn unescape(name: &str) -> String {
-    name.replace("%2e", ".").replace("%25", "%")
+    name.replace("%2f", "/").replace("%2e", ".").replace("%25", "%")
 }
 
 #[cfg(test)]
@@ -228,6 +228,7 @@ mod tests {
         };
         check("eth0", "eth0");
         check("eth0.100", "eth0%2e100");
+        check("../maps", "%2e%2e%2fmaps");
         check("a%2eb", "a%252eb");
     }
 

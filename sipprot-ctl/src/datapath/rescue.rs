@@ -30,8 +30,10 @@ use super::sources;
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     pub attachments: Vec<Attachment>,
-    /// `None` when no maps of this version are pinned.
+    /// `None` when no maps of this version are pinned, or when they can't be read.
     pub maps: Option<MapStatus>,
+    /// Why they can't.
+    pub maps_error: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,8 +76,14 @@ fn policies(maps: &Maps) -> Result<Vec<(u32, Policy)>> {
 }
 
 pub fn status(pin_dir: &Path) -> Result<Status> {
-    let maps = open(pin_dir)?.map(|maps| map_status(&maps)).transpose()?;
-    Ok(Status { attachments: attach::attachments(&Pins::new(pin_dir)), maps })
+    kernel::check_privileges()?;
+    let read = open(pin_dir).and_then(|maps| maps.map(|maps| map_status(&maps)).transpose());
+    let (maps, maps_error) = match read {
+        Ok(maps) => (maps, None),
+        // What is attached is worth knowing even then.
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Ok(Status { attachments: attach::attachments(&Pins::new(pin_dir)), maps, maps_error })
 }
 
 fn map_status(maps: &Maps) -> Result<MapStatus> {

@@ -2,6 +2,8 @@
 //!
 //! Carries out; why a source is blocked, and for how long, is decided elsewhere.
 
+use std::collections::HashSet;
+
 use sipprot_common::abi::{
     Block, BlockKey, Contained, POLICIES_MAX, QuarantineKey, Source, SourceCounts,
     TRUST_QUARANTINED, Trust,
@@ -168,19 +170,28 @@ impl Datapath {
     /// Trusts a source, with a ceiling of its own (packets a second) or 0 for the policy's. What the
     /// kernel keeps of a trusted source stays. True when it was not trusted before.
     pub fn trust(&self, source: SourceKey, rate: u32) -> Result<bool> {
-        let fresh = Trust { rate, ..Trust::default() };
-        if self.maps.trust.insert(&source.0, &fresh, Insert::New)? {
-            let mut quarantined = false;
-            self.maps.quarantine.for_each(|key, _| quarantined |= key.source == source.0)?;
-            flag_quarantine(&self.maps, source, quarantined)?;
-            return Ok(true);
+        Ok(self.trust_all(&[(source, rate)])? == 1)
+    }
+
+    /// Trusts many sources; how many were not trusted before.
+    pub fn trust_all(&self, sources: &[(SourceKey, u32)]) -> Result<usize> {
+        let mut cut = HashSet::new();
+        self.maps.quarantine.for_each(|key, _| {
+            cut.insert(key.source);
+        })?;
+        let mut new = 0;
+        for (source, rate) in sources.iter().copied() {
+            let flags = if cut.contains(&source.0) { TRUST_QUARANTINED } else { 0 };
+            let fresh = Trust { rate, flags, ..Trust::default() };
+            if self.maps.trust.insert(&source.0, &fresh, Insert::New)? {
+                new += 1;
+            } else if let Some(known) = self.maps.trust.get(&source.0)?
+                && known.rate != rate
+            {
+                self.maps.trust.insert(&source.0, &Trust { rate, ..known }, Insert::Existing)?;
+            }
         }
-        if let Some(known) = self.maps.trust.get(&source.0)?
-            && known.rate != rate
-        {
-            self.maps.trust.insert(&source.0, &Trust { rate, ..known }, Insert::Existing)?;
-        }
-        Ok(false)
+        Ok(new)
     }
 
     /// False when it was not trusted.
@@ -240,7 +251,7 @@ impl Datapath {
             .map(|entry| QuarantineKey { source: entry.source.0, port: entry.port.into(), pad: 0 })
             .collect();
         self.maps.quarantine.remove_all(&keys)?;
-        let cut: std::collections::HashSet<_> = lasting.iter().map(|entry| entry.source).collect();
+        let cut: HashSet<_> = lasting.iter().map(|entry| entry.source).collect();
         for entry in ended.iter().filter(|entry| !cut.contains(&entry.source)) {
             flag_quarantine(&self.maps, entry.source, false)?;
         }
