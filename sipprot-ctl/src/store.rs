@@ -41,6 +41,9 @@ pub use records::{
 /// The most bytes that one record may take.
 pub const RECORD_BYTES_MAX: usize = 16 << 10;
 
+/// Changes that reach the database in one piece.
+pub const BULK_PART: usize = 4096;
+
 /// Bounds of what grows by itself; past them the oldest goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -96,26 +99,68 @@ impl Store {
         Self { directory, database, limits, writer: Mutex::new(writer), _lock: lock }
     }
 
-    /// Carries out all changes or none, and returns once they are on the disk.
+    /// Carries out all changes or none, and returns once they are on the disk. Of more than
+    /// [`BULK_PART`] changes a reader may see a part before the rest.
     pub fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut writer = self.writer()?;
-        let mut batch = self.batch(&writer, changes)?;
+        if changes.len() > BULK_PART {
+            return self.apply_bulk(&mut writer, changes);
+        }
+        let lines = lines_of(changes)?;
+        let Batch { mut writes, rows, .. } = self.batch(&writer.rows, changes)?;
         let commit = writer.commit + 1;
-        batch.writes.insert(COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
-        let Batch { writes, lines, rows, .. } = batch;
+        writes.insert(COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
         self.database.write(writes).map_err(|error| self.fail(&mut writer, &error))?;
         writer.commit = commit;
         writer.rows = rows;
         self.database.make_durable().map_err(|error| self.fail(&mut writer, &error))?;
-        self.export_batch(&mut writer, lines);
+        // The database has the batch by now, so a failing export is not a failing write; the next
+        // batch tries the whole of it again.
+        if !append_to_export(&mut writer, &lines).unwrap_or(false) {
+            writer.export = self.rewrite_export(commit).ok();
+        }
         Ok(())
+    }
+
+    /// One sled batch of a million changes keeps every page that it replaces in memory. So the
+    /// export has the whole batch first, and if the parts don't all reach the database, the next
+    /// opening rebuilds it from the export.
+    fn apply_bulk(&self, writer: &mut Writer, changes: &[Change]) -> Result<(), StoreError> {
+        let commit = writer.commit + 1;
+        let path = self.export_path();
+        let mut export = match writer.export.take() {
+            Some(export) if !export.is_stale(writer.rows.exported) => export,
+            _ => self.rewrite_export(writer.commit).map_err(StoreError::at(&path))?,
+        };
+        for part in changes.chunks(BULK_PART) {
+            let appended = lines_of(part)
+                .and_then(|lines| export.append(&lines).map_err(StoreError::at(&path)));
+            if let Err(error) = appended {
+                // An export that can't be shortened is given up and written anew by the next batch.
+                writer.export = export.take_back().is_ok().then_some(export);
+                return Err(error);
+            }
+        }
+        export.commit(commit).map_err(|error| self.fail(writer, &error))?;
+        writer.export = Some(export);
+        for part in changes.chunks(BULK_PART) {
+            let result = self.batch(&writer.rows, part);
+            let Batch { writes, rows, .. } = result.map_err(|error| self.fail(writer, &error))?;
+            self.database.write(writes).map_err(|error| self.fail(writer, &error))?;
+            writer.rows = rows;
+        }
+        let number = (COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
+        self.database.write([number].into()).map_err(|error| self.fail(writer, &error))?;
+        writer.commit = commit;
+        self.database.make_durable().map_err(|error| self.fail(writer, &error))
     }
 
     /// Carries out all changes or none, but leaves it to the next [`Store::apply`] or
     /// [`Store::sync`] to make them last: for counts that may lose their last seconds.
     pub fn note(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut writer = self.writer()?;
-        let Batch { writes, rows, .. } = self.batch(&writer, changes)?;
+        lines_of(changes)?;
+        let Batch { writes, rows, .. } = self.batch(&writer.rows, changes)?;
         self.database.write(writes).map_err(|error| self.fail(&mut writer, &error))?;
         writer.rows = rows;
         Ok(())
@@ -145,8 +190,8 @@ impl Store {
         }
     }
 
-    fn batch(&self, writer: &Writer, changes: &[Change]) -> Result<Batch<'_>, StoreError> {
-        let mut batch = Batch::new(&self.database, self.limits, writer.rows.clone());
+    fn batch(&self, rows: &Rows, changes: &[Change]) -> Result<Batch<'_>, StoreError> {
+        let mut batch = Batch::new(&self.database, self.limits, rows.clone());
         let mut work = || {
             for change in changes {
                 batch.add(change)?;
@@ -154,29 +199,18 @@ impl Store {
             batch.trim()
         };
         work().map_err(|error| match error {
-            BatchError::TooLarge(size) => StoreError::TooLarge("a record", size, RECORD_BYTES_MAX),
             BatchError::Database(error) => self.unreadable(error),
             BatchError::Json(error) => StoreError::Broken(error.to_string()),
         })?;
         Ok(batch)
     }
 
-    /// The database has the batch by now, so a failing export is not a failing write; the whole
-    /// export is tried again with the next batch.
-    fn export_batch(&self, writer: &mut Writer, lines: Vec<u8>) {
-        let commit = writer.commit;
-        let appended = match writer.export.as_mut() {
-            Some(export) if !export.is_stale() => export.append(lines, commit).is_ok(),
-            _ => false,
-        };
-        if !appended {
-            let records = open::exported(&self.database);
-            writer.export = Export::rewrite(&self.export_path(), commit, records).ok();
-        }
+    fn rewrite_export(&self, commit: u64) -> std::io::Result<Export> {
+        Export::rewrite(&self.export_path(), commit, open::exported(&self.database))
     }
 
     /// After a failed flush nobody knows what the disk holds, so nothing is acknowledged any more.
-    fn fail(&self, writer: &mut Writer, error: &DatabaseError) -> StoreError {
+    fn fail(&self, writer: &mut Writer, error: &dyn std::error::Error) -> StoreError {
         writer.failed = Some(error.to_string());
         self.not_durable(error.to_string())
     }
@@ -193,6 +227,37 @@ impl Store {
             DatabaseError::Broken(what) => StoreError::Broken(what),
         }
     }
+}
+
+/// Adds the last batch to the export; `false` if the export is to be written anew instead.
+fn append_to_export(writer: &mut Writer, lines: &[u8]) -> std::io::Result<bool> {
+    match &mut writer.export {
+        Some(export) if !export.is_stale(writer.rows.exported) => {
+            export.append(lines)?;
+            export.commit(writer.commit)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The export's lines of a batch. Here a record that is too large is found, before anything is
+/// written anywhere.
+fn lines_of(changes: &[Change]) -> Result<Vec<u8>, StoreError> {
+    let mut lines = Vec::new();
+    for change in changes {
+        let start = lines.len();
+        export::push_line(&mut lines, change)
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let length = lines.len() - start;
+        if length > RECORD_BYTES_MAX {
+            return Err(StoreError::TooLarge(length));
+        }
+        if !export::holds(change) {
+            lines.truncate(start);
+        }
+    }
+    Ok(lines)
 }
 
 /// Lists.

@@ -11,16 +11,18 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Limits;
 use super::codec::{self, Kind};
 use super::database::{Database, DatabaseError, Writes};
 use super::records::{AttackRecord, BlockRecord, Change, Lifted};
-use super::{Limits, export};
 
 /// How many rows of the bounded kinds there are.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Rows {
     pub history: u64,
     pub attacks: u64,
+    /// Records that the export holds too.
+    pub exported: u64,
     /// Of the days that were written to since the store was opened.
     attacks_a_day: HashMap<Date, u64>,
 }
@@ -29,8 +31,6 @@ pub(super) struct Batch<'a> {
     database: &'a Database,
     limits: Limits,
     pub writes: Writes,
-    /// For the export.
-    pub lines: Vec<u8>,
     pub rows: Rows,
 }
 
@@ -38,32 +38,29 @@ pub(super) struct Batch<'a> {
 pub(super) enum BatchError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("a record of {0} bytes")]
-    TooLarge(usize),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
 impl<'a> Batch<'a> {
     pub fn new(database: &'a Database, limits: Limits, rows: Rows) -> Self {
-        Self { database, limits, writes: Writes::new(), lines: Vec::new(), rows }
+        Self { database, limits, writes: Writes::new(), rows }
     }
 
     pub fn add(&mut self, change: &Change) -> Result<(), BatchError> {
         match change {
-            Change::PutList(entry) => self.put(codec::list_key(&entry.key()), entry)?,
+            Change::PutList(entry) => self.put(codec::list_key(&entry.key()), entry),
             Change::RemoveList(key) => self.remove(codec::list_key(key)),
-            Change::PutBlock(block) => self.put_block(block)?,
+            Change::PutBlock(block) => self.put_block(block),
             Change::EndBlock(key) => self.remove(codec::block_key(key)),
-            Change::LiftBlock { key, lifted } => self.lift(codec::block_key(key), lifted)?,
-            Change::PutTrust(trust) => self.put(codec::trust_key(&trust.key()), trust)?,
+            Change::LiftBlock { key, lifted } => self.lift(codec::block_key(key), lifted),
+            Change::PutTrust(trust) => self.put(codec::trust_key(&trust.key()), trust),
             Change::RemoveTrust(key) => self.remove(codec::trust_key(key)),
-            Change::PutStanding(it) => self.put(codec::standing_key(it.source), it)?,
+            Change::PutStanding(it) => self.put(codec::standing_key(it.source), it),
             Change::RemoveStanding(source) => self.remove(codec::standing_key(*source)),
-            Change::AddAttack(attack) => self.add_attack(attack)?,
-            Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base)?,
+            Change::AddAttack(attack) => self.add_attack(attack),
+            Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }
-        Ok(export::push_line(&mut self.lines, change)?)
     }
 
     /// Drops the oldest rows past the bounds; the last step of a batch.
@@ -102,7 +99,7 @@ impl<'a> Batch<'a> {
     fn lift(&mut self, key: Vec<u8>, lifted: &Lifted) -> Result<(), BatchError> {
         let Some(mut block) = self.get::<BlockRecord>(&key)? else { return Ok(()) };
         block.lifted = Some(lifted.clone());
-        self.remove(key);
+        self.remove(key)?;
         let row = codec::history_key(&block);
         // The row may be past the bound by now; a lift doesn't bring it back.
         if self.holds(&row)? { self.put(row, &block) } else { Ok(()) }
@@ -144,15 +141,19 @@ impl<'a> Batch<'a> {
 
     fn put<T: Serialize>(&mut self, key: Vec<u8>, record: &T) -> Result<(), BatchError> {
         let value = codec::encode(record)?;
-        if value.len() > super::RECORD_BYTES_MAX {
-            return Err(BatchError::TooLarge(value.len()));
+        if codec::is_exported(&key) && !self.holds(&key)? {
+            self.rows.exported += 1;
         }
         self.writes.insert(key, Some(value));
         Ok(())
     }
 
-    fn remove(&mut self, key: Vec<u8>) {
+    fn remove(&mut self, key: Vec<u8>) -> Result<(), BatchError> {
+        if codec::is_exported(&key) && self.holds(&key)? {
+            self.rows.exported -= 1;
+        }
         self.writes.insert(key, None);
+        Ok(())
     }
 
     fn holds(&self, key: &[u8]) -> Result<bool, BatchError> {
@@ -180,6 +181,5 @@ const EVERYONE: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::UNSPECIFI
 /// The row that stands for all sources past a day's bound; it keeps the method alone.
 fn among_others(attack: &AttackRecord) -> AttackRecord {
     let source = IpNetwork::V4(EVERYONE);
-    let attack = attack.clone();
-    AttackRecord { source, victim: None, endpoint: None, country: None, user_agent: None, ..attack }
+    AttackRecord { source, victim: None, endpoint: None, country: None, ..attack.clone() }
 }

@@ -51,6 +51,11 @@ impl Kind {
     }
 }
 
+/// Whether the export holds this record too.
+pub(super) fn is_exported(key: &[u8]) -> bool {
+    Kind::of(key).is_some_and(|kind| Kind::EXPORTED.contains(&kind))
+}
+
 /// The number of the last batch that the export knows too.
 pub(super) const COMMIT_KEY: &[u8] = b"Mcommit";
 pub(super) const CLOCK_KEY: &[u8] = b"Mclock";

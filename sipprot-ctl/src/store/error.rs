@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::RECORD_BYTES_MAX;
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another daemon has it; nothing was touched.
@@ -19,8 +21,8 @@ pub enum StoreError {
     #[error("the database is broken: {0}")]
     Broken(String),
     /// A record that is too large to keep.
-    #[error("{0} of {1} bytes is more than {2}")]
-    TooLarge(&'static str, usize, usize),
+    #[error("a record of {0} bytes is too large, the most is {RECORD_BYTES_MAX}")]
+    TooLarge(usize),
 }
 
 fn with_process(process: &Option<u32>) -> String {

@@ -17,16 +17,15 @@ use super::records::Change;
 const HEAD: &str = "{\"sipprot_export\":1}";
 const COMMIT_START: &str = "{\"commit\":";
 
-/// Lines of the past that are borne before a rewrite, beyond as many as are in force.
+/// Lines of the past that are borne before a rewrite, beyond as many as there are records.
 const PAST_LINES_MAX: u64 = 1000;
 
 /// The export of a running store.
 pub(super) struct Export {
-    path: PathBuf,
     file: File,
-    /// Lines at the last rewrite, and since.
-    base: u64,
-    appended: u64,
+    lines: u64,
+    /// Bytes up to the end of the last whole batch.
+    length: u64,
 }
 
 /// What a glance at an export tells.
@@ -99,20 +98,24 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
     };
 }
 
-/// The lines of one change in a batch; nothing for what isn't exported.
+/// Whether a change is one that the export can bring back.
+pub(super) fn holds(change: &Change) -> bool {
+    !matches!(change, Change::AddAttack(_) | Change::PutClockBase(_))
+}
+
+/// Adds the line of one change.
 pub(super) fn push_line(lines: &mut Vec<u8>, change: &Change) -> serde_json::Result<()> {
-    if !matches!(change, Change::AddAttack(_) | Change::PutClockBase(_)) {
-        serde_json::to_writer(&mut *lines, change)?;
-        lines.push(b'\n');
-    }
+    serde_json::to_writer(&mut *lines, change)?;
+    lines.push(b'\n');
     Ok(())
 }
 
 impl Export {
     /// Goes on with an export that is whole.
-    pub fn resume(path: &Path, glance: Glance) -> io::Result<Export> {
+    pub fn resume(path: &Path, lines: u64) -> io::Result<Export> {
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Export { path: path.to_owned(), file, base: glance.lines, appended: 0 })
+        let length = file.metadata()?.len();
+        Ok(Export { file, lines, length })
     }
 
     /// Writes the whole export anew from records as the database holds them.
@@ -130,7 +133,7 @@ impl Export {
             .open(&temporary)?;
         let mut writer = BufWriter::new(file);
         writeln!(writer, "{HEAD}")?;
-        let mut base = 2;
+        let mut lines = 2;
         for (key, value) in records {
             let (Some(verb), Some(json)) = (verb_of(&key), codec::json_of(&value)) else {
                 continue;
@@ -138,32 +141,38 @@ impl Export {
             write!(writer, "{{\"{verb}\":")?;
             writer.write_all(json)?;
             writeln!(writer, "}}")?;
-            base += 1;
+            lines += 1;
         }
         writeln!(writer, "{COMMIT_START}{commit}}}")?;
         let file = writer.into_inner().map_err(|error| error.into_error())?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
         sync_directory(path.parent().unwrap_or(Path::new(".")))?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Export { path: path.to_owned(), file, base, appended: 0 })
+        Export::resume(path, lines)
     }
 
-    /// Adds a batch, and returns once it is on the disk.
-    pub fn append(&mut self, mut lines: Vec<u8>, commit: u64) -> io::Result<()> {
-        writeln!(lines, "{COMMIT_START}{commit}}}")?;
-        self.appended += lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.file.write_all(&lines)?;
-        self.file.sync_all()
+    /// Adds lines of a batch that [`Export::commit`] makes count.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.lines += lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.file.write_all(lines)
+    }
+
+    /// Ends a batch, and returns once it is on the disk.
+    pub fn commit(&mut self, number: u64) -> io::Result<()> {
+        self.append(format!("{COMMIT_START}{number}}}\n").as_bytes())?;
+        self.file.sync_all()?;
+        self.length = self.file.metadata()?.len();
+        Ok(())
+    }
+
+    /// Takes back what was added since the last batch ended.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)
     }
 
     /// Whether it holds more past than present.
-    pub fn is_stale(&self) -> bool {
-        self.appended > self.base + PAST_LINES_MAX
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn is_stale(&self, records: u64) -> bool {
+        self.lines > 2 * records + PAST_LINES_MAX
     }
 }
 

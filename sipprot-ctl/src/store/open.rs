@@ -18,7 +18,7 @@ use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
 use super::export::{self, Export, Glance};
 use super::records::{AttackRecord, BlockRecord, Change, ListEntry, SourceStanding, TrustRecord};
-use super::{Limits, Store, StoreError, Writer};
+use super::{BULK_PART, Limits, Store, StoreError, Writer};
 
 pub(super) const EXPORT_NAME: &str = "lists.export.jsonl";
 const DATABASE_NAME: &str = "store";
@@ -145,6 +145,7 @@ fn survey(database: Database, glance: Option<Glance>, created: bool) -> Found {
             Some(Kind::Attack) => found.rows.attacks += 1,
             _ => {}
         }
+        found.rows.exported += u64::from(codec::is_exported(key));
         found.unreadable += u64::from(!is_readable(key, value));
     });
     let exported = glance.map_or(0, |glance| glance.commit);
@@ -186,7 +187,9 @@ fn resume(
     commit: u64,
 ) -> Result<Export, StoreError> {
     let result = match glance {
-        Some(glance) if glance.whole && glance.commit == commit => Export::resume(path, glance),
+        Some(glance) if glance.whole && glance.commit == commit => {
+            Export::resume(path, glance.lines)
+        }
         _ => Export::rewrite(path, commit, exported(database)),
     };
     result.map_err(StoreError::at(path))
@@ -211,8 +214,8 @@ fn recover(
     let mut carried = Writes::new();
     if let Some(database) = &found.database {
         database.survey(|key, value| {
-            let exported = Kind::of(key).is_some_and(|kind| Kind::EXPORTED.contains(&kind));
-            if !(exported && from_export) && is_readable(key, value) {
+            let wanted = key != COMMIT_KEY && !(from_export && codec::is_exported(key));
+            if wanted && is_readable(key, value) {
                 carried.insert(key.to_vec(), Some(value.to_vec()));
             }
         });
@@ -246,16 +249,29 @@ fn rebuild(
     let place = directory.join(DATABASE_NAME);
     let broken = |error: &dyn fmt::Display| StoreError::Broken(error.to_string());
     let database = Database::open(&place).map_err(|error| broken(&error))?;
-    database.write(carried).map_err(|error| broken(&error))?;
-    let mut batch = Batch::new(&database, limits, Rows::default());
-    for change in changes {
-        batch.add(change).map_err(|error| broken(&error))?;
+    for part in in_parts(carried) {
+        database.write(part).map_err(|error| broken(&error))?;
     }
-    let mut writes = batch.writes;
-    writes.insert(COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
-    database.write(writes).map_err(|error| broken(&error))?;
+    for part in changes.chunks(BULK_PART) {
+        let mut batch = Batch::new(&database, limits, Rows::default());
+        for change in part {
+            batch.add(change).map_err(|error| broken(&error))?;
+        }
+        database.write(batch.writes).map_err(|error| broken(&error))?;
+    }
+    // The number goes last: a crash before it is a rebuilding that never was.
+    let number = (COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
+    database.write([number].into()).map_err(|error| broken(&error))?;
     database.make_durable().map_err(|error| broken(&error))?;
     Ok(database)
+}
+
+fn in_parts(writes: Writes) -> impl Iterator<Item = Writes> {
+    let mut writes = writes.into_iter();
+    std::iter::from_fn(move || {
+        let part: Writes = writes.by_ref().take(BULK_PART).collect();
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn count(database: &Database) -> (Recovery, Rows) {
@@ -281,6 +297,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::Meta) | None => {}
     });
     recovery.history = rows.history;
+    rows.exported = recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings;
     (recovery, rows)
 }
 

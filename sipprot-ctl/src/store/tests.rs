@@ -1,3 +1,7 @@
+//! The store as its callers see it; `faults` is about its files.
+
+mod faults;
+
 use std::fs;
 use std::path::Path;
 
@@ -83,7 +87,6 @@ fn attack(source: &str, day: &str, drops: u64) -> AttackRecord {
         victim: Some("192.0.2.10".parse().unwrap()),
         endpoint: None,
         country: None,
-        user_agent: None,
         drops,
         first: time(drops as i64),
         last: time(drops as i64),
@@ -125,183 +128,6 @@ fn filled() -> (TempDir, Vec<String>) {
     let state = state(&store);
     assert_eq!(state.len(), 1 + 49 + 50 + 2);
     (directory, state)
-}
-
-fn database_file(directory: &TempDir) -> PathBuf {
-    directory.path().join("store/db")
-}
-
-/// After `damage`, opening brings everything back that the export has.
-#[track_caller]
-fn check(damage: impl FnOnce(&TempDir), recovers: bool) {
-    let (directory, before) = filled();
-    damage(&directory);
-    let (store, report) = open(directory.path());
-    assert_eq!(report.recovery.is_some(), recovers, "{report}");
-    assert_eq!(state(&store), before, "{report}");
-    if let Some(recovery) = &report.recovery {
-        assert!(recovery.set_aside.exists() && recovery.from_export, "{report}");
-        assert_eq!((recovery.list_entries, recovery.blocks), (50, 50));
-        assert!(report.to_string().contains("set aside as"));
-    }
-    // It works on, and the next opening finds nothing to say.
-    store.put_list_entry(entry("192.0.2.99", List::Deny)).unwrap();
-    drop(store);
-    let (store, report) = open(directory.path());
-    assert_eq!(report, OpenReport::default());
-    assert_eq!(state(&store).len(), before.len() + 1);
-}
-
-#[test]
-fn an_undamaged_store_opens_as_it_was() {
-    check(|_| {}, false);
-}
-
-#[test]
-fn a_zero_length_database_is_recovered() {
-    check(|it| fs::write(database_file(it), "").unwrap(), true);
-}
-
-#[test]
-fn a_missing_database_is_recovered() {
-    check(|it| fs::remove_file(database_file(it)).unwrap(), true);
-}
-
-#[test]
-fn a_database_of_noise_is_recovered() {
-    check(|it| fs::write(database_file(it), vec![0xa5; 1 << 20]).unwrap(), true);
-}
-
-#[test]
-fn a_truncated_database_is_recovered() {
-    check(
-        |it| {
-            let file = fs::OpenOptions::new().write(true).open(database_file(it)).unwrap();
-            file.set_len(3000).unwrap();
-        },
-        true,
-    );
-}
-
-#[test]
-fn a_torn_temporary_snapshot_is_ignored() {
-    check(
-        |it| {
-            let name = "store/snap.FFFFFFFFFFFFFFF0.generating";
-            fs::write(it.path().join(name), "torn").unwrap();
-        },
-        false,
-    );
-}
-
-#[test]
-fn a_broken_snapshot_is_recovered() {
-    check(
-        |it| fs::write(it.path().join("store/snap.FFFFFFFFFFFFFFF0"), "broken snapshot").unwrap(),
-        true,
-    );
-}
-
-#[test]
-fn a_missing_or_broken_export_is_written_anew() {
-    let path = |it: &TempDir| it.path().join(open::EXPORT_NAME);
-    check(|it| fs::remove_file(path(it)).unwrap(), false);
-    check(|it| fs::write(path(it), "\0\0\0").unwrap(), false);
-    check(|it| fs::write(path(it).with_extension("tmp"), "half").unwrap(), false);
-    check(
-        |it| {
-            let mut text = fs::read(path(it)).unwrap();
-            text.extend(b"{\"put_list\":{\"netw");
-            fs::write(path(it), text).unwrap();
-        },
-        false,
-    );
-}
-
-#[test]
-fn flipped_bytes_never_cost_an_entry() {
-    let (directory, before) = filled();
-    let whole = fs::read(database_file(&directory)).unwrap();
-    let used = whole.iter().rposition(|&byte| byte != 0).unwrap() + 1;
-    for step in 0..24 {
-        let copy = tempfile::tempdir().unwrap();
-        copy_tree(directory.path(), copy.path());
-        let mut bytes = whole.clone();
-        bytes[used * step / 24 + step] ^= 0x5a;
-        fs::write(database_file(&copy), bytes).unwrap();
-        let (store, report) = open(copy.path());
-        assert_eq!(state(&store), before, "byte {}: {report}", used * step / 24 + step);
-    }
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-#[test]
-fn history_is_carried_over_when_the_database_only_lags() {
-    let (directory, before) = filled();
-    let export = directory.path().join(open::EXPORT_NAME);
-    let text = fs::read_to_string(&export).unwrap();
-    // A batch that only the export knows: the database has lost it.
-    let lost = serde_json::to_string(&Change::RemoveList(entry("203.0.113.8", List::Deny).key()));
-    fs::write(&export, format!("{text}{}\n{{\"commit\":999}}\n", lost.unwrap())).unwrap();
-    let (store, report) = open(directory.path());
-    assert_eq!(report.recovery.unwrap().history, 50);
-    assert_eq!(state(&store).len(), before.len() - 1);
-    assert_eq!(store.history(time(0)..time(100)).count(), 50);
-}
-
-#[test]
-fn without_an_export_an_emptied_database_is_said() {
-    let (directory, _) = filled();
-    fs::write(database_file(&directory), "").unwrap();
-    fs::remove_file(directory.path().join(open::EXPORT_NAME)).unwrap();
-    let (store, report) = open(directory.path());
-    assert_eq!(state(&store).len(), 0);
-    let recovery = report.recovery.unwrap();
-    assert!(!recovery.from_export && recovery.reason.contains("export is missing"));
-}
-
-#[test]
-fn only_the_newest_broken_databases_are_kept() {
-    let (directory, _) = filled();
-    for _ in 0..5 {
-        fs::write(database_file(&directory), "").unwrap();
-        assert!(open(directory.path()).1.recovery.is_some());
-    }
-    let broken = fs::read_dir(directory.path())
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("broken"));
-    assert_eq!(broken.count(), 3);
-}
-
-#[test]
-fn a_second_opening_names_the_first() {
-    let directory = tempfile::tempdir().unwrap();
-    let _first = open(directory.path());
-    let error = Store::open(directory.path()).err().unwrap();
-    let process = std::process::id();
-    let text = format!("another sipprot (process {process}) uses {}", directory.path().display());
-    assert_eq!(error.to_string(), text);
-}
-
-#[test]
-fn a_directory_that_can_not_be_is_an_error_and_no_recovery() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("file");
-    fs::write(&file, "").unwrap();
-    let error = Store::open(&file.join("state")).err().unwrap();
-    assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
 }
 
 #[test]
@@ -381,7 +207,7 @@ fn a_batch_happens_as_a_whole_or_not_at_all() {
     let huge = ListEntry { note: "x".repeat(1 << 20), ..entry("10.0.0.2", List::Deny) };
     let changes = [Change::PutList(entry("10.0.0.1", List::Deny)), Change::PutList(huge)];
     let error = store.apply(&changes).unwrap_err();
-    assert!(matches!(error, StoreError::TooLarge(_, _, RECORD_BYTES_MAX)), "{error}");
+    assert!(matches!(error, StoreError::TooLarge(_)), "{error}");
     assert_eq!(store.list(List::Deny).count(), 0);
 
     // A later change of a batch sees an earlier one.
@@ -452,15 +278,35 @@ fn the_export_is_rewritten_before_it_is_mostly_past() {
 }
 
 #[test]
-fn a_value_of_a_newer_version_is_counted_and_kept() {
-    let (directory, before) = filled();
-    {
-        let sled = sled::open(directory.path().join("store")).unwrap();
-        let key = codec::list_key(&entry("203.0.113.1", List::Deny).key());
-        sled.insert(key, b"\x02{}").unwrap();
-        sled.flush().unwrap();
-    }
+fn a_bulk_change_happens_as_a_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    store.put_list_entry(entry("10.0.0.1", List::Allow)).unwrap();
+    let count = BULK_PART + 10;
+    let changes = |note: &str| -> Vec<Change> {
+        let numbered = |n: usize| entry(&format!("11.0.{}.{}", n / 256, n % 256), List::Deny);
+        let note = |n: usize| if n + 1 == count { note.to_owned() } else { "x".to_owned() };
+        (0..count).map(|n| Change::PutList(ListEntry { note: note(n), ..numbered(n) })).collect()
+    };
+    let before = fs::read(store.export_path()).unwrap();
+    store.apply(&changes(&"x".repeat(RECORD_BYTES_MAX))).unwrap_err();
+    assert_eq!(fs::read(store.export_path()).unwrap(), before);
+    assert_eq!(store.list(List::Deny).count(), 0);
+
+    store.apply(&changes("y")).unwrap();
+    store.put_list_entry(entry("10.0.0.2", List::Allow)).unwrap();
+    drop(store);
     let (store, report) = open(directory.path());
-    assert_eq!((report.unreadable_records, &report.recovery), (1, &None));
-    assert_eq!(state(&store).len(), before.len() - 1);
+    assert_eq!(report, OpenReport::default());
+    assert_eq!(store.list(List::Deny).count(), count);
+
+    // Only the export has the batch: a crash before its parts reached the database.
+    drop(store);
+    fs::remove_dir_all(directory.path().join("store")).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    drop(open(other.path()));
+    faults::copy_tree(&other.path().join("store"), &directory.path().join("store"));
+    let (store, report) = open(directory.path());
+    assert_eq!(report.recovery.unwrap().list_entries, count as u64 + 2);
+    assert_eq!(store.list(List::Deny).count(), count);
 }
