@@ -181,5 +181,6 @@ const EVERYONE: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::UNSPECIFI
 /// The row that stands for all sources past a day's bound; it keeps the method alone.
 fn among_others(attack: &AttackRecord) -> AttackRecord {
     let source = IpNetwork::V4(EVERYONE);
-    AttackRecord { source, victim: None, endpoint: None, country: None, ..attack.clone() }
+    let attack = attack.clone();
+    AttackRecord { source, victim: None, endpoint: None, country: None, user_agent: None, ..attack }
 }

@@ -222,6 +222,9 @@ pub struct AttackRecord {
     /// ISO code.
     #[serde(default)]
     pub country: Option<String>,
+    /// The last one that was seen.
+    #[serde(default)]
+    pub user_agent: Option<String>,
     /// Packets dropped, or that would have been.
     pub drops: u64,
     pub first: Timestamp,

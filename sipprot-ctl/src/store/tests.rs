@@ -87,6 +87,7 @@ fn attack(source: &str, day: &str, drops: u64) -> AttackRecord {
         victim: Some("192.0.2.10".parse().unwrap()),
         endpoint: None,
         country: None,
+        user_agent: None,
         drops,
         first: time(drops as i64),
         last: time(drops as i64),
