@@ -1,19 +1,174 @@
 //! Wires the rooms together: events in, decisions carried out.
+//!
+//! One task holds everything: events, commands, signals and time come in turn, so nothing needs a
+//! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
+//! decided in `rules`; how the kernel is told, in `datapath`.
 
+mod answers;
+mod carry;
+mod change;
+mod check;
+mod clock;
+mod core;
+mod events;
+mod geography;
+mod journal;
+mod kernel;
+mod ledger;
+mod memory;
+mod own;
+mod plan;
+pub mod rescued;
+mod restore;
+mod status;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::future::{Future, pending};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use crate::api::{Call, Caller};
 use crate::config::Loaded;
+use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
+use crate::http;
+
+use core::Core;
+use kernel::Kernel;
 
 /// What `sipprot run` was told.
 pub struct Options {
     pub config_path: Option<PathBuf>,
     pub loaded: Loaded,
-    /// Beside those of the configuration.
+    /// In place of those of the configuration.
     pub interfaces: Vec<String>,
     pub observe: bool,
     pub detach_on_exit: bool,
 }
 
-pub fn run(_options: Options) -> anyhow::Result<()> {
-    anyhow::bail!("no datapath in this build")
+/// Events that are taken from the ring before others have their turn.
+const BATCH_MAX: usize = 256;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Protects until it is told to end.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(serve(options));
+    runtime.shutdown_timeout(SECOND);
+    result
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let detach = options.detach_on_exit;
+    let config = &options.loaded.config;
+    if options.interfaces.is_empty() && config.interfaces.is_empty() {
+        anyhow::bail!("no interface to protect: name one with --iface or in the configuration");
+    }
+    let kernel = open_datapath(config)?;
+    let socket = config.daemon.socket.clone();
+    let metrics = config.daemon.metrics;
+    let mut core = Core::start(options, kernel)?;
+    let listener = http::bind_socket(&socket)?;
+    let reader = core.kernel.with(|datapath| datapath.events().map(Some))?;
+    let (caller, calls) = Caller::new();
+    let (stop, stopped) = watch::channel(false);
+    let api = tokio::spawn(http::serve_api(listener, caller.clone(), until(stopped.clone())));
+    let scraped = match metrics {
+        Some(address) => match http::bind_metrics(address).await {
+            Ok(listener) => {
+                Some(tokio::spawn(http::serve_metrics(listener, caller, until(stopped))))
+            }
+            Err(error) => {
+                core.complain(format!("no metrics on {address}: {error}"));
+                None
+            }
+        },
+        None => None,
+    };
+    core.announce(detach);
+    turn(&mut core, reader, calls).await?;
+    info!("ending");
+    let _ = stop.send(true);
+    // Open connections must not keep us.
+    let _ = tokio::time::timeout(SECOND, api).await;
+    if let Some(scraped) = scraped {
+        scraped.abort();
+    }
+    let _ = std::fs::remove_file(&socket);
+    core.finish(detach)
+}
+
+fn open_datapath(config: &crate::config::Config) -> anyhow::Result<Kernel> {
+    let lock = config.daemon.socket.with_extension("lock");
+    let options = DatapathOptions {
+        pin_dir: config.daemon.pin_dir.clone(),
+        lock,
+        object: Object::Embedded,
+        ..DatapathOptions::default()
+    };
+    Ok(Kernel::new(Datapath::open(&options)?))
+}
+
+fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Everything in turn, until a signal ends it.
+async fn turn(
+    core: &mut Core,
+    mut reader: Option<EventReader>,
+    mut calls: mpsc::Receiver<Call>,
+) -> anyhow::Result<()> {
+    let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    let mut seconds = interval(SECOND);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            batch = next_batch(&mut reader, core) => match batch {
+                Ok(batch) => core.after_batch(batch),
+                Err(error) => {
+                    error!("events: {error}");
+                    core.complain("events of the kernel can't be read".to_owned());
+                    reader = None;
+                }
+            },
+            Some(call) = calls.recv() => core.answer(call),
+            _ = seconds.tick() => core.second(),
+            () = received(&mut hang_up) => core.reload_and_log(),
+            () = received(&mut terminate) => return Ok(()),
+            () = received(&mut interrupt) => return Ok(()),
+        }
+    }
+}
+
+async fn next_batch(
+    reader: &mut Option<EventReader>,
+    core: &mut Core,
+) -> std::io::Result<crate::datapath::Batch> {
+    match reader {
+        Some(reader) => reader.batch(BATCH_MAX, |event| core.event(&event)).await,
+        None => pending().await,
+    }
+}
+
+async fn received(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        pending::<()>().await;
+    }
 }

@@ -116,8 +116,7 @@ fn work(store: &Store, waiting: &Receiver<Job>, health: &Health) {
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
-        let (noted, firm): (Vec<Job>, Vec<Job>) =
-            batch.into_iter().partition(|job| job.only_noted);
+        let (noted, firm): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.only_noted);
         let notes: Vec<Change> = noted.into_iter().flat_map(|job| job.changes).collect();
         if !notes.is_empty() {
             told(health, store.note(&notes));

@@ -1,0 +1,370 @@
+//! Carries out decisions: the kernel first, then the store.
+
+use std::time::Duration;
+
+use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP};
+use sipprot_common::source::SourceKey;
+use tracing::{info, warn};
+
+use super::clock::{after, timestamp};
+use super::core::{Core, Expiring};
+use super::plan::nanoseconds;
+use crate::config::{Scope, format_duration};
+use crate::datapath::{
+    BlockTarget, List as KernelList, ListItem, Quarantined, monotonic_ns, monotonic_precise_ns,
+};
+use crate::report::address;
+use crate::rules::{
+    self, Alert, AlertKind, Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release,
+    Time, Trust,
+};
+use crate::store::{
+    AttackRecord, BlockKey, BlockKind, BlockRecord, Change, List, ListEntry, Origin,
+};
+
+/// The author of what nobody added by hand.
+pub const ITSELF: &str = "sipprot";
+
+impl Core {
+    pub(super) fn carry_out(&mut self, decision: Decision) {
+        match decision {
+            Decision::Block(block) => self.block(&block),
+            Decision::Deny(deny) => self.deny(&deny),
+            Decision::Contain(contain) => self.contain(&contain),
+            Decision::Quarantine(quarantine) => self.quarantine(&quarantine),
+            Decision::Trust(trust) => self.trust(&trust),
+            Decision::Distrust(distrust) => self.distrust(&distrust),
+            Decision::Release(release) => self.release(&release),
+            Decision::Alert(alert) => self.alert(&alert),
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        let case = &block.case;
+        let policy = if block.host_wide {
+            self.plan.block_policy(case.endpoint)
+        } else {
+            case.endpoint.0.into()
+        };
+        let target = BlockTarget { source: case.source, policy };
+        let entry = kernel_block(block.duration, block.scope);
+        let done = self.kernel.carry("blocking", |datapath| datapath.put_block(target, &entry));
+        let Some(()) = done else { return };
+        let reaction_us = self.reaction(case.evidence_at);
+        let record = BlockRecord {
+            scope: scope(block.scope),
+            endpoint_only: policy != 0,
+            reaction_us: Some(reaction_us),
+            ..self.record(case, BlockKind::Dynamic, block.duration)
+        };
+        info!(
+            "blocked {} for {}: {} ({}), {} of {}, after {reaction_us} µs",
+            address(record.source),
+            format_duration(block.duration),
+            record.rule,
+            record.reason,
+            block.count,
+            block.threshold
+        );
+        self.metrics.blocks.with_label_values(&["dynamic"]).inc();
+        self.ledger.put_block(record.clone());
+        let standing = self.standing(case.source);
+        self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
+    }
+
+    /// The last of too many blocks: it counts as one, and ends as a denylist entry.
+    fn deny(&mut self, deny: &Deny) {
+        let case = &deny.case;
+        let network = Self::network_of(case.source);
+        let now = self.clock.timestamp_now();
+        let expires_at = deny.expires_in.map(|span| after(now, span));
+        let expires_ns = expires_at.map_or(0, |at| self.clock.to_kernel_from(at));
+        let item = ListItem { network, policy: 0, expires_ns, scope: kernel_scope(deny.scope) };
+        let done =
+            self.kernel.carry("denying", |datapath| datapath.add_entry(KernelList::Deny, &item));
+        if done.is_none() {
+            return;
+        }
+        let reaction_us = self.reaction(case.evidence_at);
+        let kind = if case.proven { BlockKind::Dynamic } else { BlockKind::Containment };
+        let record = BlockRecord {
+            reaction_us: Some(reaction_us),
+            ..self.record(case, kind, deny.expires_in.unwrap_or_default())
+        };
+        let entry = ListEntry {
+            network,
+            list: List::Deny,
+            endpoint: None,
+            note: format!("{}: {}; {} times", record.rule, record.reason, deny.count),
+            added_at: now,
+            added_by: ITSELF.to_owned(),
+            expires_at,
+            scope: scope(deny.scope),
+            origin: Origin::Escalation,
+        };
+        warn!("denied {} for good: {}", address(network), entry.note);
+        self.metrics.blocks.with_label_values(&["deny"]).inc();
+        let standing = self.standing(case.source);
+        let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
+        changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
+        self.count_entry(&entry);
+        changes.extend([Change::PutList(entry), Change::PutStanding(standing)]);
+        self.journal.write(changes);
+    }
+
+    /// Takes a source's blocks and containments out of the kernel and the ledger.
+    pub(super) fn end_blocks(&mut self, source: SourceKey) -> Vec<BlockKey> {
+        let network = Self::network_of(source);
+        let keys: Vec<BlockKey> = self.ledger.blocks_of(network).map(BlockRecord::key).collect();
+        for key in &keys {
+            self.ledger.remove_block(key);
+        }
+        for policy in self.blocking_policies() {
+            let target = BlockTarget { source, policy };
+            self.kernel.carry("lifting a block", |datapath| datapath.remove_block(target));
+        }
+        keys
+    }
+
+    /// The host's, and those that block for themselves.
+    pub(super) fn blocking_policies(&self) -> Vec<u32> {
+        let own = (1..).zip(self.plan.own_blocks.iter().skip(1));
+        std::iter::once(0).chain(own.filter(|(_, own)| **own).map(|(index, _)| index)).collect()
+    }
+
+    fn contain(&mut self, contain: &Contain) {
+        let source = contain.case.source;
+        let duration = self.containment(contain.level);
+        let until_ns = monotonic_ns() + nanoseconds(duration);
+        let done = self.kernel.carry("containing", |datapath| {
+            let known = datapath.containment(source)?.unwrap_or_default();
+            let duration_ns = nanoseconds(duration);
+            datapath.contain(source, &Contained { until_ns, duration_ns, ..known })
+        });
+        if done.is_none() {
+            return;
+        }
+        let reaction_us = self.reaction(contain.case.evidence_at);
+        let record = BlockRecord {
+            scope: Scope::Sip,
+            reaction_us: Some(reaction_us),
+            ..self.record(&contain.case, BlockKind::Containment, duration)
+        };
+        info!(
+            "contained {} for {}: {} ({})",
+            address(record.source),
+            format_duration(duration),
+            record.rule,
+            record.reason
+        );
+        self.metrics.blocks.with_label_values(&["containment"]).inc();
+        self.persisted.dirty = true;
+        self.ledger.put_block(record.clone());
+        self.journal.write(vec![Change::PutBlock(record)]);
+    }
+
+    /// As configured, doubled for each level.
+    fn containment(&self, level: u32) -> Duration {
+        let limits = &self.config.rules;
+        let doubled = limits.containment.saturating_mul(1 << level.min(16));
+        doubled.min(limits.containment_max)
+    }
+
+    fn quarantine(&mut self, quarantine: &Quarantine) {
+        let Quarantine { case, port, account, duration } = quarantine;
+        let expires_ns = monotonic_ns() + nanoseconds(*duration);
+        let entry = Quarantined { source: case.source, port: *port, expires_ns };
+        let done = self.kernel.carry("quarantining", |datapath| datapath.quarantine(entry));
+        if done.is_none() {
+            return;
+        }
+        let record = BlockRecord {
+            port: Some(*port),
+            scope: Scope::Sip,
+            account: Some(account.to_string()),
+            reaction_us: Some(self.reaction(case.evidence_at)),
+            ..self.record(case, BlockKind::Quarantine, *duration)
+        };
+        warn!(
+            "quarantined port {port} of the trusted {} for {}: account {account} fails",
+            address(record.source),
+            format_duration(*duration)
+        );
+        self.metrics.blocks.with_label_values(&["quarantine"]).inc();
+        self.ledger.put_block(record.clone());
+        self.journal.write(vec![Change::PutBlock(record)]);
+    }
+
+    fn trust(&mut self, trust: &Trust) {
+        let done = self.kernel.carry("trusting", |datapath| datapath.trust(trust.source, 0));
+        if done.is_none() {
+            return;
+        }
+        if !trust.renewed {
+            let account = trust.account.as_ref().map(ToString::to_string).unwrap_or_default();
+            info!("trusting {} {account}", trust.source_ip);
+        }
+        let changes = self.persisted.trusted(trust, self.clock.time_now());
+        self.journal.write(changes);
+    }
+
+    fn distrust(&mut self, distrust: &Distrust) {
+        let source = distrust.source;
+        self.kernel.carry("taking trust away", |datapath| datapath.distrust(source));
+        info!("no longer trusting {}", address(Self::network_of(source)));
+        let changes = self.persisted.distrusted(source);
+        self.persisted.dirty = true;
+        self.journal.write(changes);
+    }
+
+    /// It proved itself, or no rule may touch it: what the kernel did by itself ends.
+    fn release(&mut self, release: &Release) {
+        let source = release.source;
+        self.kernel.carry("releasing", |datapath| {
+            datapath.uncontain(source)?;
+            datapath.clear_source(source)
+        });
+        let network = Self::network_of(source);
+        let contained = |record: &&BlockRecord| record.kind == BlockKind::Containment;
+        let keys: Vec<BlockKey> =
+            self.ledger.blocks_of(network).filter(contained).map(BlockRecord::key).collect();
+        for key in &keys {
+            self.ledger.remove_block(key);
+        }
+        self.journal.write(keys.into_iter().map(Change::EndBlock).collect());
+    }
+
+    fn alert(&mut self, alert: &Alert) {
+        let kind = alert_kind(&alert.kind);
+        warn!("alert {kind}: {}: {:?}", alert.source_ip, alert.kind);
+        self.metrics.alerts.with_label_values(&[kind]).inc();
+        if matches!(alert.kind, AlertKind::Spared { .. } | AlertKind::TrustFull) {
+            return;
+        }
+        let at = timestamp(alert.at);
+        self.ledger.add_attack(AttackRecord {
+            day: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            source: Self::network_of(alert.source),
+            method: format!("ALERT:{kind}"),
+            victim: None,
+            endpoint: self.endpoint_name(alert.endpoint),
+            country: self.country_code(alert.source_ip),
+            user_agent: None,
+            drops: 0,
+            first: at,
+            last: at,
+        });
+    }
+
+    /// From the packet that broke the limit to now.
+    fn reaction(&self, evidence_at: Time) -> u64 {
+        let since_ns = monotonic_precise_ns().saturating_sub(self.clock.to_kernel(evidence_at));
+        self.metrics.reaction.observe(since_ns as f64 / 1e9);
+        since_ns / 1000
+    }
+
+    fn record(&self, case: &Case, kind: BlockKind, duration: Duration) -> BlockRecord {
+        let now = self.clock.timestamp_now();
+        let evidence = &case.evidence;
+        BlockRecord {
+            source: Self::network_of(case.source),
+            kind,
+            port: None,
+            endpoint_only: false,
+            endpoint: self.endpoint_name(case.endpoint),
+            victim: Some(case.victim),
+            started_at: now,
+            expires_at: after(now, duration),
+            duration_s: duration.as_secs(),
+            scope: Scope::All,
+            rule: case.signature().to_owned(),
+            reason: self.reason(case),
+            user_agent: evidence.user_agent.clone(),
+            account: evidence.accounts.first().map(ToString::to_string),
+            country: self.country_code(case.source_ip),
+            proven: case.proven,
+            evidence_first: timestamp(evidence.first),
+            evidence_last: timestamp(evidence.last),
+            renewals: 0,
+            reaction_us: None,
+            lifted: None,
+        }
+    }
+
+    /// `12 rejected registrations … within 1m, the limit is 10`.
+    fn reason(&self, case: &Case) -> String {
+        let what = format!("{} {}", case.evidence.count, case.rule.help());
+        match self.engine.settings().rules.iter().find(|rule| rule.id == case.rule) {
+            Some(rule) => {
+                let window = format_duration(rule.window);
+                format!("{what} within {window}, the limit is {}", rule.bounded_limit())
+            }
+            None => what,
+        }
+    }
+
+    pub(super) fn country_code(&self, address: std::net::IpAddr) -> Option<String> {
+        self.geography.country(address).map(|country| country.code().to_owned())
+    }
+
+    /// Follows a list entry that was put.
+    pub(super) fn count_entry(&mut self, entry: &ListEntry) {
+        let key = entry.key();
+        let known = self.store.as_ref().and_then(|store| store.list_entry(&key).ok().flatten());
+        match known {
+            Some(known) => {
+                if let Some(at) = known.expires_at {
+                    self.expiring.remove(&Expiring { at, key: key.clone() });
+                }
+            }
+            None => self.list_counts[entry.list as usize] += 1,
+        }
+        if let Some(at) = entry.expires_at {
+            self.expiring.insert(Expiring { at, key });
+        }
+    }
+}
+
+pub fn kernel_block(duration: Duration, scope: rules::Scope) -> abi::Block {
+    let started_ns = monotonic_ns();
+    abi::Block {
+        started_ns,
+        expires_ns: started_ns + nanoseconds(duration),
+        duration_ns: nanoseconds(duration),
+        scope: kernel_scope(scope),
+        ..abi::Block::default()
+    }
+}
+
+pub const fn kernel_scope(scope: rules::Scope) -> u8 {
+    match scope {
+        rules::Scope::All => SCOPE_ALL,
+        rules::Scope::Sip => SCOPE_SIP,
+    }
+}
+
+pub const fn scope(scope: rules::Scope) -> Scope {
+    match scope {
+        rules::Scope::All => Scope::All,
+        rules::Scope::Sip => Scope::Sip,
+    }
+}
+
+pub const fn rules_scope(scope: Scope) -> rules::Scope {
+    match scope {
+        Scope::All => rules::Scope::All,
+        Scope::Sip => rules::Scope::Sip,
+    }
+}
+
+const fn alert_kind(kind: &AlertKind) -> &'static str {
+    match kind {
+        AlertKind::KnownPeerBlocked => "known-peer-blocked",
+        AlertKind::StalePassword { .. } => "stale-password",
+        AlertKind::PossibleBreakIn { .. } => "possible-break-in",
+        AlertKind::AccountUnderAttack { .. } => "account-under-attack",
+        AlertKind::WorldBehindNat => "world-behind-nat",
+        AlertKind::Spared { .. } => "spared",
+        AlertKind::TrustFull => "trust-full",
+    }
+}

@@ -1,0 +1,447 @@
+//! Changes by hand: lists, blocks, trust, the configuration. At once in the kernel, then in the store.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use jiff::Timestamp;
+use sipprot_common::source::{Address, SourceKey};
+use tracing::{info, warn};
+
+use super::answers::Outcome;
+use super::carry::{kernel_block, rules_scope};
+use super::clock::after;
+use super::core::{Core, Expiring};
+use super::own::Own;
+use super::plan::{self, Plan};
+use super::upkeep::kernel_list;
+use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
+use crate::config::{Config, Scope, format_duration};
+use crate::datapath::{BlockTarget, DatapathError};
+use crate::message::clean;
+use crate::report::address;
+use crate::store::{BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin};
+
+/// METHOD of blocks by hand.
+const BY_HAND: &str = "MANUAL:operator";
+
+fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
+    result.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
+}
+
+impl Core {
+    pub(super) fn add_entry(&mut self, list: List, new: NewEntry) -> Outcome {
+        now_or_fault(self.try_add_entry(list, new))
+    }
+
+    fn try_add_entry(&mut self, list: List, new: NewEntry) -> Result<Outcome, Fault> {
+        self.needs_store()?;
+        let network = plain(new.network);
+        let now = self.clock.timestamp_now();
+        let expires_at = match new.expires_in_s {
+            Some(0) => return Err(Fault::invalid("expires_in_s", "must be more than 0")),
+            Some(seconds) => Some(after(now, Duration::from_secs(seconds))),
+            None => None,
+        };
+        let entry = ListEntry {
+            network,
+            list,
+            endpoint: new.endpoint,
+            note: text("note", &new.note)?,
+            added_at: now,
+            added_by: text("added_by", &new.added_by)?,
+            expires_at,
+            // What is let in is let in wholly.
+            scope: if list == List::Allow { Scope::All } else { new.scope },
+            origin: Origin::Manual,
+        };
+        if list == List::Deny {
+            self.spares_own(network)?;
+        }
+        let item = self
+            .list_item(&entry)
+            .ok_or_else(|| Fault::invalid("endpoint", "no such endpoint is configured"))?;
+        self.kernel
+            .with(|datapath| datapath.add_entry(kernel_list(list), &item))
+            .map_err(|error| self.fault("adding a list entry", &error))?;
+        info!("{} {} by {}: {}", verb(list), address(network), entry.added_by, entry.note);
+        self.count_entry(&entry);
+        let message = format!("{} is on the {}", address(network), name(list));
+        let stored = self.journal.write_for_good(vec![Change::PutList(entry)]);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    pub(super) fn remove_entry(&mut self, list: List, network: IpNetwork, by: &str) -> Outcome {
+        now_or_fault(self.try_remove_entry(list, plain(network), by))
+    }
+
+    fn try_remove_entry(
+        &mut self,
+        list: List,
+        network: IpNetwork,
+        by: &str,
+    ) -> Result<Outcome, Fault> {
+        let store = self.needs_store()?;
+        // Of the host and of every endpoint.
+        let mut keys: Vec<ListKey> = Vec::new();
+        let endpoints = self.plan.names.iter().skip(1).cloned().map(Some);
+        for endpoint in std::iter::once(None).chain(endpoints) {
+            let key = ListKey { list, network, endpoint };
+            let known = store.list_entry(&key).map_err(|error| super::answers::internal(&error))?;
+            if let Some(entry) = known {
+                if let Some(at) = entry.expires_at {
+                    self.expiring.remove(&Expiring { at, key: key.clone() });
+                }
+                keys.push(key);
+            }
+        }
+        if keys.is_empty() {
+            let message = format!("{} is not on the {}", address(network), name(list));
+            return Err(Fault::not_found(message));
+        }
+        for key in &keys {
+            let Some(policy) = self.plan.policy(key.endpoint.as_deref()) else { continue };
+            self.kernel
+                .with(|datapath| datapath.remove_entry(kernel_list(list), network, policy))
+                .map_err(|error| self.fault("removing a list entry", &error))?;
+        }
+        info!("removed {} from the {} by {by}", address(network), name(list));
+        let count = &mut self.list_counts[list as usize];
+        *count = count.saturating_sub(keys.len() as u64);
+        if list == List::Deny && is_one_source(network) {
+            // The operator forgave: what led there counts no more.
+            self.engine.unblock(SourceKey::from(network.ip()), self.clock.time_now());
+            self.persisted.dirty = true;
+        }
+        let message = format!("{} is no longer on the {}", address(network), name(list));
+        let changes = keys.into_iter().map(Change::RemoveList).collect();
+        let stored = self.journal.write_for_good(changes);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    pub(super) fn block_by_hand(&mut self, new: NewBlock) -> Outcome {
+        now_or_fault(self.try_block(new))
+    }
+
+    fn try_block(&mut self, new: NewBlock) -> Result<Outcome, Fault> {
+        let source = SourceKey::from(new.address);
+        let network = Self::network_of(source);
+        self.spares_own(network)?;
+        let duration = match new.duration_s {
+            Some(0) => return Err(Fault::invalid("duration_s", "must be more than 0")),
+            Some(seconds) if seconds > BLOCK_SECONDS_MAX => {
+                let message = "longer than a year: put it on the denylist instead";
+                return Err(Fault::invalid("duration_s", message));
+            }
+            Some(seconds) => Duration::from_secs(seconds),
+            None => self.config.rules.block_time,
+        };
+        let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
+        let block = kernel_block(duration, rules_scope(new.scope));
+        let target = BlockTarget::host(source);
+        self.kernel
+            .with(|datapath| datapath.put_block(target, &block))
+            .map_err(|error| self.fault("blocking", &error))?;
+        let now = self.clock.timestamp_now();
+        let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
+        let record =
+            by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
+        info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
+        self.metrics.blocks.with_label_values(&["manual"]).inc();
+        self.ledger.put_block(record.clone());
+        let length = format_duration(duration);
+        let message = format!("{} is blocked for {length}", address(network));
+        let stored = self.journal.write_for_good(vec![Change::PutBlock(record)]);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Lifts all that stands against a source, but for wider denylist entries, which it names.
+    pub(super) fn unblock(&mut self, asked: IpAddr, by: &str) -> Outcome {
+        now_or_fault(self.try_unblock(asked, by))
+    }
+
+    fn try_unblock(&mut self, asked: IpAddr, by: &str) -> Result<Outcome, Fault> {
+        let source = SourceKey::from(asked);
+        let network = Self::network_of(source);
+        let by = text("by", by)?;
+        let now = self.clock.timestamp_now();
+        let lifted = Lifted { at: now, by: by.clone() };
+        let policies = self.blocking_policies();
+        let in_kernel = self
+            .kernel
+            .with(|datapath| {
+                let mut any = false;
+                for policy in &policies {
+                    any |= datapath.remove_block(BlockTarget { source, policy: *policy })?;
+                }
+                any |= datapath.uncontain(source)?;
+                for port in datapath.quarantined()?.iter().filter(|it| it.source == source) {
+                    any |= datapath.release_port(source, port.port)?;
+                }
+                // A known source is no finding: only what was held against it would be.
+                datapath.clear_source(source)?;
+                Ok(any)
+            })
+            .map_err(|error| self.fault("unblocking", &error))?;
+        let keys = self.end_blocks(source);
+        let mut changes: Vec<Change> = keys
+            .iter()
+            .map(|key| Change::LiftBlock { key: key.clone(), lifted: lifted.clone() })
+            .collect();
+        let (denied, wider) = self.lift_denials(asked, network)?;
+        changes.extend(denied.iter().cloned().map(Change::RemoveList));
+        self.engine.unblock(source, self.clock.time_now());
+        changes.push(Change::PutStanding(self.standing(source)));
+        let grace = format_duration(self.config.rules.unblock_grace);
+        let any = in_kernel || !keys.is_empty() || !denied.is_empty();
+        let mut message = match any {
+            true => format!("{asked} is unblocked, and left alone for {grace}"),
+            false => format!("nothing stood against {asked}; it is left alone for {grace}"),
+        };
+        for network in wider {
+            message += &format!("; it is still denied by {}", address(network));
+        }
+        info!("{message} (by {by})");
+        let stored = self.journal.write_for_good(changes);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Takes the source itself off the denylist; wider networks are returned, not lifted.
+    fn lift_denials(
+        &mut self,
+        asked: IpAddr,
+        network: IpNetwork,
+    ) -> Result<(Vec<ListKey>, Vec<IpNetwork>), Fault> {
+        let Some(store) = self.store.clone() else { return Ok((Vec::new(), Vec::new())) };
+        let judged = Address::from(asked).to_ip();
+        let covering =
+            store.covering(List::Deny, judged).map_err(|error| super::answers::internal(&error))?;
+        let (own, wider): (Vec<_>, Vec<_>) =
+            covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
+        let mut keys = Vec::new();
+        for entry in own {
+            let key = entry.key();
+            if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
+                let list = kernel_list(List::Deny);
+                self.kernel.carry("lifting a denial", |datapath| {
+                    datapath.remove_entry(list, entry.network, policy)
+                });
+            }
+            if let Some(at) = entry.expires_at {
+                self.expiring.remove(&Expiring { at, key: key.clone() });
+            }
+            let count = &mut self.list_counts[List::Deny as usize];
+            *count = count.saturating_sub(1);
+            keys.push(key);
+        }
+        Ok((keys, wider.into_iter().map(|entry| entry.network).collect()))
+    }
+
+    pub(super) fn revoke_trust(&mut self, asked: IpAddr, by: &str) -> Outcome {
+        let source = SourceKey::from(asked);
+        let by = match text("by", by) {
+            Ok(by) => by,
+            Err(fault) => return Outcome::Now(Err(fault)),
+        };
+        let Some(decision) = self.engine.revoke_trust(source, self.clock.time_now()) else {
+            let message = format!("{asked} has no learned trust");
+            return Outcome::Now(Err(Fault::not_found(message)));
+        };
+        info!("trust of {asked} revoked by {by}");
+        self.carry_out(decision);
+        self.write_memory();
+        let message = format!("{asked} is no longer trusted, and gains no trust for a day");
+        let stored = self.journal.write_for_good(Vec::new());
+        Outcome::Stored(stored, Done { done: true, message })
+    }
+
+    /// Reads the configuration again. If anything is wrong with it, nothing changes.
+    pub(super) fn reload(&mut self) -> Result<Done, Fault> {
+        let result = self.try_reload();
+        self.metrics.reload_successful.set(result.is_ok().into());
+        match &result {
+            Ok(_) => {
+                self.reload_complaint = None;
+                let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
+                self.metrics.reload_time.set(now);
+            }
+            Err(fault) => {
+                self.reload_complaint = Some(format!("the last reload failed: {fault}"));
+            }
+        }
+        result
+    }
+
+    fn try_reload(&mut self) -> Result<Done, Fault> {
+        let loaded = Config::load(self.config_path.as_deref())
+            .map_err(|error| Fault::invalid("config", error.to_string()))?;
+        let plan = Plan::new(&loaded.config, self.observe)
+            .map_err(|error| Fault::invalid("config", error.to_string()))?;
+        if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
+            return Err(Fault::invalid("interfaces", "no interface to protect"));
+        }
+        let fixed = loaded.config.daemon != self.config.daemon;
+        if fixed {
+            warn!("changes of daemon.* take effect with the next start");
+        }
+        let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
+        let before = std::mem::replace(&mut self.config, loaded.config);
+        let plan_before = std::mem::replace(&mut self.plan, plan);
+        if let Err(error) = self.tell_kernel() {
+            self.config = before;
+            self.plan = plan_before;
+            let fault = self.fault("applying the configuration", &error);
+            self.kernel.carry("going back", |_| Ok(()));
+            let _ = self.tell_kernel();
+            return Err(fault);
+        }
+        self.files = loaded.files;
+        self.own = Own::look();
+        self.engine.apply(plan::settings(&self.config, &self.own));
+        if renumbered {
+            self.renumber(&plan_before);
+        }
+        self.forget_trust();
+        self.restore_trust();
+        self.follow_interfaces();
+        info!("configuration reloaded");
+        Ok(Done { done: true, message: "the configuration is in force".to_owned() })
+    }
+
+    /// Endpoints have other numbers now: what is kept by them is put again.
+    fn renumber(&mut self, before: &Plan) {
+        if let Err(error) = self.load_lists() {
+            self.complain(format!("the lists could not be put again: {error:#}"));
+        }
+        let own = (1..).zip(&before.names[1..]).zip(&before.own_blocks[1..]);
+        let policies: Vec<u32> =
+            own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();
+        let records: Vec<BlockRecord> =
+            self.ledger.blocks().filter(|record| record.endpoint_only).cloned().collect();
+        for record in &records {
+            let source = SourceKey::from(record.source.ip());
+            for policy in &policies {
+                let target = BlockTarget { source, policy: *policy };
+                self.kernel.carry("moving a block", |datapath| datapath.remove_block(target));
+            }
+        }
+        records.iter().for_each(|record| self.put_back(record));
+    }
+
+    fn follow_interfaces(&mut self) {
+        let wanted = self.wanted_interfaces().to_vec();
+        self.detach_others(&wanted);
+        let attached = self.attachments();
+        for interface in wanted.iter().filter(|it| !attached.iter().any(|a| &a.interface == *it)) {
+            let done =
+                self.kernel.carry("attaching", |datapath| datapath.attach(interface).map(Some));
+            if done.is_none() {
+                self.kernel.carry("waiting for an interface", |datapath| {
+                    datapath.expect(interface);
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    fn needs_store(&self) -> Result<std::sync::Arc<crate::store::Store>, Fault> {
+        self.store.clone().ok_or_else(super::journal::not_stored)
+    }
+
+    fn fault(&mut self, what: &str, error: &DatapathError) -> Fault {
+        self.kernel.failed(what, error);
+        match error {
+            DatapathError::MapFull { .. } => Fault::new(Code::Full, "the kernel has no room left"),
+            DatapathError::Invalid(what) => Fault::new(Code::Invalid, what.clone()),
+            _ => Fault::internal(),
+        }
+    }
+
+    /// The host must not cut itself off.
+    fn spares_own(&self, network: IpNetwork) -> Result<(), Fault> {
+        let own = self.own.addresses.iter().map(|own| (own.ip(), "an address of this host"));
+        let gateways = self.own.gateways.iter().map(|it| (*it, "this host's gateway"));
+        let resolvers = self.own.resolvers.iter().map(|it| (*it, "this host's resolver"));
+        let loopback = [([127, 0, 0, 1].into(), "this host itself")];
+        let mut all = own.chain(gateways).chain(resolvers).chain(loopback);
+        match all.find(|(address, _)| network.contains(*address)) {
+            Some((own, what)) => {
+                Err(Fault::refused(format!("{} holds {own}, {what}", address(network))))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn by_hand(
+    source: IpNetwork,
+    now: Timestamp,
+    duration: Duration,
+    scope: Scope,
+    reason: String,
+    country: Option<String>,
+) -> BlockRecord {
+    BlockRecord {
+        source,
+        kind: BlockKind::Dynamic,
+        port: None,
+        endpoint_only: false,
+        endpoint: None,
+        victim: None,
+        started_at: now,
+        expires_at: after(now, duration),
+        duration_s: duration.as_secs(),
+        scope,
+        rule: BY_HAND.to_owned(),
+        reason,
+        user_agent: None,
+        account: None,
+        country,
+        proven: false,
+        evidence_first: now,
+        evidence_last: now,
+        renewals: 0,
+        reaction_us: None,
+        lifted: None,
+    }
+}
+
+/// Without host bits, and IPv4 as IPv4.
+pub fn plain(network: IpNetwork) -> IpNetwork {
+    let network = match network {
+        IpNetwork::V6(v6) if v6.prefix() >= 96 => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => Ipv4Network::new(v4, v6.prefix() - 96).map_or(network, IpNetwork::V4),
+            None => network,
+        },
+        _ => network,
+    };
+    IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
+}
+
+fn is_one_source(network: IpNetwork) -> bool {
+    match network {
+        IpNetwork::V4(v4) => v4.prefix() == 32,
+        IpNetwork::V6(v6) => v6.prefix() >= 64,
+    }
+}
+
+fn text(field: &str, given: &str) -> Result<String, Fault> {
+    if given.len() > TEXT_MAX {
+        return Err(Fault::invalid(field, format!("longer than {TEXT_MAX} bytes")));
+    }
+    Ok(clean(given.as_bytes(), TEXT_MAX))
+}
+
+const fn name(list: List) -> &'static str {
+    match list {
+        List::Allow => "allowlist",
+        List::Deny => "denylist",
+    }
+}
+
+const fn verb(list: List) -> &'static str {
+    match list {
+        List::Allow => "allowed",
+        List::Deny => "denied",
+    }
+}

@@ -1,0 +1,147 @@
+//! Everything about one address: what lists, kernel, rules and books say.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use sipprot_common::reason::Reason;
+use sipprot_common::source::{Address, SourceKey};
+use sipprot_common::{attempt, block, containment};
+
+use super::answers::{block_view, entry_view, internal, seconds};
+use super::core::Core;
+use crate::api::{Answer, Check, Counts, Fault};
+use crate::datapath::{BlockTarget, monotonic_ns};
+use crate::report;
+use crate::store::{BlockKind, BlockRecord, List, ListEntry};
+
+const ACCOUNTS_SHOWN: usize = 50;
+
+/// What the kernel holds of a source.
+#[derive(Default)]
+struct Held {
+    blocked: bool,
+    contained: bool,
+    held: bool,
+    ports: Vec<u16>,
+    counts: Counts,
+    /// By the reason's label.
+    drops: BTreeMap<&'static str, u64>,
+}
+
+impl Core {
+    pub(super) fn check(&mut self, asked: IpAddr) -> Result<Answer, Fault> {
+        let address = Address::from(asked).to_ip();
+        let source = SourceKey::from(asked);
+        let network = Self::network_of(source);
+        for policy in self.blocking_policies() {
+            self.look_again(BlockTarget { source, policy });
+        }
+        let mut held = self.held(source)?;
+        let now = self.clock.timestamp_now();
+        let (allow, deny) =
+            (self.covering(List::Allow, asked)?, self.covering(List::Deny, address)?);
+        let standing = self.engine.explain(source, self.clock.time_now());
+        let seen = self.ledger.seen(source).cloned().unwrap_or_default();
+        for (reason, count) in seen.drops {
+            let known = held.drops.entry(reason.label()).or_default();
+            *known = (*known).max(count);
+        }
+        let mut blocks: Vec<&BlockRecord> =
+            self.ledger.blocks_of(network).filter(|record| now < record.expires_at).collect();
+        blocks.sort_by_key(|record| match record.kind {
+            BlockKind::Dynamic => 0,
+            BlockKind::Containment => 1,
+            BlockKind::Quarantine => 2,
+        });
+        let in_books = |kind| !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind);
+        let current = blocks.first().map(|record| block_view(record));
+        let country = self.geography.country(address);
+        let user_agent = seen
+            .user_agent
+            .or_else(|| current.as_ref().and_then(|block| block.user_agent.clone()))
+            .or_else(|| standing.evidence.as_ref().and_then(|it| it.user_agent.clone()));
+        Ok(Answer::Check(Box::new(Check {
+            address: asked,
+            source: report::address(network),
+            allowed: !allow.is_empty(),
+            denied: !deny.is_empty(),
+            blocked: held.blocked || in_books(BlockKind::Dynamic),
+            contained: held.contained || in_books(BlockKind::Containment),
+            held: held.held,
+            quarantined_ports: held.ports,
+            trusted: standing.trust.is_some() || standing.peer,
+            peer: standing.peer,
+            never_blocked: standing.never_blocked,
+            counts: held.counts,
+            drops: held
+                .drops
+                .iter()
+                .filter(|(_, count)| **count > 0)
+                .map(|(reason, count)| ((*reason).to_owned(), *count))
+                .collect(),
+            block: current,
+            entries: allow
+                .into_iter()
+                .chain(deny)
+                .map(|entry| entry_view(entry, &self.geography))
+                .collect(),
+            accounts: standing
+                .accounts
+                .iter()
+                .take(ACCOUNTS_SHOWN)
+                .map(|accepted| accepted.account.to_string())
+                .collect(),
+            user_agent,
+            country: country.map(|country| country.code().to_owned()),
+            country_name: country.map(|country| country.name().to_owned()),
+            blocks_counted: u32::try_from(standing.blocks.len()).unwrap_or(u32::MAX),
+            block_threshold: self.config.rules.block_threshold,
+            grace_until: standing.grace_until.map(seconds),
+        })))
+    }
+
+    /// Entries in force that cover an address.
+    fn covering(&self, list: List, address: IpAddr) -> Result<Vec<ListEntry>, Fault> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let now = self.clock.timestamp_now();
+        let mut entries = store.covering(list, address).map_err(|error| internal(&error))?;
+        entries.retain(|entry| entry.expires_at.is_none_or(|at| now < at));
+        Ok(entries)
+    }
+
+    fn held(&mut self, source: SourceKey) -> Result<Held, Fault> {
+        let policies = self.blocking_policies();
+        let now_ns = monotonic_ns();
+        let read = self.kernel.with(|datapath| {
+            let mut held = Held::default();
+            for policy in policies {
+                let Some(block) = datapath.block(BlockTarget { source, policy })? else { continue };
+                held.blocked |= block::in_force(block.expires_ns, now_ns);
+                *held.drops.entry(Reason::Blocked.label()).or_default() += block.drops;
+            }
+            if let Some(contained) = datapath.containment(source)? {
+                held.contained = containment::in_force(&contained, now_ns);
+                held.drops.insert(Reason::Contained.label(), contained.drops);
+            }
+            if let Some(known) = datapath.source(source)? {
+                held.held = attempt::held(&known.attempts, now_ns);
+            }
+            if let Some(counts) = datapath.source_counts(source)? {
+                held.counts = Counts {
+                    sip: counts.sip,
+                    register: counts.registers,
+                    credentialed: counts.credentialed,
+                    dropped: counts.dropped,
+                };
+            }
+            let ports = datapath.quarantined()?;
+            let own = ports.iter().filter(|it| it.source == source && now_ns < it.expires_ns);
+            held.ports = own.map(|it| it.port).collect();
+            Ok(held)
+        });
+        read.map_err(|error| {
+            self.kernel.failed("reading what the kernel holds", &error);
+            Fault::internal()
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! What the daemon is made of, how it comes up and how it ends.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use sipprot_common::abi::CONFIG_TRACK_FLOWS;
+use sipprot_common::source::SourceKey;
+use tracing::{error, info, warn};
+
+use super::Options;
+use super::clock::Clock;
+use super::geography::Geography;
+use super::journal::Journal;
+use super::kernel::Kernel;
+use super::ledger::Ledger;
+use super::memory::Persisted;
+use super::own::Own;
+use super::plan::{self, Plan};
+use crate::cli::version;
+use crate::config::Config;
+use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
+use crate::message::Reader;
+use crate::metrics::Metrics;
+use crate::rules::{Decision, Engine};
+use crate::store::{ListKey, Store, StoreError};
+
+pub struct Core {
+    pub(super) config_path: Option<PathBuf>,
+    /// Of the command line; the configuration's otherwise.
+    pub(super) named_interfaces: Vec<String>,
+    pub(super) observe: bool,
+    pub(super) config: Config,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) plan: Plan,
+    pub(super) kernel: Kernel,
+    pub(super) store: Option<Arc<Store>>,
+    pub(super) journal: Journal,
+    pub(super) engine: Engine,
+    pub(super) reader: Reader,
+    pub(super) clock: Clock,
+    pub(super) ledger: Ledger,
+    pub(super) persisted: Persisted,
+    pub(super) metrics: Metrics,
+    pub(super) own: Own,
+    pub(super) geography: Arc<Geography>,
+    /// List entries that end by themselves.
+    pub(super) expiring: BTreeSet<Expiring>,
+    pub(super) list_counts: [u64; 2],
+    pub(super) complaints: Vec<String>,
+    pub(super) store_notes: Vec<String>,
+    pub(super) reload_complaint: Option<String>,
+    pub(super) started_at: Timestamp,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) seconds: u64,
+    pub(super) lag_seconds: f64,
+    pub(super) lost_before: u64,
+    pub(super) losing: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expiring {
+    pub at: Timestamp,
+    pub key: ListKey,
+}
+
+impl PartialOrd for Expiring {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Expiring {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |it: &Self| (it.at, it.key.network, it.key.endpoint.clone());
+        let list = |it: &Self| it.key.list as u8;
+        key(self).cmp(&key(other)).then(list(self).cmp(&list(other)))
+    }
+}
+
+impl Core {
+    /// Comes up: store, maps, and last the programs, so that there is no moment in which a restored
+    /// block is missing.
+    pub(super) fn start(options: Options, kernel: Kernel) -> anyhow::Result<Self> {
+        let config = options.loaded.config;
+        let (store, store_notes) = open_store(&config)?;
+        let plan = Plan::new(&config, options.observe)?;
+        let own = Own::look();
+        let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
+        let mut core = Self {
+            config_path: options.config_path,
+            named_interfaces: options.interfaces,
+            observe: options.observe,
+            files: options.loaded.files,
+            plan,
+            kernel,
+            journal: Journal::start(store.clone()).context("cannot start the journal")?,
+            store,
+            engine: Engine::new(plan::settings(&config, &own)),
+            reader: Reader::new(seed),
+            clock: Clock::now(),
+            ledger: Ledger::default(),
+            persisted: Persisted::default(),
+            metrics: Metrics::new(&version().version).context("cannot make the metrics")?,
+            own,
+            geography: Arc::new(Geography::open(&config)),
+            config,
+            expiring: BTreeSet::new(),
+            list_counts: [0; 2],
+            complaints: Vec::new(),
+            store_notes,
+            reload_complaint: None,
+            started_at: Timestamp::now(),
+            decisions: Vec::new(),
+            seconds: 0,
+            lag_seconds: 0.0,
+            lost_before: 0,
+            losing: false,
+        };
+        core.tell_kernel().context("cannot tell the kernel its policies")?;
+        core.restore().context("cannot restore what was in force")?;
+        core.attach()?;
+        core.metrics.reload_successful.set(1);
+        core.metrics.reload_time.set(core.started_at.as_millisecond() as f64 / 1000.0);
+        Ok(core)
+    }
+
+    /// Policies, port sets, user agents, endpoints and countries, as planned.
+    pub(super) fn tell_kernel(&self) -> Result<(), DatapathError> {
+        let plan = &self.plan;
+        self.kernel.with(|datapath| {
+            for (index, ports) in (0..).zip(&plan.port_sets) {
+                datapath.set_port_set(index, ports)?;
+            }
+            for (index, policy) in (0..).zip(&plan.policies) {
+                datapath.set_policy(index, policy)?;
+            }
+            datapath.set_user_agents(&plan.user_agents)?;
+            datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
+            datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())?;
+            datapath.replace_geo(self.geography.networks(&plan.countries))
+        })
+    }
+
+    pub(super) fn wanted_interfaces(&self) -> &[String] {
+        match self.named_interfaces.as_slice() {
+            [] => &self.config.interfaces,
+            named => named,
+        }
+    }
+
+    /// One interface that is there is enough to start; the others are waited for.
+    fn attach(&mut self) -> anyhow::Result<()> {
+        let mut attached = false;
+        let mut first_error = None;
+        let wanted = self.wanted_interfaces().to_vec();
+        for interface in &wanted {
+            let result = self.kernel.with(|datapath| datapath.attach(interface).map(Some));
+            match result {
+                Ok(Some(attachment)) => {
+                    attached = true;
+                    log_attachment(&attachment);
+                }
+                Ok(None) => attached = true,
+                Err(error) => {
+                    error!("{error}");
+                    let _ = self.kernel.with(|datapath| {
+                        datapath.expect(interface);
+                        Ok(())
+                    });
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        self.detach_others(&wanted);
+        match first_error {
+            Some(error) if !attached => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the programs off interfaces that an earlier run had and this one doesn't want.
+    pub(super) fn detach_others(&mut self, wanted: &[String]) {
+        let attachments = self.attachments();
+        for attachment in attachments.iter().filter(|it| !wanted.contains(&it.interface)) {
+            let interface = &attachment.interface;
+            info!("no longer protecting {interface}");
+            self.kernel.carry("detaching", |datapath| datapath.detach(interface));
+        }
+    }
+
+    pub(super) fn attachments(&self) -> Vec<crate::datapath::Attachment> {
+        self.kernel.with(|datapath| Ok(datapath.attachments())).unwrap_or_default()
+    }
+
+    pub(super) fn reconcile(&mut self) {
+        let changes = self.kernel.with(|datapath| Ok(datapath.reconcile())).unwrap_or_default();
+        for change in changes {
+            match change {
+                LinkChange::Gone { interface } => error!("the interface {interface} is gone"),
+                LinkChange::Attached(attachment) => {
+                    log_attachment(&attachment);
+                    self.own = Own::look();
+                    self.engine.apply(plan::settings(&self.config, &self.own));
+                }
+                LinkChange::Failed { interface, error } => {
+                    // Tried again every few seconds: once an hour is enough to say so.
+                    if self.seconds.is_multiple_of(3600) || self.seconds < 10 {
+                        error!("{interface}: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn announce(&self, detach: bool) {
+        let opened = self.kernel.datapath().map(|datapath| datapath.opened().clone());
+        match opened {
+            Some(Opened::Replaced { difference }) => {
+                info!("the kernel held maps of another build ({difference}): made anew");
+            }
+            Some(Opened::Reused) => info!("took over the maps of the last run"),
+            Some(Opened::Made) | None => {}
+        }
+        let mode = if self.observe { "observe".to_owned() } else { self.config.mode.to_string() };
+        let end = if detach { "is taken out" } else { "stays in force" };
+        info!(
+            "mode {mode}; {} endpoints; when this ends, the filter {end}",
+            self.plan.names.len() - 1
+        );
+    }
+
+    pub(super) fn complain(&mut self, what: String) {
+        error!("{what}");
+        self.complaints.push(what);
+    }
+
+    /// Writes what is left. The kernel goes on by itself, unless it is to be taken out.
+    pub(super) fn finish(mut self, detach: bool) -> anyhow::Result<()> {
+        self.write_renewals();
+        self.write_attacks();
+        self.write_memory();
+        self.journal.finish();
+        if detach {
+            self.kernel.with(|datapath| datapath.detach_all())?;
+            info!("the filter is taken out: nothing is protected");
+        } else if self.kernel.is_there() {
+            info!("the filter stays in force; 'sipprot rescue detach' takes it out");
+        }
+        Ok(())
+    }
+
+    /// What stands for a source in the store: its address, or its /64.
+    pub(super) fn network_of(source: SourceKey) -> IpNetwork {
+        let (address, prefix) = source.network();
+        IpNetwork::new(address, prefix).unwrap_or_else(|_| address.into())
+    }
+}
+
+fn log_attachment(attachment: &crate::datapath::Attachment) {
+    let interface = &attachment.interface;
+    match (attachment.mode, &attachment.fallback) {
+        (XdpMode::Generic, Some(why)) => {
+            warn!("protecting {interface} with generic XDP, which is slower: {why}");
+        }
+        (XdpMode::Generic, None) => warn!("protecting {interface} with generic XDP"),
+        (XdpMode::Native, _) => info!("protecting {interface} with native XDP"),
+        (XdpMode::Gone, _) => error!("{interface} is gone"),
+    }
+}
+
+/// A store that can't be used is a degraded mode, unless another daemon has it.
+fn open_store(config: &Config) -> anyhow::Result<(Option<Arc<Store>>, Vec<String>)> {
+    match Store::open(&config.daemon.state_dir) {
+        Ok((store, report)) => {
+            let notes: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
+            notes.iter().for_each(|note| warn!("{note}"));
+            Ok((Some(Arc::new(store)), notes))
+        }
+        Err(error @ StoreError::InUse { .. }) => Err(error.into()),
+        Err(error) => {
+            error!("going on without a store: {error}");
+            Ok((None, vec!["the store can't be used: nothing survives a reboot".to_owned()]))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! An event on its way: to the rules, to the day's attacks, to who was dropped and why.
+
+use sipprot_common::abi::{EVENT_DROP, EVENT_HOLD, EVENT_RENEWED};
+use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
+use tracing::debug;
+
+use super::clock::timestamp;
+use super::core::Core;
+use crate::datapath::{Batch, BlockTarget, Event, monotonic_precise_ns};
+use crate::message::{Packet, observations, signature};
+use crate::rules::{EndpointId, KernelDrop, Observation, RuleId};
+use crate::store::AttackRecord;
+
+impl Core {
+    /// Judges one event and carries out what follows, before the next one is looked at.
+    pub(super) fn event(&mut self, event: &Event<'_>) {
+        let header = &event.header;
+        let at = self.clock.to_time(header.at_ns);
+        let packet = Packet { header, payload: event.payload, at };
+        for observation in observations(&mut self.reader, &packet) {
+            self.observe(&observation);
+            if let Observation::KernelDrop(drop) = &observation {
+                match header.kind {
+                    EVENT_DROP | EVENT_HOLD => self.note_drop(drop),
+                    EVENT_RENEWED => self.note_renewal(drop),
+                    _ => {}
+                }
+            }
+        }
+        self.lag_seconds = monotonic_precise_ns().saturating_sub(header.at_ns) as f64 / 1e9;
+    }
+
+    pub(super) fn observe(&mut self, observation: &Observation) {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.engine.observe_into(observation, &mut decisions);
+        for decision in decisions.drain(..) {
+            self.carry_out(decision);
+        }
+        self.decisions = decisions;
+    }
+
+    pub(super) fn after_batch(&mut self, batch: Batch) {
+        self.metrics.events_received.inc_by(batch.events as u64);
+        self.metrics.events_malformed.inc_by(batch.malformed as u64);
+        self.metrics.lag.set(self.lag_seconds);
+    }
+
+    fn note_drop(&mut self, drop: &KernelDrop) {
+        let source = SourceKey::from(drop.source.ip());
+        self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
+        let Some(method) = method(drop) else { return };
+        let at = timestamp(drop.at);
+        self.ledger.add_attack(AttackRecord {
+            day: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            source: Self::network_of(source),
+            method,
+            victim: Some(drop.destination.ip()),
+            endpoint: self.endpoint_name(drop.endpoint),
+            country: self.country_code(drop.source.ip()),
+            user_agent: drop.user_agent.as_deref().map(str::to_owned),
+            drops: u64::from(drop.count),
+            first: at,
+            last: at,
+        });
+    }
+
+    /// The kernel gave a block its time again.
+    fn note_renewal(&mut self, drop: &KernelDrop) {
+        let source = SourceKey::from(drop.source.ip());
+        debug!("the block of {} goes on", drop.source.ip());
+        for policy in [0, u32::from(drop.endpoint.0)] {
+            self.look_again(BlockTarget { source, policy });
+        }
+    }
+
+    /// Takes over what the kernel made of a block.
+    pub(super) fn look_again(&mut self, target: BlockTarget) {
+        let held = self.kernel.carry("reading a block", |datapath| datapath.block(target));
+        let Some(Some(block)) = held else { return };
+        let key = self.block_key(target);
+        let expires_at = self.clock.kernel_timestamp(block.expires_ns);
+        self.ledger.renew(&key, expires_at, block.renewals);
+    }
+
+    /// `None` for the host's own.
+    pub(super) fn endpoint_name(&self, endpoint: EndpointId) -> Option<String> {
+        (endpoint.0 > 0).then(|| self.plan.name(u32::from(endpoint.0)).to_owned())
+    }
+}
+
+/// METHOD of the report, for what the kernel dropped by itself. What follows from rules has theirs.
+fn method(drop: &KernelDrop) -> Option<String> {
+    match drop.reason {
+        Reason::UserAgent => {
+            let agent = drop.user_agent.as_deref().unwrap_or_default();
+            Some(format!("SCANNER:{}", signature(agent)))
+        }
+        Reason::Held | Reason::TcpBudget | Reason::Contained => {
+            Some(RuleId::KernelAttempts.signature().to_owned())
+        }
+        Reason::SourceCeiling => Some("FLOOD:source".to_owned()),
+        // Many senders share this ceiling: whoever it hit need not be one of the flooders.
+        _ => None,
+    }
+}

@@ -1,0 +1,307 @@
+//! What the rules remember, as records of the store: trust, and what escalation counts.
+//!
+//! Keeps what was last written, so that only differences are written again.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use sipprot_common::source::SourceKey;
+
+use super::clock::{time, timestamp};
+use super::core::Core;
+use crate::rules::{
+    AcceptedState, Account, BlockState, RecordState, Rule, RuleId, State, Time, Trust, TrustState,
+};
+use crate::store::{
+    BlockKind, BlockRecord, Change, SourceStanding, TrustKey, TrustKind, TrustRecord,
+};
+
+/// A peer that is seen all the time is written this often: trust is remembered for days.
+const TRUST_WRITTEN_EVERY: Duration = Duration::from_secs(3600);
+
+#[derive(Default)]
+pub struct Persisted {
+    trust: HashMap<TrustKey, TrustRecord>,
+    standings: HashMap<IpNetwork, SourceStanding>,
+    /// Something was decided since the last comparison.
+    pub dirty: bool,
+}
+
+impl Persisted {
+    /// A peer that was just trusted, or is still.
+    pub fn trusted(&mut self, trust: &Trust, now: Time) -> Vec<Change> {
+        let peer = record(trust.source_ip, kind(trust.kind), None, trust.since, now);
+        let account = trust.account.as_ref().map(|account| {
+            record(trust.source_ip, TrustKind::Registration, Some(account), trust.since, now)
+        });
+        std::iter::once(peer).chain(account).map(|record| self.put(record)).collect()
+    }
+
+    pub fn distrusted(&mut self, source: SourceKey) -> Vec<Change> {
+        let keys: Vec<TrustKey> = self
+            .trust
+            .keys()
+            .filter(|key| SourceKey::from(key.address) == source)
+            .cloned()
+            .collect();
+        keys.into_iter()
+            .map(|key| {
+                self.trust.remove(&key);
+                Change::RemoveTrust(key)
+            })
+            .collect()
+    }
+
+    fn put(&mut self, record: TrustRecord) -> Change {
+        self.trust.insert(record.key(), record.clone());
+        Change::PutTrust(record)
+    }
+
+    pub fn standing(&self, source: IpNetwork) -> Option<&SourceStanding> {
+        self.standings.get(&source)
+    }
+
+    pub fn put_standing(&mut self, standing: SourceStanding) {
+        self.standings.insert(standing.source, standing);
+    }
+
+    /// What differs from what was written.
+    pub fn differences(&mut self, state: &State) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for record in state.trust.iter().flat_map(trust_records) {
+            let known = self.trust.get(&record.key());
+            let stale = known.is_none_or(|known| {
+                let age = record.last_seen.duration_since(known.last_seen);
+                age.unsigned_abs() >= TRUST_WRITTEN_EVERY
+            });
+            if stale {
+                changes.push(self.put(record));
+            }
+        }
+        let mut gone: HashMap<IpNetwork, SourceStanding> = std::mem::take(&mut self.standings);
+        for record in &state.records {
+            let standing = standing_of(record);
+            if gone.remove(&standing.source).as_ref() != Some(&standing) {
+                changes.push(Change::PutStanding(standing.clone()));
+            }
+            self.standings.insert(standing.source, standing);
+        }
+        changes.extend(gone.into_keys().map(Change::RemoveStanding));
+        changes
+    }
+
+    /// What the rules are to take up.
+    pub fn load(
+        &mut self,
+        trust: Vec<TrustRecord>,
+        standings: Vec<SourceStanding>,
+        blocks: &[BlockRecord],
+    ) -> State {
+        let mut peers: HashMap<IpAddr, TrustState> = HashMap::new();
+        for record in trust {
+            take_up(&mut peers, &record);
+            self.trust.insert(record.key(), record);
+        }
+        let mut records: HashMap<IpNetwork, RecordState> = HashMap::new();
+        for standing in standings {
+            records.insert(standing.source, record_of(&standing));
+            self.standings.insert(standing.source, standing);
+        }
+        for block in blocks.iter().filter(|block| block.kind == BlockKind::Dynamic) {
+            let Some(rule) = rule_named(&block.rule) else { continue };
+            let record = records.entry(block.source).or_insert_with(|| blank(block.source));
+            record.block = Some(BlockState {
+                rule,
+                start: time(block.started_at),
+                until: time(block.expires_at),
+                duration: Duration::from_secs(block.duration_s),
+                counted: time(block.started_at),
+            });
+        }
+        State { trust: peers.into_values().collect(), records: records.into_values().collect() }
+    }
+}
+
+const fn kind(kind: crate::rules::TrustKind) -> TrustKind {
+    match kind {
+        crate::rules::TrustKind::Registered => TrustKind::Registration,
+        crate::rules::TrustKind::Trunk => TrustKind::Trunk,
+    }
+}
+
+fn record(
+    address: IpAddr,
+    kind: TrustKind,
+    account: Option<&Account>,
+    since: Time,
+    last: Time,
+) -> TrustRecord {
+    TrustRecord {
+        address,
+        kind,
+        endpoint: None,
+        account: account.map(ToString::to_string),
+        since: timestamp(since),
+        last_seen: timestamp(last),
+        no_new_trust_until: None,
+    }
+}
+
+/// The peer itself, and each account that was accepted from it.
+fn trust_records(peer: &TrustState) -> Vec<TrustRecord> {
+    let own = record(peer.source_ip, kind(peer.kind), None, peer.since, peer.last);
+    let accounts = peer.accounts.iter().map(|accepted| {
+        let account = Some(&accepted.account);
+        record(peer.source_ip, TrustKind::Registration, account, peer.since, accepted.last)
+    });
+    std::iter::once(own).chain(accounts).collect()
+}
+
+fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
+    let (since, last) = (time(record.since), time(record.last_seen));
+    let peer = peers.entry(record.address).or_insert_with(|| TrustState {
+        source: SourceKey::from(record.address),
+        source_ip: record.address,
+        kind: crate::rules::TrustKind::Registered,
+        since,
+        last,
+        accounts: Vec::new(),
+        ports: Vec::new(),
+    });
+    peer.since = peer.since.min(since);
+    peer.last = peer.last.max(last);
+    match &record.account {
+        Some(account) => {
+            let account = Account::from(account.as_str());
+            peer.accounts.push(AcceptedState { account, last });
+        }
+        None if record.kind == TrustKind::Trunk => peer.kind = crate::rules::TrustKind::Trunk,
+        None => {}
+    }
+}
+
+fn standing_of(record: &RecordState) -> SourceStanding {
+    SourceStanding {
+        source: Core::network_of(record.source),
+        blocks: record.blocks.iter().copied().map(timestamp).collect(),
+        containments: record.containments.iter().copied().map(timestamp).collect(),
+        grace_until: record.grace_until.map(timestamp),
+    }
+}
+
+fn blank(source: IpNetwork) -> RecordState {
+    RecordState {
+        source: SourceKey::from(source.ip()),
+        blocks: Vec::new(),
+        block: None,
+        grace_until: None,
+        distrusted_until: None,
+        containments: Vec::new(),
+    }
+}
+
+fn record_of(standing: &SourceStanding) -> RecordState {
+    RecordState {
+        blocks: standing.blocks.iter().copied().map(time).collect(),
+        containments: standing.containments.iter().copied().map(time).collect(),
+        grace_until: standing.grace_until.map(time),
+        ..blank(standing.source)
+    }
+}
+
+fn rule_named(signature: &str) -> Option<RuleId> {
+    let known = Rule::defaults().into_iter().map(|rule| rule.id);
+    known.chain([RuleId::KernelAttempts]).find(|rule| rule.signature() == signature)
+}
+
+impl Core {
+    /// What escalation remembers of a source, to be written with what was just decided.
+    pub(super) fn standing(&mut self, source: SourceKey) -> SourceStanding {
+        let now = self.clock.time_now();
+        let known = self.engine.explain(source, now);
+        let network = Self::network_of(source);
+        let containments = self
+            .persisted
+            .standing(network)
+            .map(|before| before.containments.clone())
+            .unwrap_or_default();
+        let standing = SourceStanding {
+            source: network,
+            blocks: known.blocks.into_iter().map(timestamp).collect(),
+            containments,
+            grace_until: known.grace_until.map(timestamp),
+        };
+        self.persisted.put_standing(standing.clone());
+        standing
+    }
+
+    /// Writes what the rules remember now and the store doesn't.
+    pub(super) fn write_memory(&mut self) {
+        self.persisted.dirty = false;
+        let changes = self.persisted.differences(&self.engine.state());
+        self.journal.write(changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let source_ip: IpAddr = "203.0.113.7".parse().unwrap();
+        let accepted =
+            |name: &str| AcceptedState { account: Account::from(name), last: Time::from_secs(50) };
+        State {
+            trust: vec![TrustState {
+                source: SourceKey::from(source_ip),
+                source_ip,
+                kind: crate::rules::TrustKind::Trunk,
+                since: Time::from_secs(10),
+                last: Time::from_secs(50),
+                accounts: vec![accepted("100@pbx"), accepted("101@pbx")],
+                ports: Vec::new(),
+            }],
+            records: vec![RecordState {
+                blocks: vec![Time::from_secs(20), Time::from_secs(30)],
+                grace_until: Some(Time::from_secs(4000)),
+                containments: vec![Time::from_secs(5)],
+                ..blank("198.51.100.9/32".parse().unwrap())
+            }],
+        }
+    }
+
+    #[test]
+    fn state_survives_the_store() {
+        let changes = Persisted::default().differences(&state());
+        let (mut trust, mut standings) = (Vec::new(), Vec::new());
+        for change in changes {
+            match change {
+                Change::PutTrust(record) => trust.push(record),
+                Change::PutStanding(standing) => standings.push(standing),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((trust.len(), standings.len()), (3, 1));
+        let mut persisted = Persisted::default();
+        assert_eq!(persisted.load(trust, standings, &[]), state());
+        assert!(persisted.differences(&state()).is_empty());
+    }
+
+    #[test]
+    fn only_differences_are_written() {
+        let mut persisted = Persisted::default();
+        persisted.differences(&state());
+        let mut later = state();
+        later.trust[0].last = Time::from_secs(60);
+        assert!(persisted.differences(&later).is_empty(), "seen again within the hour");
+        later.trust[0].last = Time::from_secs(3700);
+        assert_eq!(persisted.differences(&later).len(), 1);
+        later.records.clear();
+        let changes = persisted.differences(&later);
+        assert!(matches!(changes.as_slice(), [Change::RemoveStanding(_)]), "{changes:?}");
+        let changes = persisted.distrusted(later.trust[0].source);
+        assert_eq!(changes.len(), 3);
+    }
+}

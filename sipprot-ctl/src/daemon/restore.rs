@@ -1,0 +1,284 @@
+//! Coming up: what the store says was in force goes into the kernel and into the rules; what the
+//! kernel went on with by itself goes into the store.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use sipprot_common::abi::{self, Contained, SCOPE_SIP};
+use sipprot_common::source::SourceKey;
+use tracing::{info, warn};
+
+use super::carry::{kernel_scope, rules_scope};
+use super::clock::{boot_id, time};
+use super::core::{Core, Expiring};
+use super::plan::nanoseconds;
+use super::rescued;
+use crate::config::Scope;
+use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
+use crate::rules::RuleId;
+use crate::store::{BlockKey, BlockKind, BlockRecord, Change, ClockBase, List, ListEntry};
+
+impl Core {
+    pub(super) fn restore(&mut self) -> anyhow::Result<()> {
+        if let Some(store) = self.store.clone() {
+            self.honour_rescue();
+            let blocks = store.blocks().context("reading the blocks")?;
+            let trust = store.trust().context("reading the trusted peers")?;
+            let standings = store.standings().context("reading the standings")?;
+            let state = self.persisted.load(trust, standings, &blocks);
+            self.engine.restore(state, self.clock.time_now());
+            self.restore_blocks(blocks);
+            let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
+            self.journal.write(vec![Change::PutClockBase(booted)]);
+            self.forget_trust();
+        }
+        self.restore_trust();
+        self.load_lists()?;
+        self.adopt();
+        Ok(())
+    }
+
+    /// What `sipprot rescue` undid while no daemon ran stays undone.
+    fn honour_rescue(&mut self) {
+        let Some(store) = self.store.clone() else { return };
+        for rescue in rescued::take(&self.config.daemon.state_dir) {
+            let source = SourceKey::from(rescue.address);
+            info!("{} was unblocked by 'sipprot rescue'", rescue.address);
+            let mut changes = Vec::new();
+            let lifted = crate::store::Lifted { at: rescue.at, by: "rescue".to_owned() };
+            for block in store.blocks_of(Self::network_of(source)).unwrap_or_default() {
+                changes.push(Change::LiftBlock { key: block.key(), lifted: lifted.clone() });
+            }
+            for network in rescue.denied {
+                for entry in store.covering(List::Deny, rescue.address).unwrap_or_default() {
+                    if entry.network == network {
+                        changes.push(Change::RemoveList(entry.key()));
+                    }
+                }
+            }
+            // Directly: what follows reads it.
+            if let Err(error) = store.apply(&changes) {
+                warn!("store: {error}");
+            }
+            self.engine.unblock(source, time(rescue.at));
+        }
+    }
+
+    fn restore_blocks(&mut self, blocks: Vec<BlockRecord>) {
+        let now = self.clock.timestamp_now();
+        let (mut restored, mut ended) = (0, Vec::new());
+        for record in blocks {
+            let in_kernel = self.kernel_end(&record);
+            let record = BlockRecord {
+                expires_at: in_kernel.unwrap_or(record.expires_at).max(record.expires_at),
+                ..record
+            };
+            if record.expires_at <= now {
+                ended.push(Change::EndBlock(record.key()));
+                continue;
+            }
+            if in_kernel.is_none_or(|end| end < record.expires_at) {
+                self.put_back(&record);
+            }
+            restored += 1;
+            self.ledger.put_block(record);
+        }
+        if restored > 0 {
+            info!("{restored} blocks in force");
+        }
+        self.journal.write(ended);
+    }
+
+    /// When the kernel ends a block that it still holds.
+    fn kernel_end(&self, record: &BlockRecord) -> Option<Timestamp> {
+        let source = SourceKey::from(record.source.ip());
+        let end_ns = self.kernel.with(|datapath| match record.kind {
+            BlockKind::Dynamic => {
+                let target = BlockTarget { source, policy: self.policy_of(&record.key())? };
+                Ok(datapath.block(target)?.map(|block| block.expires_ns))
+            }
+            BlockKind::Containment => Ok(datapath.containment(source)?.map(|it| it.until_ns)),
+            BlockKind::Quarantine => {
+                let own = |it: &Quarantined| it.source == source && Some(it.port) == record.port;
+                Ok(datapath.quarantined()?.into_iter().find(own).map(|it| it.expires_ns))
+            }
+        });
+        end_ns.ok().flatten().map(|ns| self.clock.kernel_timestamp(ns))
+    }
+
+    fn policy_of(&self, key: &BlockKey) -> Result<u32, DatapathError> {
+        let unknown = || DatapathError::Invalid(format!("there is no endpoint {:?}", key.endpoint));
+        self.plan.policy(key.endpoint.as_deref()).ok_or_else(unknown)
+    }
+
+    /// Puts a block that the store knows into the kernel.
+    pub(super) fn put_back(&mut self, record: &BlockRecord) {
+        let source = SourceKey::from(record.source.ip());
+        let expires_ns = self.clock.to_kernel_from(record.expires_at);
+        let duration_ns = nanoseconds(Duration::from_secs(record.duration_s));
+        let policy = self.policy_of(&record.key());
+        let block = abi::Block {
+            // A start before the boot has no kernel time: the earliest there is stands for it.
+            started_ns: self.clock.to_kernel_from(record.started_at),
+            expires_ns,
+            duration_ns,
+            renewals: record.renewals,
+            scope: kernel_scope(rules_scope(record.scope)),
+            ..abi::Block::default()
+        };
+        self.kernel.carry("restoring a block", |datapath| match record.kind {
+            BlockKind::Dynamic => {
+                datapath.put_block(BlockTarget { source, policy: policy? }, &block)
+            }
+            BlockKind::Containment => datapath.contain(
+                source,
+                &Contained { until_ns: expires_ns, duration_ns, ..Contained::default() },
+            ),
+            BlockKind::Quarantine => datapath.quarantine(Quarantined {
+                source,
+                port: record.port.unwrap_or_default(),
+                expires_ns,
+            }),
+        });
+    }
+
+    /// The kernel trusts whom the rules trust, and nobody else.
+    pub(super) fn forget_trust(&mut self) {
+        let known = self.kernel.carry("reading trust", |datapath| datapath.trusted());
+        for (source, _) in known.unwrap_or_default() {
+            if !self.engine.is_trusted(source.network().0) {
+                self.kernel.carry("taking trust away", |datapath| datapath.distrust(source));
+            }
+        }
+    }
+
+    pub(super) fn restore_trust(&mut self) {
+        let learned = self.engine.state().trust.into_iter().map(|peer| peer.source);
+        let all: Vec<SourceKey> = learned.chain(self.configured_peers()).collect();
+        for source in all {
+            self.kernel.carry("trusting", |datapath| datapath.trust(source, 0));
+        }
+    }
+
+    /// Configured peers that are single sources; wider networks are trusted by the rules alone.
+    pub(super) fn configured_peers(&self) -> Vec<SourceKey> {
+        let single = |network: &&ipnetwork::IpNetwork| match network {
+            ipnetwork::IpNetwork::V4(v4) => v4.prefix() == 32,
+            ipnetwork::IpNetwork::V6(v6) => v6.prefix() >= 64,
+        };
+        let peers = self.config.peers.iter().filter(single);
+        peers.map(|network| SourceKey::from(network.ip())).collect()
+    }
+
+    /// Both lists, from the store into the kernel, as a whole.
+    pub(super) fn load_lists(&mut self) -> anyhow::Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let now = self.clock.timestamp_now();
+        self.expiring.clear();
+        self.list_counts = [0; 2];
+        let mut items = [Vec::new(), Vec::new()];
+        let mut ended = Vec::new();
+        for list in [List::Allow, List::Deny] {
+            for entry in store.list(list) {
+                let entry = entry.context("reading a list")?;
+                if entry.expires_at.is_some_and(|at| at <= now) {
+                    ended.push(Change::RemoveList(entry.key()));
+                    continue;
+                }
+                self.list_counts[list as usize] += 1;
+                if let Some(at) = entry.expires_at {
+                    self.expiring.insert(Expiring { at, key: entry.key() });
+                }
+                items[list as usize].extend(self.list_item(&entry));
+            }
+        }
+        self.journal.write(ended);
+        let [allow, deny] = &items;
+        let filled = self.kernel.with(|datapath| datapath.replace_lists(allow, deny));
+        match filled {
+            Ok(()) => Ok(()),
+            Err(error @ DatapathError::MapFull { .. }) => {
+                self.kernel.failed("filling the lists", &error);
+                self.complain("the lists don't fit into the kernel: the old ones hold".to_owned());
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// `None` when its endpoint is configured no more.
+    pub(super) fn list_item(&self, entry: &ListEntry) -> Option<ListItem> {
+        let policy = self.plan.policy(entry.endpoint.as_deref())?;
+        let expires_ns = entry.expires_at.map_or(0, |at| self.clock.to_kernel_from(at));
+        let scope = kernel_scope(rules_scope(entry.scope));
+        Some(ListItem { network: entry.network, policy, expires_ns, scope })
+    }
+
+    /// Blocks and containments that the kernel has and the store doesn't: written while nobody ran,
+    /// or lost with the store.
+    fn adopt(&mut self) {
+        let now = self.clock.timestamp_now();
+        let blocks = self.kernel.carry("reading the blocks", |datapath| datapath.blocks());
+        for (target, block) in blocks.unwrap_or_default() {
+            let policy = (target.policy > 0).then(|| self.plan.name(target.policy).to_owned());
+            let ends = self.clock.kernel_timestamp(block.expires_ns);
+            let scope = if block.scope == SCOPE_SIP { Scope::Sip } else { Scope::All };
+            let lasts = Duration::from_nanos(block.duration_ns);
+            self.adopt_one(target.source, BlockKind::Dynamic, (ends, lasts), (policy, scope), now);
+        }
+        let contained = self.kernel.carry("reading containments", |datapath| datapath.contained());
+        for (source, contained) in contained.unwrap_or_default() {
+            let ends = self.clock.kernel_timestamp(contained.until_ns);
+            let lasts = Duration::from_nanos(contained.duration_ns);
+            let place = (None, Scope::Sip);
+            self.adopt_one(source, BlockKind::Containment, (ends, lasts), place, now);
+        }
+    }
+
+    fn adopt_one(
+        &mut self,
+        source: SourceKey,
+        kind: BlockKind,
+        (ends, lasts): (Timestamp, Duration),
+        (endpoint, scope): (Option<String>, Scope),
+        now: Timestamp,
+    ) {
+        let network = Self::network_of(source);
+        if ends <= now || self.ledger.blocks_of(network).any(|known| known.kind == kind) {
+            return;
+        }
+        let started_at = ends.checked_sub(lasts).unwrap_or(now).min(now);
+        let record = BlockRecord {
+            source: network,
+            kind,
+            port: None,
+            endpoint_only: endpoint.is_some(),
+            endpoint,
+            victim: None,
+            started_at,
+            expires_at: ends,
+            duration_s: lasts.as_secs(),
+            scope,
+            rule: RuleId::KernelAttempts.signature().to_owned(),
+            reason: "decided by the kernel while no daemon ran".to_owned(),
+            user_agent: None,
+            account: None,
+            country: self.country_code(network.ip()),
+            proven: kind == BlockKind::Dynamic,
+            evidence_first: started_at,
+            evidence_last: started_at,
+            renewals: 0,
+            reaction_us: None,
+            lifted: None,
+        };
+        self.ledger.put_block(record.clone());
+        self.journal.write(vec![Change::PutBlock(record)]);
+    }
+
+    /// The key in the store of a block in the kernel.
+    pub(super) fn block_key(&self, target: BlockTarget) -> BlockKey {
+        let endpoint = (target.policy > 0).then(|| self.plan.name(target.policy).to_owned());
+        BlockKey { source: Self::network_of(target.source), port: None, endpoint }
+    }
+}

@@ -1,0 +1,224 @@
+//! Health: what is protected, how full things are, what is wrong; for people and for Prometheus.
+
+use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE};
+use sipprot_common::reason::Reason;
+use tracing::error;
+
+use super::core::Core;
+use crate::api::{
+    Answer, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill, Status, StoreView,
+};
+use crate::cli::version;
+use crate::config::GeoMode;
+use crate::datapath::{Egress, Fill, Mode as XdpMode};
+use crate::geo::Country;
+use crate::metrics::{take_over, take_over_map};
+use crate::store::{BlockKind, List};
+
+/// A map this full is a problem (percent).
+const FULL: usize = 90;
+
+impl Core {
+    pub(super) fn status(&mut self) -> Status {
+        let interfaces = self.interface_views();
+        let maps = self.fill();
+        let problems = self.problems(&interfaces, &maps);
+        let enforcing = self.plan.policies.first().is_some_and(|host| host.mode == MODE_ENFORCE);
+        let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
+        let counts = self.kernel.with(|datapath| datapath.event_counts()).unwrap_or_default();
+        let complaint = self.journal.complaint();
+        let mode = if self.observe { "observe".to_owned() } else { self.config.mode.to_string() };
+        Status {
+            version: version().version,
+            protected: self.kernel.is_there() && enforcing && attached,
+            problems,
+            mode,
+            started_at: self.started_at.as_second(),
+            interfaces,
+            endpoints: self.endpoint_views(),
+            lists: self.list_counts(),
+            events: EventView {
+                received: self.metrics.events_received.get(),
+                suppressed: counts.suppressed,
+                lost: counts.lost,
+                lag_seconds: self.lag_seconds,
+            },
+            maps: maps.iter().map(map_fill).collect(),
+            store: StoreView {
+                healthy: self.store.is_some() && complaint.is_none(),
+                notes: self.store_notes.iter().cloned().chain(complaint).collect(),
+            },
+            geo: self.geography.view(),
+            config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
+        }
+    }
+
+    fn endpoint_views(&self) -> Vec<EndpointView> {
+        let endpoints = self.config.endpoints.iter();
+        endpoints
+            .map(|endpoint| EndpointView {
+                name: endpoint.name.clone(),
+                addresses: endpoint.addresses.clone(),
+                mode: endpoint.mode(&self.config).to_string(),
+            })
+            .collect()
+    }
+
+    fn list_counts(&self) -> ListCounts {
+        let now = self.clock.timestamp_now();
+        ListCounts {
+            allow: self.list_counts[List::Allow as usize],
+            deny: self.list_counts[List::Deny as usize],
+            dynamic: self.ledger.in_force(BlockKind::Dynamic, now),
+            contained: self.ledger.in_force(BlockKind::Containment, now),
+            quarantined: self.ledger.in_force(BlockKind::Quarantine, now),
+            trust: self.engine.memory().peers as u64,
+        }
+    }
+
+    fn interface_views(&self) -> Vec<InterfaceView> {
+        let attachments = self.attachments();
+        self.wanted_interfaces()
+            .iter()
+            .map(|name| {
+                let found = attachments.iter().find(|it| &it.interface == name);
+                let xdp = found.and_then(|it| match it.mode {
+                    _ if it.egress == Egress::Gone => None,
+                    XdpMode::Native => Some("native".to_owned()),
+                    XdpMode::Generic => Some("generic".to_owned()),
+                    XdpMode::Gone => None,
+                });
+                InterfaceView { name: name.clone(), attached: xdp.is_some(), xdp }
+            })
+            .collect()
+    }
+
+    fn fill(&mut self) -> Vec<Fill> {
+        self.kernel.carry("reading how full the maps are", |it| it.fill()).unwrap_or_default()
+    }
+
+    fn problems(&self, interfaces: &[InterfaceView], maps: &[Fill]) -> Vec<String> {
+        let mut problems = Vec::new();
+        let lost = interfaces.iter().filter(|it| !it.attached && self.kernel.is_there());
+        problems.extend(lost.map(|it| format!("{} is not filtered", it.name)));
+        for fill in maps.iter().filter(|it| it.max > 0 && it.used * 100 >= it.max * FULL) {
+            let share = fill.used * 100 / fill.max;
+            problems.push(format!("the kernel's map {} is {share} % full", fill.map));
+        }
+        if self.losing {
+            problems.push("the kernel loses events: more attacks than can be told".to_owned());
+        }
+        if self.store.is_none() {
+            problems.push("no store: blocks and lists don't survive a reboot".to_owned());
+        }
+        problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
+        problems.extend(self.reload_complaint.clone());
+        let geo = std::iter::once(self.config.geo.mode)
+            .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
+        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.view().available {
+            problems.push("geo protection is on, and there is no country database".to_owned());
+        }
+        problems.extend(self.complaints.iter().cloned());
+        problems
+    }
+
+    pub(super) fn metrics_text(&mut self) -> Result<Answer, Fault> {
+        let status = self.status();
+        let metrics = &self.metrics;
+        metrics.protected.set(status.protected.into());
+        metrics.store_healthy.set(status.store.healthy.into());
+        metrics.attached.reset();
+        for interface in &status.interfaces {
+            let mode = interface.xdp.as_deref().unwrap_or("none");
+            let labels = [interface.name.as_str(), mode];
+            metrics.attached.with_label_values(&labels).set(interface.attached.into());
+        }
+        let lists = &status.lists;
+        for (list, count) in [("allow", lists.allow), ("deny", lists.deny)] {
+            metrics.list_entries.with_label_values(&[list]).set(count as i64);
+        }
+        let in_force = [
+            ("dynamic", lists.dynamic),
+            ("containment", lists.contained),
+            ("quarantine", lists.quarantined),
+        ];
+        for (kind, count) in in_force {
+            metrics.in_force.with_label_values(&[kind]).set(count as i64);
+        }
+        metrics.trusted.set(lists.trust as i64);
+        for map in &status.maps {
+            let name = map.map.to_ascii_lowercase();
+            metrics.map_entries.with_label_values(&[&name]).set(map.entries as i64);
+            metrics.map_capacity.with_label_values(&[&name]).set(map.capacity as i64);
+        }
+        take_over(&metrics.events_suppressed, status.events.suppressed);
+        take_over(&metrics.events_lost, status.events.lost);
+        take_over_map(&metrics.map_refusals, self.kernel.refused());
+        if let Some(days) = status.geo.age_days {
+            metrics.geo_age.set((days * 86_400) as f64);
+        }
+        self.rules_metrics();
+        self.kernel_metrics();
+        self.metrics.render().map(Answer::Metrics).map_err(|failure| {
+            error!("metrics: {failure}");
+            Fault::internal()
+        })
+    }
+
+    fn rules_metrics(&self) {
+        let memory = self.engine.memory();
+        let entries = [
+            ("sources", memory.sources),
+            ("peers", memory.peers),
+            ("records", memory.records),
+            ("accounts", memory.accounts),
+        ];
+        for (kind, count) in entries {
+            self.metrics.memory.with_label_values(&[kind]).set(count as i64);
+        }
+        let dropped = [
+            ("requests", memory.requests_dropped),
+            ("challenges", memory.challenges_dropped),
+            ("sources", memory.sources_dropped),
+            ("records", memory.records_dropped),
+            ("accounts", memory.accounts_dropped),
+            ("peers", memory.peers_refused),
+        ];
+        for (kind, count) in dropped {
+            take_over(&self.metrics.memory_dropped.with_label_values(&[kind]), count);
+        }
+    }
+
+    /// Takes over what the kernel counted. A reason that never occurred has no series, but for the
+    /// host's own.
+    fn kernel_metrics(&mut self) {
+        for (policy, endpoint) in (0u32..).zip(&self.plan.names) {
+            let Ok(Some(counters)) =
+                self.kernel.with(|datapath| datapath.counters(policy).map(Some))
+            else {
+                continue;
+            };
+            for &reason in Reason::ALL {
+                let labels = [endpoint.as_str(), reason.label()];
+                let (packets, observed) =
+                    (counters.packets[reason as usize], counters.observed[reason as usize]);
+                if packets > 0 || policy == 0 {
+                    take_over(&self.metrics.packets.with_label_values(&labels), packets);
+                }
+                if observed > 0 {
+                    take_over(&self.metrics.observed.with_label_values(&labels), observed);
+                }
+            }
+        }
+        let drops = self.kernel.carry("reading drops by country", |it| it.country_drops());
+        for (index, count) in drops.unwrap_or_default() {
+            let country = u16::try_from(index).ok().filter(|_| index != COUNTRY_UNKNOWN);
+            let code = country.and_then(Country::from_index).map_or("unknown", Country::code);
+            take_over(&self.metrics.by_country.with_label_values(&[code]), count);
+        }
+    }
+}
+
+fn map_fill(fill: &Fill) -> MapFill {
+    MapFill { map: fill.map.to_owned(), entries: fill.used as u64, capacity: fill.max as u64 }
+}

@@ -1,0 +1,138 @@
+//! What time brings: ticks for the rules, ends of blocks, writes, interfaces that come and go.
+
+use sipprot_common::source::SourceKey;
+use tracing::{debug, error, warn};
+
+use super::clock::Clock;
+use super::core::Core;
+use crate::datapath::{BlockTarget, List as KernelList};
+use crate::rules::Observation;
+use crate::store::{BlockKind, BlockRecord, Change, List};
+
+/// Seconds between looks at what is due.
+const TIDY_EVERY: u64 = 2;
+const RECONCILE_EVERY: u64 = 5;
+const WRITE_EVERY: u64 = 5;
+const MEMORY_EVERY: u64 = 30;
+
+impl Core {
+    /// Once a second; on an idle host it does next to nothing.
+    pub(super) fn second(&mut self) {
+        self.seconds += 1;
+        self.clock = Clock::now();
+        let at = self.clock.time_now();
+        self.observe(&Observation::Tick { at });
+        if self.seconds.is_multiple_of(TIDY_EVERY) {
+            self.end_blocks_due();
+            self.end_entries_due();
+        }
+        if self.seconds.is_multiple_of(RECONCILE_EVERY) {
+            self.reconcile();
+            self.look_at_losses();
+        }
+        if self.seconds.is_multiple_of(WRITE_EVERY) {
+            self.write_renewals();
+            self.write_attacks();
+        }
+        if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
+            self.write_memory();
+        }
+    }
+
+    /// Blocks whose time is up by our books; the kernel's is right.
+    fn end_blocks_due(&mut self) {
+        let due = self.ledger.due(self.clock.timestamp_now());
+        let mut ended = Vec::new();
+        for record in due {
+            if self.has_ended(&record) {
+                self.ledger.remove_block(&record.key());
+                ended.push(Change::EndBlock(record.key()));
+            }
+        }
+        self.journal.write(ended);
+    }
+
+    fn has_ended(&mut self, record: &BlockRecord) -> bool {
+        let source = SourceKey::from(record.source.ip());
+        match record.kind {
+            BlockKind::Dynamic => {
+                let Some(policy) = self.plan.policy(record.key().endpoint.as_deref()) else {
+                    return true;
+                };
+                let target = BlockTarget { source, policy };
+                self.look_again(target);
+                let key = record.key();
+                let goes_on = self
+                    .ledger
+                    .blocks_of(record.source)
+                    .any(|known| known.key() == key && known.expires_at > record.expires_at);
+                if !goes_on {
+                    self.kernel.carry("ending a block", |datapath| datapath.remove_block(target));
+                }
+                !goes_on
+            }
+            // The kernel keeps an ended containment, so that the next one is longer.
+            BlockKind::Containment => true,
+            BlockKind::Quarantine => {
+                let port = record.port.unwrap_or_default();
+                self.kernel
+                    .carry("ending a quarantine", |datapath| datapath.release_port(source, port));
+                true
+            }
+        }
+    }
+
+    fn end_entries_due(&mut self) {
+        let now = self.clock.timestamp_now();
+        while let Some(first) = self.expiring.first().filter(|first| first.at <= now) {
+            let key = first.key.clone();
+            self.expiring.pop_first();
+            debug!("the list entry {} has ended", key.network);
+            if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
+                let list = kernel_list(key.list);
+                self.kernel.carry("ending a list entry", |datapath| {
+                    datapath.remove_entry(list, key.network, policy)
+                });
+            }
+            let count = &mut self.list_counts[key.list as usize];
+            *count = count.saturating_sub(1);
+            self.journal.write(vec![Change::RemoveList(key)]);
+        }
+    }
+
+    pub(super) fn write_renewals(&mut self) {
+        let renewed = self.ledger.take_renewed();
+        self.journal.write(renewed.into_iter().map(Change::PutBlock).collect());
+    }
+
+    pub(super) fn write_attacks(&mut self) {
+        let attacks = self.ledger.take_attacks();
+        self.journal.note(attacks.into_iter().map(Change::AddAttack).collect());
+    }
+
+    /// Events that the kernel could not send.
+    fn look_at_losses(&mut self) {
+        let counts =
+            self.kernel.carry("reading event counts", |datapath| datapath.event_counts().map(Some));
+        let Some(Some(counts)) = counts else { return };
+        let losing = counts.lost > self.lost_before && self.lost_before > 0;
+        if losing && !self.losing {
+            warn!("the kernel loses events: it holds the line by itself meanwhile");
+        }
+        self.losing = losing;
+        self.lost_before = counts.lost;
+    }
+
+    pub(super) fn reload_and_log(&mut self) {
+        if let Err(fault) = self.reload() {
+            error!("the configuration stays as it was: {fault}");
+        }
+    }
+}
+
+pub const fn kernel_list(list: List) -> KernelList {
+    match list {
+        List::Allow => KernelList::Allow,
+        List::Deny => KernelList::Deny,
+    }
+}
