@@ -1,0 +1,220 @@
+//! The judgement itself: observations in, decisions out.
+//!
+//! It does no I/O, reads no clock, and keeps a bounded amount of everything. This file holds what
+//! it remembers and what others may ask of it; `pairing` makes outcomes of packets, `judge` counts
+//! failures against rules, `sentence` turns a broken rule into decisions.
+
+mod judge;
+mod memory;
+mod pairing;
+mod sentence;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sipprot_common::source::{Address, SourceKey};
+
+use super::account::Account;
+use super::decision::{Alert, AlertKind, Decision, Distrust, DistrustReason};
+use super::ledger::{Target, Tenancy, Told};
+use super::nat::Nat;
+use super::observation::{EndpointId, Observation};
+use super::record::Record;
+use super::settings::Settings;
+use super::source::Source;
+use super::table::{Queue, Table};
+use super::time::{HOUR, MINUTE, Time};
+use super::transaction::{Transaction, Transactions};
+use super::trust::Peers;
+
+/// Requests in flight; a request without its response is never a failure.
+const REQUESTS_MAX: usize = 131_072;
+/// 64*T1 (RFC 3261 17.1.2.2) and a little, for retransmissions at the end of it.
+const REQUEST_LIFETIME: Duration = Duration::from_secs(40);
+/// Timer C (RFC 3261 16.6): a telephone may ring that long.
+const INVITE_LIFETIME: Duration = Duration::from_secs(180);
+const CHALLENGES_MAX: usize = 65_536;
+const PROBES_MAX: usize = 65_536;
+/// Accounts at sources.
+const TENANCIES_MAX: usize = 262_144;
+/// Sources with failures.
+const SOURCES_MAX: usize = 65_536;
+/// Sources with a record of blocks or containments.
+const RECORDS_MAX: usize = 131_072;
+/// Accounts under attack.
+const TARGETS_MAX: usize = 16_384;
+const TOLD_MAX: usize = 16_384;
+
+/// A challenge that waits for its answer.
+struct Challenged {
+    request: Transaction,
+    status: u16,
+    realm: Option<u64>,
+}
+
+pub struct Engine {
+    settings: Settings,
+    /// Keyed at random: what is hashed is attackers' text.
+    seed: RandomState,
+    now: Time,
+    swept: Time,
+    requests: Transactions,
+    invites: Transactions,
+    challenges: Queue<Challenged>,
+    /// Numbers of probing requests that may stay without an answer.
+    probes: Queue<u64>,
+    tenancies: Table<u64, Tenancy>,
+    sources: Table<SourceKey, Source>,
+    records: Table<SourceKey, Record>,
+    targets: Table<u64, Target>,
+    peers: Peers,
+    nat: Nat,
+    told: Table<u64, Told>,
+}
+
+impl Engine {
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            seed: RandomState::new(),
+            now: Time(0),
+            swept: Time(0),
+            requests: Transactions::new(REQUEST_LIFETIME, REQUESTS_MAX),
+            invites: Transactions::new(INVITE_LIFETIME, REQUESTS_MAX),
+            challenges: Queue::new(CHALLENGES_MAX),
+            probes: Queue::new(PROBES_MAX),
+            tenancies: Table::new(TENANCIES_MAX),
+            sources: Table::new(SOURCES_MAX),
+            records: Table::new(RECORDS_MAX),
+            targets: Table::new(TARGETS_MAX),
+            peers: Peers::new(),
+            nat: Nat::default(),
+            told: Table::new(TOLD_MAX),
+        }
+    }
+
+    /// New settings; nothing that was seen is forgotten.
+    pub fn apply(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn observe(&mut self, observation: &Observation) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        self.observe_into(observation, &mut decisions);
+        decisions
+    }
+
+    /// The same, without allocating when there is nothing to decide. What became due in the
+    /// meantime is decided first.
+    pub fn observe_into(&mut self, observation: &Observation, decisions: &mut Vec<Decision>) {
+        // Events arrive only nearly in order: time never runs backwards.
+        self.now = self.now.max(observation.at());
+        self.due(decisions);
+        match observation {
+            Observation::Request(request) => self.request(request),
+            Observation::Response(response) => self.response(response, decisions),
+            Observation::KernelDrop(drop) => self.kernel_drop(drop, decisions),
+            Observation::Tick { .. } => {}
+        }
+        if self.now.since(self.swept) >= MINUTE {
+            self.swept = self.now;
+            self.sweep(decisions);
+        }
+    }
+
+    fn sweep(&mut self, decisions: &mut Vec<Decision>) {
+        let at = self.now;
+        self.requests.expire(at);
+        self.invites.expire(at);
+        for source in self.peers.expire(at, self.settings.trust_time) {
+            let reason = DistrustReason::Expired;
+            decisions.push(Decision::Distrust(Distrust { source, at, reason }));
+        }
+        if let Some(source_ip) = self.nat.settle(at)
+            && self.settings.spare_world_behind_nat
+        {
+            let endpoint = EndpointId::default();
+            self.alert(AlertKind::WorldBehindNat, source_ip, endpoint, at, decisions);
+        }
+    }
+
+    /// A manual unblock (or removal from the denylist): clears the windows and gives an hour's
+    /// grace, in which the source is only observed. Lifting it in the kernel is the caller's.
+    pub fn unblock(&mut self, source: SourceKey, now: Time) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.windows.clear();
+        }
+        self.records.entry(source, Record::default).unblock(now, self.settings.block_threshold);
+    }
+
+    /// Takes trust away, and gives none for a day.
+    pub fn revoke_trust(&mut self, source: SourceKey, now: Time) -> Option<Decision> {
+        let record = self.records.entry(source, Record::default);
+        record.distrust(now);
+        let reason = DistrustReason::Revoked;
+        let known = self.peers.forget(source);
+        known.then_some(Decision::Distrust(Distrust { source, at: now, reason }))
+    }
+
+    /// Learned, or configured.
+    pub fn is_trusted(&self, source: IpAddr) -> bool {
+        let address = Address::from(source);
+        self.peers.trusts(address.key(), self.now, self.settings.trust_time)
+            || self.settings.is_peer(address.to_ip())
+    }
+
+    fn hash(&self, value: impl Hash) -> u64 {
+        self.seed.hash_one(value)
+    }
+
+    fn tenancy_key(&self, source: SourceKey, account: &Account) -> u64 {
+        self.hash((source, account))
+    }
+
+    /// The same alert comes at most once an hour.
+    fn alert(
+        &mut self,
+        kind: AlertKind,
+        source_ip: IpAddr,
+        endpoint: EndpointId,
+        at: Time,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let source = SourceKey::from(source_ip);
+        let name = std::mem::discriminant(&kind);
+        let news = match &kind {
+            AlertKind::StalePassword { accounts } => {
+                // Each account is remembered: no short-circuit here.
+                accounts.iter().filter(|account| self.is_news((name, source, account), at)).count()
+                    > 0
+            }
+            AlertKind::PossibleBreakIn { account, .. } => self.is_news((name, source, account), at),
+            AlertKind::AccountUnderAttack { account, .. } => self.is_news((name, account), at),
+            AlertKind::Spared { rule } => self.is_news((name, source, rule), at),
+            AlertKind::KnownPeerBlocked | AlertKind::WorldBehindNat | AlertKind::TrustFull => {
+                self.is_news((name, source), at)
+            }
+        };
+        if news {
+            decisions.push(Decision::Alert(Alert { kind, at, source, source_ip, endpoint }));
+        }
+    }
+
+    /// Whether something was not told within the hour; if so, it is now.
+    fn is_news(&mut self, what: impl Hash, at: Time) -> bool {
+        let key = self.seed.hash_one(what);
+        let told = self.told.entry(key, || Told(Time(0)));
+        let news = told.0 == Time(0) || at.since(told.0) >= HOUR;
+        if news {
+            told.0 = at;
+        }
+        news
+    }
+}

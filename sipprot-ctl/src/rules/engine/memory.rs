@@ -1,0 +1,136 @@
+//! What the engine remembers, told to others: one source's standing, the state that survives a
+//! restart, and how full it is.
+
+use std::collections::HashMap;
+
+use sipprot_common::source::SourceKey;
+
+use super::Engine;
+use crate::rules::record::{COUNT_MEMORY, Record};
+use crate::rules::source::Source;
+use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
+use crate::rules::state::{AcceptedState, State, TrustState};
+use crate::rules::time::Time;
+use crate::rules::window::Window;
+
+impl Engine {
+    /// What there is for or against a source.
+    pub fn explain(&self, source: SourceKey, now: Time) -> Standing {
+        let (source_ip, _) = source.network();
+        let known = self.sources.get(source);
+        let mut standing = Standing {
+            source,
+            trust: self.trust_standing(source, now),
+            peer: self.settings.is_peer(source_ip),
+            never_blocked: self.is_spared(source_ip),
+            accounts: self.accounts_of(source, now),
+            windows: known.map(|known| self.windows_of(known, now)).unwrap_or_default(),
+            evidence: known.and_then(|known| known.evidence(|_| true)),
+            ..Standing::default()
+        };
+        if let Some(record) = self.records.get(source) {
+            let counts = |at: &&Time| now.since(**at) < COUNT_MEMORY;
+            standing.blocks = record.blocks.iter().filter(counts).copied().collect();
+            standing.block = record.block_in_force(now).copied();
+            standing.denied = record.count(now) >= self.settings.block_threshold;
+            standing.contained_until = record.contained_until(now);
+            standing.quarantined = record.quarantined(now);
+            standing.grace_until = record.grace_until.filter(|until| now < *until);
+        }
+        standing
+    }
+
+    fn trust_standing(&self, source: SourceKey, now: Time) -> Option<TrustStanding> {
+        let (kind, since, last) = self.peers.get(source)?;
+        let until = last.after(self.settings.trust_time);
+        (now < until).then_some(TrustStanding { kind, since, until })
+    }
+
+    fn accounts_of(&self, source: SourceKey, now: Time) -> Vec<AcceptedState> {
+        let own = self
+            .tenancies
+            .iter()
+            .filter(|(_, tenancy)| tenancy.source == source && tenancy.accepted_lately(now));
+        let accepted = |account, last| AcceptedState { account, last };
+        let mut accounts: Vec<_> = own
+            .filter_map(|(_, own)| own.accepted.map(|last| accepted(own.account.clone(), last)))
+            .collect();
+        accounts.sort_by(|a, b| a.account.cmp(&b.account));
+        accounts
+    }
+
+    fn windows_of(&self, known: &Source, now: Time) -> Vec<WindowStanding> {
+        let mut standings = Vec::new();
+        for rule in &self.settings.rules {
+            let counts = |window: &Window| {
+                let proven = window.proven.count(now, rule.window);
+                // After a containment only what was proven is left.
+                (window.all.count(now, rule.window).max(proven), proven)
+            };
+            let fullest = known.windows.of_rule(rule.id).map(counts).max();
+            if let Some((count, proven)) = fullest.filter(|(count, _)| *count > 0) {
+                let (limit, window) = (rule.bounded_limit(), rule.window);
+                standings.push(WindowStanding { rule: rule.id, count, proven, limit, window });
+            }
+        }
+        standings
+    }
+
+    /// What must survive a restart.
+    pub fn state(&self) -> State {
+        let mut accounts: HashMap<SourceKey, Vec<AcceptedState>> = HashMap::new();
+        for (_, tenancy) in self.tenancies.iter() {
+            if let Some(last) = tenancy.accepted.filter(|_| tenancy.accepted_lately(self.now)) {
+                let account = tenancy.account.clone();
+                accounts.entry(tenancy.source).or_default().push(AcceptedState { account, last });
+            }
+        }
+        let mut trust = self.peers.state();
+        for peer in &mut trust {
+            peer.accounts = accounts.remove(&peer.source).unwrap_or_default();
+        }
+        let records = self.records.iter().filter_map(|(source, record)| {
+            let state = record.state(source, self.now);
+            state.is_worth_keeping().then_some(state)
+        });
+        State { trust, records: records.collect() }
+    }
+
+    /// Takes up what survived. The next rejection of each account that was accepted is free again:
+    /// who restarts us often restarts the PBX too.
+    pub fn restore(&mut self, state: State, now: Time) {
+        self.now = self.now.max(now);
+        for peer in state.trust {
+            if now.since(peer.last) < self.settings.trust_time {
+                self.restore_peer(peer);
+            }
+        }
+        for record in state.records {
+            let source = record.source;
+            *self.records.entry(source, Record::default) = Record::restore(record, now);
+        }
+    }
+
+    fn restore_peer(&mut self, peer: TrustState) {
+        self.peers.restore(&peer);
+        for AcceptedState { account, last } in peer.accounts {
+            self.tenancy(peer.source, &account).accept(last);
+        }
+    }
+
+    /// How full the engine is, and what it had to give up.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            sources: self.sources.len(),
+            peers: self.peers.len(),
+            records: self.records.len(),
+            accounts: self.tenancies.len(),
+            requests_dropped: self.requests.dropped() + self.invites.dropped(),
+            challenges_dropped: self.challenges.dropped() + self.probes.dropped(),
+            sources_dropped: self.sources.dropped(),
+            records_dropped: self.records.dropped(),
+            accounts_dropped: self.tenancies.dropped() + self.targets.dropped(),
+            peers_refused: self.peers.refused(),
+        }
+    }
+}

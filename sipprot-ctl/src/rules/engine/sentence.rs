@@ -1,0 +1,356 @@
+//! A broken rule to decisions, by the table of consequences, and what the kernel did by itself.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
+
+use super::Engine;
+use super::judge::Breach;
+use crate::rules::account::Account;
+use crate::rules::consequence::{self, Verdict};
+use crate::rules::decision::{
+    AlertKind, Block, Case, Contain, Decision, Deny, Evidence, Quarantine, Release, ReleaseReason,
+    Scope,
+};
+use crate::rules::observation::KernelDrop;
+use crate::rules::record::{COUNT_MEMORY, Record};
+use crate::rules::rule::{Counts, Per, RuleId, Signal};
+use crate::rules::source::{Failure, Source};
+use crate::rules::time::{MINUTE, Time};
+use crate::rules::window::Slot;
+
+/// A quarantine is not renewed.
+const QUARANTINE: Duration = Duration::from_secs(300);
+/// Containments in as many separate hours lead to the denylist, if the operator wants that.
+const CONTAINMENTS_MAX: u32 = 3;
+
+impl Engine {
+    pub(super) fn judge(
+        &mut self,
+        failure: &Failure,
+        breach: &Breach,
+        trusted: bool,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let source = failure.key();
+        let verdict = consequence::verdict(consequence::Breach {
+            trusted,
+            proven: breach.proven,
+            strange_accounts: self.strange_accounts(source, failure.at),
+            at_most: breach.rule.consequence,
+        });
+        if verdict == Verdict::Nothing {
+            return;
+        }
+        let source_ip = failure.address().to_ip();
+        if self.is_spared(source_ip) {
+            let kind = AlertKind::Spared { rule: breach.rule.id };
+            self.alert(kind, source_ip, failure.endpoint, failure.at, decisions);
+            return;
+        }
+        let case = self.case(failure, breach);
+        if self.is_blocked(source, failure.at) {
+            self.forget_windows(source);
+            self.attack_goes_on(case, decisions);
+            return;
+        }
+        match verdict {
+            Verdict::Nothing => {}
+            Verdict::Block { known_peer } => self.block(case, known_peer, decisions),
+            Verdict::Contain { escalates } => {
+                self.forget_unproven(source);
+                self.contain(case, escalates, decisions);
+            }
+            Verdict::Quarantine => self.quarantine(&case, failure, breach, decisions),
+        }
+    }
+
+    /// No rule acts on this address.
+    pub(super) fn is_spared(&self, source_ip: IpAddr) -> bool {
+        let behind_nat = self.settings.spare_world_behind_nat && self.nat.spares(source_ip.into());
+        behind_nat || self.settings.is_never_blocked(source_ip)
+    }
+
+    pub(super) fn has_grace(&self, source: SourceKey, at: Time) -> bool {
+        self.records.get(source).is_some_and(|record| record.has_grace(at))
+    }
+
+    fn is_blocked(&self, source: SourceKey, at: Time) -> bool {
+        self.records.get(source).is_some_and(|record| record.block_in_force(at).is_some())
+    }
+
+    /// Proven failures of too many accounts that were never accepted from here.
+    fn strange_accounts(&self, source: SourceKey, now: Time) -> bool {
+        let rule = self.settings.rules.iter().find(|rule| rule.id == RuleId::Accounts);
+        let Some((rule, source)) = rule.zip(self.sources.get(source)) else { return false };
+        let window = source.windows.get(Slot { rule: rule.id, scope: 0 });
+        window.is_some_and(|marks| marks.proven.count(now, rule.window) >= rule.bounded_limit())
+    }
+
+    fn forget_windows(&mut self, source: SourceKey) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.windows.clear();
+        }
+    }
+
+    /// After a containment the count begins anew, but what was proven stays: a forger must not be
+    /// able to wipe out a real attacker's failures.
+    fn forget_unproven(&mut self, source: SourceKey) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.windows.forget_unproven();
+        }
+    }
+
+    fn case(&self, failure: &Failure, breach: &Breach) -> Case {
+        let rule = &breach.rule;
+        let concerns = |note: &Failure| {
+            note.signals(rule.signal)
+                && failure.at.since(note.at) < rule.window
+                && (!breach.proven || note.proof.is_proven())
+                && match rule.per {
+                    Per::SourceEndpoint => note.endpoint == failure.endpoint,
+                    Per::SourceAccount => note.account == failure.account,
+                    Per::Source | Per::Account => true,
+                }
+        };
+        let source = self.sources.get(failure.key());
+        let mut evidence = evidence(source, failure, concerns);
+        if let Some(window) = source.and_then(|source| source.windows.get(breach.slot)) {
+            let marks = if breach.proven { &window.proven } else { &window.all };
+            if rule.counts == Counts::Occurrences {
+                evidence.count = marks.count(failure.at, rule.window);
+            }
+            let first = marks.first(failure.at, rule.window).unwrap_or(evidence.first);
+            evidence.first = evidence.first.min(first);
+        }
+        case(failure, rule.id, breach.proven, evidence)
+    }
+
+    fn block(&mut self, case: Case, known_peer: bool, decisions: &mut Vec<Decision>) {
+        let (source, at) = (case.source, case.evidence_at);
+        self.forget_windows(source);
+        let duration = self.settings.block_time;
+        let record = self.records.entry(source, Record::default);
+        let count = record.begin_block(at, duration, case.rule);
+        let (source_ip, endpoint) = (case.source_ip, case.endpoint);
+        let threshold = self.settings.block_threshold;
+        let scope = self.settings.block_scope;
+        decisions.push(if count >= threshold {
+            Decision::Deny(Deny { case, scope, expires_in: None, count, known_peer })
+        } else {
+            let host_wide = self.settings.block_host_wide;
+            Decision::Block(Block {
+                case,
+                scope,
+                host_wide,
+                duration,
+                count,
+                threshold,
+                known_peer,
+            })
+        });
+        if known_peer {
+            self.alert(AlertKind::KnownPeerBlocked, source_ip, endpoint, at, decisions);
+        }
+    }
+
+    /// The source is blocked already: a whole block time of proven attack is one more block.
+    fn attack_goes_on(&mut self, case: Case, decisions: &mut Vec<Decision>) {
+        let Some(record) = self.records.get_mut(case.source) else { return };
+        let Some(count) = record.continue_attack(case.evidence_at, case.proven) else { return };
+        if count >= self.settings.block_threshold {
+            let scope = self.settings.block_scope;
+            let known_peer = self.is_trusted(case.source_ip);
+            decisions.push(Decision::Deny(Deny {
+                case,
+                scope,
+                expires_in: None,
+                count,
+                known_peer,
+            }));
+        }
+    }
+
+    fn contain(&mut self, case: Case, escalates: bool, decisions: &mut Vec<Decision>) {
+        let at = case.evidence_at;
+        let record = self.records.entry(case.source, Record::default);
+        let Some((duration, level)) = record.begin_containment(at) else { return };
+        let count = if escalates { record.count_containment(at) } else { 0 };
+        if self.settings.escalate_unproven && count >= CONTAINMENTS_MAX {
+            record.containments.clear();
+            let (scope, expires_in) = (Scope::Sip, Some(COUNT_MEMORY));
+            let known_peer = false;
+            decisions.push(Decision::Deny(Deny { case, scope, expires_in, count, known_peer }));
+        } else {
+            decisions.push(Decision::Contain(Contain { case, duration, level }));
+        }
+    }
+
+    /// Cuts off the ports that only failing accounts use, and names the accounts.
+    fn quarantine(
+        &mut self,
+        case: &Case,
+        failure: &Failure,
+        breach: &Breach,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let (source, at) = (case.source, case.evidence_at);
+        let failing = self.failing_ports(failure, breach);
+        let mut accounts: Vec<Account> = Vec::new();
+        for (port, account) in failing {
+            let alone = self.peers.only_by(source, port, &account, at);
+            let record = self.records.entry(source, Record::default);
+            if alone && record.quarantine(port, at, QUARANTINE) {
+                decisions.push(Decision::Quarantine(Quarantine {
+                    case: case.clone(),
+                    port,
+                    account: account.clone(),
+                    duration: QUARANTINE,
+                }));
+            }
+            if !accounts.contains(&account) {
+                accounts.push(account);
+            }
+        }
+        if let Some(source) = self.sources.get_mut(source)
+            && let Some(window) = source.windows.get_mut(breach.slot)
+        {
+            window.all.clear();
+            window.proven.clear();
+        }
+        let kind = AlertKind::StalePassword { accounts };
+        self.alert(kind, case.source_ip, case.endpoint, at, decisions);
+    }
+
+    /// Source ports and accounts of the proven failures that broke a rule, the last first.
+    fn failing_ports(&self, failure: &Failure, breach: &Breach) -> Vec<(u16, Account)> {
+        let rule = &breach.rule;
+        let mut failing: Vec<(u16, Account)> = Vec::new();
+        let notes = self.sources.get(failure.key()).into_iter().flat_map(Source::notes);
+        for note in notes {
+            let concerned = note.signals(rule.signal)
+                && note.proof.is_proven()
+                && failure.at.since(note.at) < rule.window
+                && (rule.per != Per::SourceAccount || note.account == failure.account);
+            if let (true, Some(account)) = (concerned, &note.account) {
+                let port = note.source.port();
+                if !failing.iter().any(|other| other.0 == port && other.1 == *account) {
+                    failing.push((port, account.clone()));
+                }
+            }
+        }
+        failing
+    }
+
+    pub(super) fn kernel_drop(&mut self, drop: &KernelDrop, decisions: &mut Vec<Decision>) {
+        let signals: &[Signal] = match drop.reason {
+            Reason::UserAgent => &[Signal::ListedAgent],
+            Reason::NotSip => &[Signal::NotSip],
+            _ => &[],
+        };
+        let failure = Failure {
+            at: drop.at,
+            source: drop.source,
+            destination: drop.destination,
+            endpoint: drop.endpoint,
+            method: None,
+            status: None,
+            account: None,
+            user_agent: drop.user_agent.clone(),
+            proof: drop.proof,
+            count: drop.count.max(1),
+            signals,
+        };
+        match drop.reason {
+            Reason::UserAgent | Reason::NotSip => self.fail(failure, decisions),
+            Reason::Held | Reason::TcpBudget => {
+                self.kernel_stopped(&failure, decisions);
+            }
+            Reason::Contained => self.kernel_contained(&failure, decisions),
+            Reason::Blocked => self.kernel_renewed(&failure, decisions),
+            _ => self.note_known(failure),
+        }
+    }
+
+    fn note_known(&mut self, failure: Failure) {
+        if let Some(source) = self.sources.get_mut(failure.key()) {
+            source.note(failure);
+        }
+    }
+
+    /// The kernel stopped a source by itself. False if it must not: then it is released.
+    fn kernel_stopped(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) -> bool {
+        let (source, at) = (failure.key(), failure.at);
+        let source_ip = failure.address().to_ip();
+        self.sources.entry(source, Source::default).note(failure.clone());
+        if !self.is_trusted(source_ip) && !self.is_spared(source_ip) && !self.has_grace(source, at)
+        {
+            return true;
+        }
+        let reason = ReleaseReason::Spared;
+        decisions.push(Decision::Release(Release { source, at, reason }));
+        false
+    }
+
+    /// The kernel began a containment, or dropped packets by one.
+    fn kernel_contained(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
+        let (source, at) = (failure.key(), failure.at);
+        if !self.kernel_stopped(failure, decisions) || self.is_blocked(source, at) {
+            return;
+        }
+        let known = self.sources.get(source);
+        let evidence = evidence(known, failure, |note| at.since(note.at) < MINUTE);
+        let case = case(failure, RuleId::KernelAttempts, false, evidence);
+        let record = self.records.entry(source, Record::default);
+        if record.contained_until(at).is_none() {
+            self.contain(case, true, decisions);
+        } else if let Some((duration, level)) = record.renew_containment(at, failure.count) {
+            decisions.push(Decision::Contain(Contain { case, duration, level }));
+        }
+    }
+
+    /// The kernel renewed a block, for a real attack.
+    fn kernel_renewed(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
+        let (source, at) = (failure.key(), failure.at);
+        self.note_known(failure.clone());
+        let record = self.records.get(source);
+        let Some(rule) = record.and_then(|r| r.block_in_force(at)).map(|block| block.rule) else {
+            return;
+        };
+        let evidence = evidence(self.sources.get(source), failure, |_| true);
+        self.attack_goes_on(case(failure, rule, failure.proof.is_proven(), evidence), decisions);
+    }
+}
+
+fn evidence(
+    source: Option<&Source>,
+    failure: &Failure,
+    concerns: impl Fn(&Failure) -> bool,
+) -> Evidence {
+    let found = source.and_then(|source| source.evidence(concerns));
+    found.unwrap_or_else(|| Evidence {
+        first: failure.at,
+        last: failure.at,
+        count: failure.count,
+        method: failure.method,
+        status: failure.status,
+        user_agent: failure.user_agent.as_deref().map(str::to_owned),
+        proof: failure.proof,
+        accounts: failure.account.iter().cloned().collect(),
+    })
+}
+
+fn case(failure: &Failure, rule: RuleId, proven: bool, evidence: Evidence) -> Case {
+    Case {
+        source: failure.key(),
+        source_ip: failure.address().to_ip(),
+        endpoint: failure.endpoint,
+        victim: failure.destination.ip(),
+        rule,
+        proven,
+        evidence,
+        evidence_at: failure.at,
+    }
+}

@@ -1,0 +1,343 @@
+//! Tables of observations and the decisions they must lead to.
+//!
+//! An [`Act`] is a request with its answer, or what the kernel did; a [`Scene`] plays acts at given
+//! milliseconds and writes every decision down as one line, so that a test reads as a story.
+
+mod consequences;
+mod outcomes;
+mod peers;
+mod rules;
+mod scenarios;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
+
+use super::Engine;
+use crate::rules::{
+    Account, AlertKind, Challenge, Credentials, Decision, Direction, EndpointId, KernelDrop,
+    Method, Observation, Proof, Request, Response, Settings, Time, Transport,
+};
+
+const START: Time = Time::from_secs(1_700_000_000);
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const EVE: &str = "198.51.100.66:5060";
+const OFFICE: &str = "203.0.113.7:5060";
+const TRUNK: &str = "198.51.100.200:5060";
+const PBX: &str = "192.0.2.11:5060";
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Brings {
+    Nothing,
+    Empty,
+    Response,
+    OtherRealm,
+    /// Byte for byte what was sent before.
+    Same,
+}
+
+#[derive(Clone)]
+enum Act {
+    Call(Call),
+    Kernel(Reason, &'static str, u32, Proof),
+    Tick,
+}
+
+/// A request and the answer to it.
+#[derive(Clone)]
+struct Call {
+    method: Method,
+    direction: Direction,
+    source: SocketAddr,
+    destination: SocketAddr,
+    endpoint: u16,
+    account: Account,
+    username: Option<String>,
+    brings: Brings,
+    proof: Proof,
+    status: Option<u16>,
+    stale: bool,
+    answer_to: Option<SocketAddr>,
+    /// Repeats Call-ID, CSeq and branch of all others with this name.
+    name: Option<&'static str>,
+}
+
+fn call(method: Method, source: &str, account: &str) -> Call {
+    Call {
+        method,
+        direction: Direction::Inbound,
+        source: source.parse().unwrap(),
+        destination: PBX.parse().unwrap(),
+        endpoint: 1,
+        account: Account::new(account, "pbx"),
+        username: None,
+        brings: Brings::Nothing,
+        proof: Proof::None,
+        status: None,
+        stale: false,
+        answer_to: None,
+        name: None,
+    }
+}
+
+fn register(source: &str, account: &str) -> Call {
+    call(Method::Register, source, account)
+}
+
+fn invite(source: &str, account: &str) -> Call {
+    call(Method::Invite, source, account)
+}
+
+fn options(source: &str) -> Call {
+    call(Method::Options, source, "anyone")
+}
+
+/// A wrong or right password, on a nonce that was sent to this source alone.
+fn guess(source: &str, account: &str) -> Call {
+    register(source, account).brings(Brings::Response).by(Proof::Nonce)
+}
+
+/// A password that anyone may have sent in the source's name.
+fn forged(source: &str, account: &str) -> Call {
+    guess(source, account).by(Proof::None)
+}
+
+/// A phone that has its password right.
+fn accepted(source: &str, account: &str) -> Act {
+    guess(source, account).gets(200)
+}
+
+impl Call {
+    fn brings(self, brings: Brings) -> Self {
+        Self { brings, ..self }
+    }
+
+    fn by(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    fn user(self, name: &str) -> Self {
+        Self { username: Some(name.to_owned()), ..self }
+    }
+
+    fn to(self, destination: &str, endpoint: u16) -> Self {
+        Self { destination: destination.parse().unwrap(), endpoint, ..self }
+    }
+
+    /// Sent by an endpoint to the world.
+    fn outbound(self) -> Self {
+        let (source, destination) = (self.destination, self.source);
+        Self { direction: Direction::Outbound, source, destination, ..self }
+    }
+
+    fn stale(self) -> Self {
+        Self { stale: true, ..self }
+    }
+
+    fn answered_at(self, address: &str) -> Self {
+        Self { answer_to: Some(address.parse().unwrap()), ..self }
+    }
+
+    fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    fn gets(self, status: u16) -> Act {
+        Act::Call(Self { status: Some(status), ..self })
+    }
+
+    fn gets_nothing(self) -> Act {
+        Act::Call(self)
+    }
+}
+
+struct Scene {
+    engine: Engine,
+    serial: u64,
+    lines: Vec<String>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        Self { engine: Engine::new(settings), serial: 0, lines: Vec::new() }
+    }
+
+    fn play(&mut self, millisecond: u64, act: &Act) {
+        let at = time(millisecond);
+        match act {
+            Act::Tick => self.observe(Observation::Tick { at }),
+            Act::Kernel(reason, source, count, proof) => {
+                self.observe(Observation::KernelDrop(KernelDrop {
+                    at,
+                    source: source.parse().unwrap(),
+                    destination: PBX.parse().unwrap(),
+                    endpoint: EndpointId(1),
+                    reason: *reason,
+                    user_agent: Some("scanner".into()),
+                    count: *count,
+                    proof: *proof,
+                }));
+            }
+            Act::Call(call) => {
+                self.serial += 1;
+                self.observe(call.request(at, self.serial));
+                if let Some(status) = call.status {
+                    self.observe(call.response(at.after(MILLI), self.serial, status));
+                }
+            }
+        }
+    }
+
+    /// The same act `count` times, `gap` milliseconds apart, beginning at `start`.
+    fn repeat(&mut self, start: u64, gap: u64, count: u64, act: &Act) {
+        (0..count).for_each(|number| self.play(start + number * gap, act));
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        let decisions = self.engine.observe(&observation);
+        self.lines.extend(decisions.iter().map(line));
+    }
+
+    /// Every decision since the last call must be one of these lines, in this order.
+    fn expect(&mut self, name: &str, expected: &[&str]) {
+        assert_eq!(self.lines, expected, "{name}");
+        self.lines.clear();
+    }
+
+    /// What is due by then.
+    fn tick(&mut self, millisecond: u64) {
+        self.play(millisecond, &Act::Tick);
+    }
+}
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn time(millisecond: u64) -> Time {
+    START.after(Duration::from_millis(millisecond))
+}
+
+fn key(source: &str) -> SourceKey {
+    SourceKey::from(source.parse::<SocketAddr>().unwrap().ip())
+}
+
+impl Call {
+    fn ids(&self, serial: u64) -> (String, u32, String) {
+        match self.name {
+            Some(name) => (name.to_owned(), 2, name.to_owned()),
+            None => (format!("call-{serial}"), serial as u32, format!("z9hG4bK{serial}")),
+        }
+    }
+
+    fn request(&self, at: Time, serial: u64) -> Observation {
+        let (call_id, cseq, branch) = self.ids(serial);
+        let response_hash = if self.brings == Brings::Same { 0 } else { serial };
+        let username = self.username.clone().unwrap_or_else(|| self.account.user().to_owned());
+        let realm = if self.brings == Brings::OtherRealm { "elsewhere" } else { "pbx" };
+        let credentials = (self.brings != Brings::Nothing).then(|| Credentials {
+            username,
+            realm: realm.to_owned(),
+            nonce_hash: 1,
+            response_hash,
+            response_empty: self.brings == Brings::Empty,
+        });
+        Observation::Request(Request {
+            at,
+            direction: self.direction,
+            source: self.source,
+            destination: self.destination,
+            endpoint: EndpointId(self.endpoint),
+            transport: if self.proof == Proof::Tcp { Transport::Tcp } else { Transport::Udp },
+            method: self.method,
+            call_id,
+            cseq,
+            branch,
+            account: self.account.clone(),
+            credentials,
+            user_agent: Some("phone".into()),
+            proof: self.proof,
+        })
+    }
+
+    fn response(&self, at: Time, serial: u64, status: u16) -> Observation {
+        let (call_id, cseq, branch) = self.ids(serial);
+        let challenge = matches!(status, 401 | 407)
+            .then(|| Challenge { realm: "pbx".to_owned(), stale: self.stale });
+        Observation::Response(Response {
+            at,
+            direction: match self.direction {
+                Direction::Inbound => Direction::Outbound,
+                Direction::Outbound => Direction::Inbound,
+            },
+            source: self.destination,
+            destination: self.answer_to.unwrap_or(self.source),
+            endpoint: EndpointId(self.endpoint),
+            transport: Transport::Udp,
+            status,
+            cseq,
+            method: self.method,
+            call_id,
+            branch,
+            challenge,
+        })
+    }
+}
+
+/// One line for one decision.
+fn line(decision: &Decision) -> String {
+    match decision {
+        Decision::Block(block) => {
+            let (ip, signature) = (block.case.source_ip, block.case.signature());
+            format!("block {ip} {signature} {}/{}", block.count, block.threshold)
+        }
+        Decision::Deny(deny) => {
+            let (ip, signature) = (deny.case.source_ip, deny.case.signature());
+            let days = deny.expires_in.map(|span| format!(" {} days", span.as_secs() / 86_400));
+            format!("deny {ip} {signature} {}{}", deny.count, days.unwrap_or_default())
+        }
+        Decision::Contain(contain) => {
+            let (ip, signature) = (contain.case.source_ip, contain.case.signature());
+            format!("contain {ip} {signature} {}s", contain.duration.as_secs())
+        }
+        Decision::Quarantine(quarantine) => {
+            let ip = quarantine.case.source_ip;
+            format!("quarantine {ip}:{} {}", quarantine.port, quarantine.account)
+        }
+        Decision::Trust(trust) => {
+            let renewed = if trust.renewed { " again" } else { "" };
+            format!("trust {} {:?}{renewed}", trust.source_ip, trust.kind)
+        }
+        Decision::Distrust(distrust) => {
+            format!("distrust {} {:?}", distrust.source.network().0, distrust.reason)
+        }
+        Decision::Release(release) => {
+            format!("release {} {:?}", release.source.network().0, release.reason)
+        }
+        Decision::Alert(alert) => format!("alert {} {}", alert.source_ip, alert_line(&alert.kind)),
+    }
+}
+
+fn alert_line(kind: &AlertKind) -> String {
+    match kind {
+        AlertKind::StalePassword { accounts } => {
+            let names: Vec<_> = accounts.iter().map(Account::user).collect();
+            format!("stale password {}", names.join(" "))
+        }
+        AlertKind::PossibleBreakIn { account, failures, sources } => {
+            format!("possible break-in {} {failures} {sources}", account.user())
+        }
+        AlertKind::AccountUnderAttack { account, sources } => {
+            format!("under attack {} {sources}", account.user())
+        }
+        other => format!("{other:?}"),
+    }
+}

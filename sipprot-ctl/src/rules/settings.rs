@@ -1,0 +1,80 @@
+//! What the operator can set about the judgement. Read from the configuration elsewhere; a new set
+//! takes effect at once and forgets nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use sipprot_common::source::SourceKey;
+
+use super::decision::Scope;
+use super::observation::EndpointId;
+use super::rule::Rule;
+use super::time::{DAY, HOUR};
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub rules: Vec<Rule>,
+    /// Endpoints whose own limit replaces that of the rule `register`; their failures are counted
+    /// apart.
+    pub register_limits: HashMap<EndpointId, u32>,
+    pub block_time: Duration,
+    /// The block that is for good, 1–20.
+    pub block_threshold: u32,
+    pub block_scope: Scope,
+    /// Blocks hold for all endpoints, not only for the one attacked.
+    pub block_host_wide: bool,
+    /// Three containments in three separate hours lead to a SIP-only denylist entry for 30 days.
+    pub escalate_unproven: bool,
+    /// No rule ever acts on these: own addresses and on-link prefix, endpoints, gateways,
+    /// resolvers, relays and hubs in use, the allowlist, addresses of ssh and admin logins.
+    pub never_blocked: Vec<IpNetwork>,
+    /// Configured peers: trusted without having shown anything.
+    pub peers: Vec<IpNetwork>,
+    /// Gateways: if most SIP comes from one of them, the world is behind a NAT.
+    pub gateways: Vec<IpAddr>,
+    /// Spare the one private or gateway address that most SIP comes from.
+    pub spare_world_behind_nat: bool,
+    /// How long trust is remembered.
+    pub trust_time: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rules: Rule::defaults(),
+            register_limits: HashMap::new(),
+            block_time: HOUR,
+            block_threshold: 5,
+            block_scope: Scope::All,
+            block_host_wide: true,
+            escalate_unproven: false,
+            never_blocked: Vec::new(),
+            peers: Vec::new(),
+            gateways: Vec::new(),
+            spare_world_behind_nat: true,
+            trust_time: 7 * DAY,
+        }
+    }
+}
+
+impl Settings {
+    /// A block cuts off a whole /64 in IPv6: it must not hit a single protected address in it.
+    pub fn is_never_blocked(&self, address: IpAddr) -> bool {
+        let shares_source = |network: &IpNetwork| {
+            network.is_ipv6()
+                && network.prefix() >= 64
+                && SourceKey::from(network.network()) == SourceKey::from(address)
+        };
+        contains(&self.never_blocked, address) || self.never_blocked.iter().any(shares_source)
+    }
+
+    pub fn is_peer(&self, address: IpAddr) -> bool {
+        contains(&self.peers, address)
+    }
+}
+
+fn contains(networks: &[IpNetwork], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(address))
+}

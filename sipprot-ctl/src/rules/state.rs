@@ -1,0 +1,111 @@
+//! What must survive a restart: trust, the counts of blocks, grace. Windows don't: they are minutes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sipprot_common::source::SourceKey;
+
+use super::account::Account;
+use super::decision::TrustKind;
+use super::rule::RuleId;
+use super::time::Time;
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    pub trust: Vec<TrustState>,
+    pub records: Vec<RecordState>,
+}
+
+/// A learned peer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustState {
+    #[serde(with = "key")]
+    pub source: SourceKey,
+    pub source_ip: IpAddr,
+    pub kind: TrustKind,
+    pub since: Time,
+    /// When it last showed what it is trusted for.
+    pub last: Time,
+    pub accounts: Vec<AcceptedState>,
+    pub ports: Vec<PortState>,
+}
+
+/// An account that was accepted from a source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AcceptedState {
+    pub account: Account,
+    pub last: Time,
+}
+
+/// A source port that was used with success, and by which account if by one alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PortState {
+    pub port: u16,
+    pub account: Option<Account>,
+    pub last: Time,
+}
+
+/// What was done about a source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordState {
+    #[serde(with = "key")]
+    pub source: SourceKey,
+    /// When its blocks of the last 30 days counted.
+    pub blocks: Vec<Time>,
+    pub block: Option<BlockState>,
+    pub grace_until: Option<Time>,
+    /// No new trust until then.
+    pub distrusted_until: Option<Time>,
+    /// When its containments of the last 30 days began, one for each separate hour.
+    pub containments: Vec<Time>,
+}
+
+impl RecordState {
+    pub fn is_worth_keeping(&self) -> bool {
+        let untils = [self.grace_until, self.distrusted_until];
+        !self.blocks.is_empty()
+            || self.block.is_some()
+            || !self.containments.is_empty()
+            || untils.iter().any(Option::is_some)
+    }
+}
+
+/// A block in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlockState {
+    pub rule: RuleId,
+    pub start: Time,
+    pub until: Time,
+    #[serde(with = "nanoseconds")]
+    pub duration: Duration,
+    /// When it last counted towards escalation.
+    pub counted: Time,
+}
+
+mod key {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use sipprot_common::source::SourceKey;
+
+    pub fn serialize<S: Serializer>(key: &SourceKey, to: S) -> Result<S::Ok, S::Error> {
+        key.0.serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<SourceKey, D::Error> {
+        u64::deserialize(from).map(SourceKey)
+    }
+}
+
+mod nanoseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_nanos)
+    }
+}
