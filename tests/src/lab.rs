@@ -1,19 +1,23 @@
 //! The whole lab, ready to use, and the guard that removes it.
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
 
 use crate::{
+    counter::{Counts, SipCounter},
     daemon::Daemon,
     janitor::{self, Janitor, LabId},
     office::Office,
     pbx::{Manners, Pbx},
-    pbx_counter::Counts,
-    topology::{Addresses, Newcomers, PBXS, Topology, UPLINK},
+    topology::{Addresses, INTERFACE, Newcomers, PBXS, Topology, UPLINK},
     trunk::Trunk,
 };
 
@@ -24,8 +28,12 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 pub struct Lab {
     // Dropped in this order: what runs, then where it ran.
     pub pbxs: [Pbx; 2],
+    /// What attackers sent, whether it arrived or not.
+    pub sent: SipCounter,
     pub net: Topology,
     newcomers: Newcomers,
+    /// Held while an attacker without a choice of source address has the route to itself.
+    route: Mutex<()>,
     id: LabId,
     _janitor: Janitor,
 }
@@ -50,7 +58,16 @@ impl Lab {
             Pbx::start(&net.pbxs[number], PBXS[number], manners, &directory)
         };
         let pbxs = [pbx(0)?, pbx(1)?];
-        Ok(Self { pbxs, net, newcomers: Newcomers::default(), id, _janitor: janitor })
+        let sent = SipCounter::start(&net.attackers, INTERFACE, &PBXS)?;
+        Ok(Self {
+            pbxs,
+            sent,
+            net,
+            newcomers: Newcomers::default(),
+            route: Mutex::new(()),
+            id,
+            _janitor: janitor,
+        })
     }
 
     /// Why no lab can be made here, in a line; `None` if nothing is missing.
@@ -96,21 +113,32 @@ impl Lab {
         Daemon::new(&self.net.host, program, &self.directory())
     }
 
+    /// Runs `attack` while everything that the attackers send to IPv4 comes from `source`, unless
+    /// it chose its own.
+    pub fn attack_as<T>(&self, source: Ipv4Addr, attack: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _alone = self.route.lock().unwrap_or_else(PoisonError::into_inner);
+        let attackers = &self.net.attackers;
+        attackers.ip(&format!("route replace default via 198.51.100.1 src {source}\n"))?;
+        let result = attack();
+        attackers.ip("route replace default via 198.51.100.1\n")?;
+        result
+    }
+
     /// What both PBXs counted of a source, added up.
     pub fn counts(&self, source: std::net::IpAddr) -> Result<Counts> {
         let mut sum = Counts::default();
         for pbx in &self.pbxs {
-            pbx.counter.settle()?;
-            sum.add(&pbx.counter.of(source));
+            sum.add(&pbx.counter.settled(source)?);
         }
         Ok(sum)
     }
 
-    /// Forgets what the PBXs counted.
+    /// Forgets what was counted.
     pub fn reset_counts(&self) {
         for pbx in &self.pbxs {
             pbx.counter.reset();
         }
+        self.sent.reset();
     }
 }
 

@@ -8,6 +8,8 @@
 
 /// Those whom the firewall is for.
 pub mod attackers;
+/// What PBXs saw and answered, and what attackers sent, told apart by source.
+pub mod counter;
 /// sipprot itself, as a child process and a command line.
 pub mod daemon;
 /// What removes a lab, also one whose process was killed.
@@ -20,8 +22,6 @@ pub mod namespace;
 pub mod office;
 /// Kamailio, asking for digest authentication.
 pub mod pbx;
-/// What the PBX itself saw and answered, told apart by source.
-pub mod pbx_counter;
 /// A child process that never outlives its owner.
 pub mod process;
 /// SIP as the counter and the cracker need it: messages out of datagrams and streams.

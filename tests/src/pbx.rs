@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    counter::SipCounter,
     namespace::Namespace,
-    pbx_counter::PbxCounter,
     process::Process,
     topology::{Addresses, Family, INTERFACE, TRUNK},
 };
@@ -31,7 +31,7 @@ pub fn password(account: u16) -> String {
 #[derive(Debug)]
 pub struct Pbx {
     pub addresses: Addresses,
-    pub counter: PbxCounter,
+    pub counter: SipCounter,
     namespace: Namespace,
     process: Process,
 }
@@ -56,7 +56,7 @@ impl Pbx {
         std::fs::create_dir_all(directory).context("make the PBX's directory")?;
         let config_file = directory.join("kamailio.cfg");
         std::fs::write(&config_file, config(addresses, manners)).context("write kamailio.cfg")?;
-        let counter = PbxCounter::start(namespace, INTERFACE, &addresses)?;
+        let counter = SipCounter::start(namespace, INTERFACE, &[addresses])?;
         let mut command = namespace.command("kamailio");
         command.arg("-f").arg(&config_file).args(["-DD", "-E", "-m", "64", "-M", "8"]);
         command.arg("-w").arg(directory).arg("-Y").arg(directory);

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 const POLL: Duration = Duration::from_millis(5);
 
@@ -50,15 +50,22 @@ impl Process {
 
     /// Waits for its end, at most so long; then it is killed, and that is an error.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.wait_or_kill(limit)?.with_context(|| {
+            format!("{} did not end within {limit:?}: {}", self.name, self.last_words())
+        })
+    }
+
+    /// Waits for its end, at most so long; then it is killed, and there is no status.
+    pub fn wait_or_kill(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
         let start = Instant::now();
         while start.elapsed() < limit {
             if let Some(status) = self.ended()? {
-                return Ok(status);
+                return Ok(Some(status));
             }
             std::thread::sleep(POLL);
         }
         self.kill();
-        bail!("{} did not end within {limit:?}; its last words: {}", self.name, self.last_words())
+        Ok(None)
     }
 
     /// Asks it to end (SIGTERM), and kills it when it doesn't within `grace`.

@@ -9,10 +9,7 @@
 //! All addresses are documentation addresses. Each attacker has an IPv6 /48 of its own, since a
 //! firewall may well judge a whole /48.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::RangeInclusive,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
@@ -85,7 +82,7 @@ impl Newcomers {
 }
 
 /// Which addresses svmap and the like would try: the endpoints' neighbourhood.
-pub const NEIGHBOURHOOD: (&str, RangeInclusive<u8>) = ("192.0.2.8/29", 8..=15);
+pub const NEIGHBOURHOOD: &str = "192.0.2.8/29";
 
 /// All namespaces of a lab, linked and routed.
 #[derive(Debug)]

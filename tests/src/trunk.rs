@@ -20,17 +20,24 @@ const CALLING_PORT: u16 = 5070;
 #[derive(Clone, Copy, Debug)]
 pub struct Trunk<'a> {
     lab: &'a Lab,
+    pbx: usize,
     family: Family,
 }
 
 impl<'a> Trunk<'a> {
     pub(crate) fn new(lab: &'a Lab) -> Self {
-        Self { lab, family: Family::V4 }
+        Self { lab, pbx: 0, family: Family::V4 }
     }
 
     #[must_use]
     pub fn over(self, family: Family) -> Self {
         Self { family, ..self }
+    }
+
+    /// Calls into the second PBX, for instance.
+    #[must_use]
+    pub fn at(self, pbx: usize) -> Self {
+        Self { pbx, ..self }
     }
 
     /// Takes calls from now on, until what is returned is dropped.
@@ -58,7 +65,7 @@ impl<'a> Trunk<'a> {
             pause: Duration::from_millis(300),
             limit: Duration::from_secs(20 + u64::from(calls / per_second.max(1))),
         };
-        let to = self.lab.pbxs[0].sip(self.family);
+        let to = self.lab.pbxs[self.pbx].sip(self.family);
         Sipp::call(&self.lab.net.trunk, &self.lab.directory(), to, &plan)
     }
 }

@@ -1,8 +1,9 @@
-//! What the PBX itself saw and answered, told apart by source.
+//! SIP that passes an interface towards PBXs, and their answers, told apart by source.
 //!
-//! A packet tap in the PBX's own namespace, behind the filter. It reads the messages rather than
-//! the packets, since TCP puts many into one segment and splits others, and it pairs each answer
-//! with its request, since the 401 that begins every honest registration is no rejection.
+//! A packet tap. In a PBX's namespace, behind the filter, it tells what the PBX itself saw and
+//! answered; in the attackers' it tells what they sent. It reads messages rather than packets,
+//! since TCP puts many into one segment and splits others, and it pairs each answer with its
+//! request, since the 401 that begins every honest registration is no rejection.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -34,14 +35,14 @@ const PACKET_BYTES_MAX: usize = 256 * 1024;
 const QUIET: Duration = Duration::from_millis(150);
 const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
-/// What passed between one source and the PBX.
+/// What passed between one source and the PBXs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that reached the PBX, by method.
+    /// Requests, by method.
     pub requests: BTreeMap<String, u64>,
     /// Those of them with credentials.
     pub credentialed: u64,
-    /// The PBX's responses, by status.
+    /// Responses, by status.
     pub responses: BTreeMap<u16, u64>,
     /// 401, 403 and 407 to requests with credentials: guesses that an attacker got answered.
     pub rejected: u64,
@@ -58,7 +59,7 @@ impl Counts {
         self.responses.get(&status).copied().unwrap_or(0)
     }
 
-    /// Adds what another PBX counted.
+    /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         for (method, count) in &other.requests {
             *self.requests.entry(method.clone()).or_default() += count;
@@ -74,23 +75,23 @@ impl Counts {
         };
     }
 
-    /// All requests that reached the PBX.
-    pub fn reached(&self) -> u64 {
+    /// All requests.
+    pub fn all_requests(&self) -> u64 {
         self.requests.values().sum()
     }
 }
 
 /// The tap. Dropping it ends its thread.
 #[derive(Debug)]
-pub struct PbxCounter {
+pub struct SipCounter {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    socket: OwnedFd,
     tally: Mutex<Tally>,
-    packets: AtomicU64,
     lost: AtomicU64,
     stop: AtomicBool,
 }
@@ -101,14 +102,19 @@ impl Shared {
     }
 }
 
-impl PbxCounter {
-    pub fn start(namespace: &Namespace, interface: &str, pbx: &Addresses) -> Result<Self> {
-        let socket = namespace.run(|| open_tap(interface))?;
-        let shared = Arc::new(Shared::default());
-        shared.tally().own = vec![pbx.v4.into(), pbx.v6.into()];
+impl SipCounter {
+    /// Counts what passes `interface` to and from port 5060 of these PBXs.
+    pub fn start(namespace: &Namespace, interface: &str, pbxs: &[Addresses]) -> Result<Self> {
+        let own = pbxs.iter().flat_map(|pbx| [pbx.v4.into(), pbx.v6.into()]).collect();
+        let shared = Arc::new(Shared {
+            socket: namespace.run(|| open_tap(interface))?,
+            tally: Mutex::new(Tally { own, ..Tally::default() }),
+            lost: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || listen(&socket, &shared))
+            std::thread::spawn(move || listen(&shared))
         };
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -128,25 +134,28 @@ impl PbxCounter {
         self.shared.tally().counts.clear();
     }
 
-    /// Waits until the wire has been quiet for a moment, and makes sure that no packet was missed.
-    pub fn settle(&self) -> Result<()> {
+    /// Waits until nothing more comes of `source`, makes sure that no packet was missed, and tells
+    /// what there was.
+    pub fn settled(&self, source: IpAddr) -> Result<Counts> {
         let start = Instant::now();
-        let mut seen = self.shared.packets.load(Ordering::Relaxed);
+        let mut counts = self.of(source);
         while start.elapsed() < QUIET_LIMIT {
             std::thread::sleep(QUIET);
-            let now = self.shared.packets.load(Ordering::Relaxed);
-            if now == seen {
+            let now = self.of(source);
+            if now == counts {
                 break;
             }
-            seen = now;
+            counts = now;
         }
-        let lost = self.shared.lost.load(Ordering::Relaxed);
-        ensure!(lost == 0, "the tap at the PBX missed {lost} packets: its counts are too low");
-        Ok(())
+        let shared = &self.shared;
+        let missed = packets_lost(&shared.socket);
+        let lost = shared.lost.fetch_add(missed, Ordering::Relaxed) + missed;
+        ensure!(lost == 0, "the tap missed {lost} packets: its counts are too low");
+        Ok(counts)
     }
 }
 
-impl Drop for PbxCounter {
+impl Drop for SipCounter {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -156,18 +165,15 @@ impl Drop for PbxCounter {
     }
 }
 
-fn listen(socket: &OwnedFd, shared: &Shared) {
+fn listen(shared: &Shared) {
     let mut buffer = vec![0; PACKET_BYTES_MAX];
     while !shared.stop.load(Ordering::Relaxed) {
         // The socket's receive time-out lets us look at `stop` now and then.
+        let fd = shared.socket.as_raw_fd();
         // SAFETY: the buffer is ours and as long as we say.
-        let length =
-            unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        let length = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         if let Some(packet) = usize::try_from(length).ok().and_then(|length| buffer.get(..length)) {
             shared.tally().packet(packet);
-            shared.packets.fetch_add(1, Ordering::Relaxed);
-        } else {
-            shared.lost.fetch_add(packets_lost(socket), Ordering::Relaxed);
         }
     }
 }
