@@ -12,6 +12,8 @@ pub mod attackers;
 pub mod counter;
 /// sipprot itself, as a child process and a command line.
 pub mod daemon;
+/// The demonstration: an office at work, attackers one after another, and what came of it.
+pub mod demo;
 /// What removes a lab, also one whose process was killed.
 pub mod janitor;
 /// The whole lab, ready to use, and the guard that removes it.

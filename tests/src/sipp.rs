@@ -144,11 +144,19 @@ impl Sipp {
         let ok = column(&text, "SuccessfulCall(C)").with_context(|| {
             format!("sipp ({status}) left no statistics: {}", self.process.last_words())
         })?;
-        Ok(Calls { ok, failed: self.calls.saturating_sub(ok) })
+        let calls = Calls { ok, failed: self.calls.saturating_sub(ok) };
+        if calls.failed > 0 {
+            self.tell_first_failure(calls);
+        }
+        Ok(calls)
     }
 
-    pub fn last_words(&self) -> String {
-        self.process.last_words()
+    /// Why a call failed is what one wants to know, and the lab's files are soon gone.
+    fn tell_first_failure(&self, calls: Calls) {
+        let directory = self.statistics.parent().unwrap_or(Path::new(""));
+        let errors = std::fs::read_to_string(directory.join("errors")).unwrap_or_default();
+        let first: Vec<&str> = errors.lines().take(12).collect();
+        eprintln!("{}: {calls:?}\n  {}", directory.display(), first.join("\n  "));
     }
 }
 
