@@ -198,15 +198,16 @@ impl Daemon {
         serde_json::from_value(value.clone()).with_context(|| format!("read {value}"))
     }
 
-    /// Attacks by address of the endpoint, as the report has them.
+    /// Attacks by address of the endpoint: the rows that the report has of it.
     pub fn attacks(&self) -> Result<BTreeMap<String, u64>> {
         let report = self.json(&["report"])?;
-        let endpoints = report.get("endpoints").and_then(Value::as_array);
-        let attacks = endpoints.into_iter().flatten().filter_map(|endpoint| {
-            let address = endpoint.get("address")?.as_str()?;
-            Some((address.to_owned(), endpoint.get("attacks")?.as_u64()?))
-        });
-        Ok(attacks.collect())
+        let mut attacks = BTreeMap::new();
+        for row in report["rows"].as_array().context("a report without rows")? {
+            if let Some(victim) = row["victim"].as_str() {
+                *attacks.entry(victim.to_owned()).or_insert(0) += 1;
+            }
+        }
+        Ok(attacks)
     }
 
     /// How the program hangs on the uplink, as the kernel tells it.
