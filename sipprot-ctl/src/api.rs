@@ -1,1 +1,148 @@
-//! To come.
+//! The JSON that daemon and CLI exchange: one type per answer.
+//!
+//! [`Command`]s go in, [`Answer`]s or a [`Fault`] come out. How they travel is `http`'s affair, who
+//! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
+
+mod answers;
+mod fault;
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+pub use answers::{
+    BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry, EventView, GeoData,
+    GeoView, InterfaceView, ListCounts, MapFill, PeerView, Report, ReportRow, Status, StoreView,
+    TrustAnswer, TrustView, Version, country_name,
+};
+pub use fault::{Code, Fault, FaultBody};
+
+pub use crate::config::Scope;
+pub use crate::store::{BlockKind, List};
+
+/// What can be asked of the daemon.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Version,
+    Status,
+    Entries { list: List, query: EntriesQuery },
+    AddEntry { list: List, entry: NewEntry },
+    RemoveEntry { list: List, network: IpNetwork, by: String },
+    Blocks { kind: Option<BlockKind> },
+    Block(NewBlock),
+    Unblock { address: IpAddr, by: String },
+    Trust,
+    RevokeTrust { address: IpAddr, by: String },
+    Check { address: IpAddr },
+    Report { date: Option<Date> },
+    Reload,
+    Metrics,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    Version(Version),
+    Status(Box<Status>),
+    Entries(Entries),
+    Blocks(BlocksAnswer),
+    Trust(TrustAnswer),
+    Check(Box<Check>),
+    Report(Report),
+    Done(Done),
+    /// Prometheus' text format.
+    Metrics(String),
+}
+
+/// A command on its way to the daemon, with the place for its answer.
+pub struct Call {
+    pub command: Command,
+    pub reply: oneshot::Sender<Result<Answer, Fault>>,
+}
+
+/// The way to the daemon.
+#[derive(Clone)]
+pub struct Caller {
+    calls: mpsc::Sender<Call>,
+}
+
+/// Calls that may wait; more are refused.
+const WAITING_MAX: usize = 64;
+
+impl Caller {
+    /// The caller, and the end at which the daemon takes the calls.
+    pub fn new() -> (Self, mpsc::Receiver<Call>) {
+        let (calls, receiver) = mpsc::channel(WAITING_MAX);
+        (Self { calls }, receiver)
+    }
+
+    pub async fn call(&self, command: Command) -> Result<Answer, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.try_send(Call { command, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Fault::unavailable("the daemon is busy"),
+            mpsc::error::TrySendError::Closed(_) => Fault::unavailable("the daemon is stopping"),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Fault::unavailable("the daemon is stopping")))
+    }
+}
+
+/// Which entries of a list; all fields narrow the choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntriesQuery {
+    /// Part of an address, note or author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// ISO code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEntry {
+    pub network: IpNetwork,
+    #[serde(default)]
+    pub note: String,
+    #[serde(default = "nobody")]
+    pub added_by: String,
+    #[serde(default)]
+    pub expires_in_s: Option<u64>,
+    #[serde(default)]
+    pub scope: Scope,
+    /// The endpoint whose list it is; the host's otherwise.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBlock {
+    pub address: IpAddr,
+    /// The configured block time otherwise.
+    #[serde(default)]
+    pub duration_s: Option<u64>,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default = "nobody")]
+    pub by: String,
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// Who asked, when the caller doesn't say.
+pub fn nobody() -> String {
+    "api".to_owned()
+}
+
+/// Bytes of notes, reasons and names that are taken.
+pub const TEXT_MAX: usize = 1024;
+/// Blocks by hand are at most this long; what shall last longer belongs on the denylist.
+pub const BLOCK_SECONDS_MAX: u64 = 366 * 24 * 3600;

@@ -1,1 +1,124 @@
-//! To come.
+//! The commands and their tables.
+//!
+//! Owns words, exit codes and what people see: data on stdout, messages on stderr. It talks to the
+//! daemon by its API and decides nothing; `rescue` alone looks into the kernel's maps, for when
+//! there is no daemon.
+
+mod args;
+mod change;
+mod check;
+mod client;
+mod config;
+mod error;
+mod lists;
+mod log;
+mod report;
+mod rescue;
+mod service;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+
+use args::{Args, Verb};
+pub use error::{CliError, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
+pub use version::version;
+
+use crate::config::Config;
+use client::Client;
+
+/// Runs one command line.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args::accept_seed_forms(arguments)) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; clap knows which stream each goes to.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sipprot: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// What every command may need.
+struct Context {
+    config: Option<PathBuf>,
+    json: bool,
+    debug: bool,
+    log: log::Target,
+}
+
+impl Context {
+    fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
+        Config::load(self.config.as_deref()).map_err(|error| CliError::Failed(error.to_string()))
+    }
+
+    fn client(&self) -> Result<Client, CliError> {
+        Ok(Client::new(self.load_config()?.config.daemon.socket))
+    }
+
+    /// Prints an answer: as one JSON object, or as `people` wants it.
+    fn print<T: Serialize>(
+        &self,
+        answer: &T,
+        people: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        if self.json {
+            let json = serde_json::to_string(answer)
+                .map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
+            return write_out(&(json + "\n"));
+        }
+        write_out(&people(answer))
+    }
+}
+
+/// A reader that goes away early (`| head`) is no failure.
+fn write_out(text: &str) -> Result<(), CliError> {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::Failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run(args: Args) -> Result<(), CliError> {
+    let context =
+        Context { config: args.config, json: args.json, debug: args.debug, log: args.log };
+    match args.verb {
+        Verb::Run(run) => service::run(&context, run),
+        Verb::Status(shown) => status::run(&context, &shown),
+        Verb::Report { date } => report::run(&context, date),
+        Verb::List(list) => lists::run(&context, list),
+        Verb::Check { address } => check::run(&context, address),
+        Verb::Allow(edit) => change::edit(&context, crate::store::List::Allow, edit),
+        Verb::Deny(edit) => change::edit(&context, crate::store::List::Deny, edit),
+        Verb::Block(block) => change::block(&context, block),
+        Verb::Unblock { address } => change::unblock(&context, address),
+        Verb::Trust(trust) => change::trust(&context, trust),
+        Verb::Reload => change::reload(&context),
+        Verb::Setup => service::setup(&context),
+        Verb::Config(verb) => config::run(&context, verb),
+        Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::Version => version::run(&context),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

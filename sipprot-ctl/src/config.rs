@@ -1,1 +1,295 @@
-//! To come.
+//! `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
+//!
+//! Owns the meaning of the configuration and nothing that acts on it: no interface is looked up, no
+//! database opened, no address resolved here. `keys` is the one table from which reading, the
+//! documented default file and every message come; `read` walks the files; `check` sees to what
+//! only the whole can tell.
+
+mod check;
+mod documented;
+mod duration;
+mod error;
+mod forms;
+mod keys;
+mod read;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+
+pub use duration::{format_duration, parse_duration};
+pub use error::{ConfigError, Fault};
+pub use values::{
+    BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, Scope, Transport,
+};
+
+use crate::geo::Country;
+
+/// Where the configuration lies when the operator names no other file.
+pub const DEFAULT_PATH: &str = "/etc/sipprot/sipprot.toml";
+
+/// The kernel holds 512 policies; number 0 is the host's own.
+pub const ENDPOINTS_MAX: usize = 511;
+
+/// How many user agents the kernel compares with.
+pub const USER_AGENTS_MAX: usize = 64;
+
+/// Bytes of a listed user agent.
+pub const USER_AGENT_LENGTH: std::ops::RangeInclusive<usize> = 3..=32;
+
+/// The whole configuration, checked.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// The uplinks to protect; empty when only the command line names them.
+    pub interfaces: Vec<String>,
+    pub mode: Mode,
+    /// Trusted without having to prove it.
+    pub peers: Vec<IpNetwork>,
+    /// No rule ever blocks these.
+    pub never_block: Vec<IpNetwork>,
+    pub daemon: Daemon,
+    pub sip: Sip,
+    pub rules: RuleLimits,
+    pub ceilings: Ceilings,
+    pub geo: GeoPolicy,
+    /// Protections whose drops are only counted.
+    pub observe: Vec<Protection>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Daemon {
+    pub state_dir: PathBuf,
+    pub socket: PathBuf,
+    pub pin_dir: PathBuf,
+    /// Where `/metrics` is served; `None` is nowhere.
+    pub metrics: Option<SocketAddr>,
+    pub log: LogLevel,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sip {
+    pub ports: Vec<PortRange>,
+    /// In the SIP scope of blocks, but encrypted: never parsed.
+    pub tls_ports: Vec<PortRange>,
+    pub protocols: Vec<Transport>,
+    /// Prefixes of the User-Agent header's value, compared without regard to ASCII case.
+    pub blocked_user_agents: Vec<String>,
+}
+
+/// What the rules count up to, and what follows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RuleLimits {
+    /// Failed registrations a minute from one source.
+    pub register_limit: u32,
+    /// Failures an hour from one source for one account.
+    pub account_limit_hour: u32,
+    /// Failures a day from one source for one account.
+    pub account_limit_day: u32,
+    /// Distinct failing accounts from one source within `accounts_window`.
+    pub accounts_limit: u32,
+    pub accounts_window: Duration,
+    /// Failing INVITEs a minute from one untrusted source.
+    pub invite_limit: u32,
+    /// Probes a minute from one untrusted source.
+    pub probe_limit: u32,
+    pub block_time: Duration,
+    /// The dynamic block that becomes a permanent one.
+    pub block_threshold: u32,
+    pub scope: Scope,
+    pub containment: Duration,
+    pub containment_max: Duration,
+    pub escalate_unproven: bool,
+    pub unblock_grace: Duration,
+    pub trust_for: Duration,
+    pub count_age: Duration,
+}
+
+/// Packets a second to SIP ports.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ceilings {
+    pub source_rate: u32,
+    pub source_burst: u32,
+    pub endpoint_rate: u32,
+    pub trusted_rate: u32,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GeoPolicy {
+    pub mode: GeoMode,
+    pub countries: Vec<Country>,
+    /// Explicit databases; empty means the usual places.
+    pub databases: Vec<PathBuf>,
+}
+
+/// A protected PBX; what it leaves out is the host's.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Endpoint {
+    pub name: String,
+    pub addresses: Vec<IpNetwork>,
+    pub sip_ports: Option<Vec<PortRange>>,
+    pub mode: Option<Mode>,
+    pub geo_mode: Option<GeoMode>,
+    pub geo_countries: Option<Vec<Country>>,
+    pub register_limit: Option<u32>,
+    pub block_scope: BlockScope,
+}
+
+/// A configuration and the files that it came from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// In the order in which they were read; empty when there is no file.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads `path`, or the default file, and the `conf.d/*.toml` beside it, sorted by name; later
+    /// files override earlier ones. Without any file the defaults hold; a file that is named but
+    /// isn't there is an error.
+    pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
+        let files = read::find_files(path)?;
+        let mut texts = Vec::with_capacity(files.len());
+        for file in &files {
+            let text = std::fs::read_to_string(file)
+                .map_err(|source| ConfigError::Unreadable { path: file.clone(), source })?;
+            texts.push((file.as_path(), text));
+        }
+        Ok(Loaded { config: read::read_texts(&texts)?, files })
+    }
+
+    /// Reads one text as if it were the only file; `name` is what messages call it.
+    pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
+        read::read_texts(&[(name, text.to_owned())])
+    }
+
+    /// The file that the package installs: every key commented out, with its default and meaning.
+    pub fn documented_default() -> String {
+        documented::documented_default()
+    }
+
+    /// Whether drops of this protection are only counted, whatever the mode.
+    pub fn only_observes(&self, protection: Protection) -> bool {
+        self.observe.contains(&protection)
+    }
+}
+
+impl Endpoint {
+    pub fn sip_ports<'a>(&'a self, config: &'a Config) -> &'a [PortRange] {
+        self.sip_ports.as_deref().unwrap_or(&config.sip.ports)
+    }
+
+    pub fn mode(&self, config: &Config) -> Mode {
+        self.mode.unwrap_or(config.mode)
+    }
+
+    pub fn geo_mode(&self, config: &Config) -> GeoMode {
+        self.geo_mode.unwrap_or(config.geo.mode)
+    }
+
+    pub fn geo_countries<'a>(&'a self, config: &'a Config) -> &'a [Country] {
+        self.geo_countries.as_deref().unwrap_or(&config.geo.countries)
+    }
+
+    pub fn register_limit(&self, config: &Config) -> u32 {
+        self.register_limit.unwrap_or(config.rules.register_limit)
+    }
+}
+
+/// The scanners that are known by their User-Agent. None of these is the beginning of what a real
+/// phone sends.
+const KNOWN_SCANNERS: &[&str] = &[
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "pplsip",
+    "VaxSIPUserAgent",
+    "VaxIPUserAgent",
+    "sivus",
+    "sip-scan",
+    "sipscan",
+    "siparmyknife",
+    "iWar",
+    "sundayddr",
+    "Conaito",
+    "Nmap NSE",
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            mode: Mode::Enforce,
+            peers: Vec::new(),
+            never_block: Vec::new(),
+            daemon: Daemon::default(),
+            sip: Sip::default(),
+            rules: RuleLimits::default(),
+            ceilings: Ceilings::default(),
+            geo: GeoPolicy::default(),
+            observe: Vec::new(),
+            endpoints: Vec::new(),
+        }
+    }
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/sipprot".into(),
+            socket: "/run/sipprot/sipprot.sock".into(),
+            pin_dir: "/sys/fs/bpf/sipprot".into(),
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9160))),
+            log: LogLevel::Info,
+        }
+    }
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            ports: vec![PortRange::one(5060)],
+            tls_ports: vec![PortRange::one(5061)],
+            protocols: vec![Transport::Udp, Transport::Tcp],
+            blocked_user_agents: KNOWN_SCANNERS.iter().map(|&agent| agent.to_owned()).collect(),
+        }
+    }
+}
+
+impl Default for RuleLimits {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        Self {
+            register_limit: 10,
+            account_limit_hour: 30,
+            account_limit_day: 100,
+            accounts_limit: 5,
+            accounts_window: Duration::from_secs(10 * MINUTE),
+            invite_limit: 5,
+            probe_limit: 30,
+            block_time: Duration::from_secs(HOUR),
+            block_threshold: 5,
+            scope: Scope::All,
+            containment: Duration::from_secs(MINUTE),
+            containment_max: Duration::from_secs(10 * MINUTE),
+            escalate_unproven: false,
+            unblock_grace: Duration::from_secs(HOUR),
+            trust_for: Duration::from_secs(7 * DAY),
+            count_age: Duration::from_secs(30 * DAY),
+        }
+    }
+}
+
+impl Default for Ceilings {
+    fn default() -> Self {
+        Self { source_rate: 100, source_burst: 200, endpoint_rate: 300, trusted_rate: 2000 }
+    }
+}

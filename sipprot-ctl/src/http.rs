@@ -1,1 +1,87 @@
-//! To come.
+//! The API on its socket, and `/metrics`.
+//!
+//! Owns axum, paths, bodies and status codes. What a command does it must not know: every handler
+//! makes a [`Command`] of its request and hands it to the daemon by its [`Caller`].
+
+mod error;
+mod routes;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post};
+use tokio::net::{TcpListener, UnixListener};
+
+pub use socket::SocketError;
+
+use crate::api::{Caller, Command};
+
+/// A request's body is at most this long.
+const BODY_MAX: usize = 64 << 10;
+
+/// Binds the API's socket; a stale one is removed, a live one is another daemon's.
+pub fn bind_socket(path: &Path) -> Result<UnixListener, SocketError> {
+    socket::bind(path)
+}
+
+/// Serves the API until `stop` is done.
+pub async fn serve_api(
+    listener: UnixListener,
+    caller: Caller,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, api(caller)).with_graceful_shutdown(stop).await
+}
+
+pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves `/metrics` and `/healthz` until `stop` is done.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    caller: Caller,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, metrics(caller)).with_graceful_shutdown(stop).await
+}
+
+fn api(caller: Caller) -> Router {
+    let v1 = Router::new()
+        .route("/version", get(|caller| routes::plain(caller, Command::Version)))
+        .route("/status", get(|caller| routes::plain(caller, Command::Status)))
+        .route(
+            "/lists/{list}",
+            get(routes::entries).post(routes::add_entry).delete(routes::remove_entry),
+        )
+        .route("/blocks", get(routes::blocks).post(routes::block))
+        .route("/blocks/{address}", delete(routes::unblock))
+        .route("/trust", get(|caller| routes::plain(caller, Command::Trust)))
+        .route("/trust/{address}", delete(routes::revoke_trust))
+        .route("/check/{address}", get(routes::check))
+        .route("/report", get(routes::report))
+        .route("/reload", post(|caller| routes::plain(caller, Command::Reload)));
+    finish(Router::new().nest("/api/v1", v1), caller)
+}
+
+fn metrics(caller: Caller) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(routes::metrics))
+        .route("/healthz", get(routes::healthz));
+    finish(router, caller)
+}
+
+fn finish(router: Router<Caller>, caller: Caller) -> Router {
+    router
+        .fallback(routes::no_such_path)
+        .method_not_allowed_fallback(routes::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(caller)
+}

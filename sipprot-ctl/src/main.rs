@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `sipprot`: daemon and CLI.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sipprot_ctl::cli::main(std::env::args_os())
+}

@@ -1,1 +1,57 @@
-//! To come.
+//! SIP messages as the controller needs them: from an event's bytes to an observation.
+//!
+//! Finds headers with the kernel's own scanner, so that both sides see the same message, and adds
+//! what only the host needs: identities, transactions, digest parameters. It knows no socket, no
+//! rule and no clock. All text in it was written by strangers: what is shown is bounded and free of
+//! control characters, what is compared is a hash of the bytes.
+
+mod digest;
+mod observe;
+mod split;
+mod text;
+mod uri;
+
+pub use digest::{Challenge, Credentials};
+pub use observe::{Packet, observations};
+pub use split::Reader;
+pub use text::{clean, signature};
+pub use uri::Identity;
+
+use sipprot_common::sip::Method;
+
+/// One SIP message, or as much of it as was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub start: StartLine,
+    /// The method of the request, or the one in the response's CSeq.
+    pub method: Method,
+    pub call_id: String,
+    pub cseq: u32,
+    /// Of the topmost Via.
+    pub branch: String,
+    pub from: Option<Identity>,
+    pub to: Option<Identity>,
+    pub to_tag: Option<u64>,
+    pub user_agent: Option<String>,
+    pub credentials: Vec<Credentials>,
+    pub challenges: Vec<Challenge>,
+    /// The empty line behind the headers was seen.
+    pub complete: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    Request,
+    /// With its status code.
+    Response(u16),
+}
+
+impl Message {
+    /// The account that this message is about, `user@host`: who registers, or who calls.
+    pub fn account(&self) -> Option<&Identity> {
+        match self.method {
+            Method::Register => self.to.as_ref().or(self.from.as_ref()),
+            _ => self.from.as_ref(),
+        }
+    }
+}

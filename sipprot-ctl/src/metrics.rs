@@ -1,1 +1,229 @@
-//! To come.
+//! Counters for Prometheus.
+//!
+//! Labels are bounded: endpoint names, country codes, reasons, kinds, maps, interfaces; never an
+//! address. What the kernel counts is taken over when it is asked for.
+
+use std::collections::BTreeMap;
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// Seconds from the packet that broke a limit to the block in the kernel.
+const REACTION_BUCKETS: [f64; 10] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 1.0,
+];
+
+pub struct Metrics {
+    registry: Registry,
+    pub packets: IntCounterVec,
+    pub observed: IntCounterVec,
+    pub by_country: IntCounterVec,
+    pub blocks: IntCounterVec,
+    pub in_force: IntGaugeVec,
+    pub alerts: IntCounterVec,
+    pub list_entries: IntGaugeVec,
+    pub trusted: IntGauge,
+    pub map_entries: IntGaugeVec,
+    pub map_capacity: IntGaugeVec,
+    pub map_refusals: IntCounterVec,
+    pub events_received: IntCounter,
+    pub events_malformed: IntCounter,
+    pub events_suppressed: IntCounter,
+    pub events_lost: IntCounter,
+    pub lag: Gauge,
+    pub reaction: Histogram,
+    pub attached: IntGaugeVec,
+    pub protected: IntGauge,
+    pub store_healthy: IntGauge,
+    pub reload_successful: IntGauge,
+    pub reload_time: Gauge,
+    pub geo_age: Gauge,
+    pub memory: IntGaugeVec,
+    pub memory_dropped: IntCounterVec,
+}
+
+impl Metrics {
+    pub fn new(version: &str) -> prometheus::Result<Self> {
+        let made = Maker { registry: Registry::new() };
+        let build =
+            made.gauges("sipprot_build_info", "The version, as a label; always 1.", &["version"])?;
+        build.with_label_values(&[version]).set(1);
+        let start = made.float("sipprot_start_time_seconds", "When the daemon started.")?;
+        start.set(jiff::Timestamp::now().as_millisecond() as f64 / 1000.0);
+        Ok(Self {
+            packets: made.counters(
+                "sipprot_packets_total",
+                "Packets by the one reason with which each left the datapath.",
+                &["endpoint", "reason"],
+            )?,
+            observed: made.counters(
+                "sipprot_observed_packets_total",
+                "Packets that would have been dropped, had the protection not only observed.",
+                &["endpoint", "reason"],
+            )?,
+            by_country: made.counters(
+                "sipprot_dropped_packets_by_country_total",
+                "Packets dropped by the geo rule, by the source's country.",
+                &["country"],
+            )?,
+            blocks: made.counters(
+                "sipprot_blocks_total",
+                "Blocks, containments, quarantines and denials since the daemon started.",
+                &["kind"],
+            )?,
+            in_force: made.gauges(
+                "sipprot_blocks_in_force",
+                "Blocks, containments and quarantines in force.",
+                &["kind"],
+            )?,
+            alerts: made.counters("sipprot_alerts_total", "Alerts raised.", &["kind"])?,
+            list_entries: made.gauges("sipprot_list_entries", "Entries on a list.", &["list"])?,
+            trusted: made.gauge("sipprot_trusted_sources", "Learned trusted peers.")?,
+            map_entries: made.gauges("sipprot_map_entries", "Entries in a map.", &["map"])?,
+            map_capacity: made.gauges("sipprot_map_capacity", "Room of a map.", &["map"])?,
+            map_refusals: made.counters(
+                "sipprot_map_refusals_total",
+                "Entries refused because their map was full.",
+                &["map"],
+            )?,
+            events_received: made
+                .counter("sipprot_events_received_total", "Events from the datapath.")?,
+            events_malformed: made
+                .counter("sipprot_events_malformed_total", "Records in the ring that are none.")?,
+            events_suppressed: made.counter(
+                "sipprot_events_suppressed_total",
+                "Events not sent because their source or CPU had its share.",
+            )?,
+            events_lost: made.counter(
+                "sipprot_events_lost_total",
+                "Events not sent because the ring was full.",
+            )?,
+            lag: made.float(
+                "sipprot_controller_lag_seconds",
+                "From the last event's packet to its judgement.",
+            )?,
+            reaction: made.histogram(
+                "sipprot_reaction_seconds",
+                "From the packet that broke a limit to the block in the kernel.",
+            )?,
+            attached: made.gauges(
+                "sipprot_interface_attached",
+                "Whether the interface is filtered.",
+                &["interface", "mode"],
+            )?,
+            protected: made.gauge(
+                "sipprot_protected",
+                "Whether every interface is filtered and the mode is enforce.",
+            )?,
+            store_healthy: made
+                .gauge("sipprot_store_healthy", "Whether the store takes what it is told.")?,
+            reload_successful: made.gauge(
+                "sipprot_config_last_reload_successful",
+                "Whether the last configuration that was read is in force.",
+            )?,
+            reload_time: made.float(
+                "sipprot_config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was read.",
+            )?,
+            geo_age: made.float("sipprot_geo_database_age_seconds", "Age of the oldest one.")?,
+            memory: made.gauges("sipprot_rules_entries", "What the rules remember.", &["kind"])?,
+            memory_dropped: made.counters(
+                "sipprot_rules_dropped_total",
+                "What the rules had to forget because they were full.",
+                &["kind"],
+            )?,
+            registry: made.registry,
+        })
+    }
+
+    /// Prometheus' text format.
+    pub fn render(&self) -> prometheus::Result<String> {
+        let mut text = String::new();
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Brings a counter to what somebody else counted; one that runs backwards was begun anew.
+pub fn take_over(counter: &IntCounter, total: u64) {
+    let known = counter.get();
+    if total < known {
+        counter.reset();
+        counter.inc_by(total);
+    } else {
+        counter.inc_by(total - known);
+    }
+}
+
+pub fn take_over_map(counters: &IntCounterVec, totals: &BTreeMap<&'static str, u64>) {
+    for (label, total) in totals {
+        take_over(&counters.with_label_values(&[label]), *total);
+    }
+}
+
+struct Maker {
+    registry: Registry,
+}
+
+impl Maker {
+    fn keep<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: prometheus::Result<C>,
+    ) -> prometheus::Result<C> {
+        let collector = collector?;
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.keep(IntCounter::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.keep(IntGauge::new(name, help))
+    }
+
+    fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.keep(Gauge::new(name, help))
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        let options = HistogramOpts::new(name, help).buckets(REACTION_BUCKETS.to_vec());
+        self.keep(Histogram::with_opts(options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_help_and_no_address() {
+        let metrics = Metrics::new("1").unwrap();
+        metrics.packets.with_label_values(&["host", "other"]).inc();
+        metrics.reaction.observe(0.0001);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("sipprot_packets_total{endpoint=\"host\",reason=\"other\"} 1"));
+        assert!(text.contains("# HELP sipprot_reaction_seconds "));
+        assert!(text.contains("sipprot_build_info{version=\"1\"} 1"));
+    }
+
+    #[test]
+    fn counters_follow_the_kernel() {
+        let counter = IntCounter::new("x", "x").unwrap();
+        for (total, expected) in [(5, 5), (5, 5), (9, 9), (2, 2)] {
+            take_over(&counter, total);
+            assert_eq!(counter.get(), expected);
+        }
+    }
+}

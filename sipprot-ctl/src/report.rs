@@ -1,1 +1,197 @@
-//! To come.
+//! The daily report: who attacked whom, by what, and what was done.
+//!
+//! Pure: rows of the store in, the answer out.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use jiff::civil::Date;
+
+use crate::api::{Report, ReportRow, country_name};
+use crate::store::{AttackRecord, BlockKind, BlockRecord};
+
+/// Makes the report of a day from the blocks that began on it and what was dropped on it.
+pub fn daily(
+    host: String,
+    date: Date,
+    blocks: impl IntoIterator<Item = BlockRecord>,
+    attacks: impl IntoIterator<Item = AttackRecord>,
+) -> Report {
+    let mut rows: BTreeMap<Key, ReportRow> = BTreeMap::new();
+    for attack in attacks {
+        let row = rows.entry(Key::of_attack(&attack)).or_insert_with(|| attack_row(&attack));
+        row.drops += attack.drops;
+        row.user_agent = attack.user_agent.or(row.user_agent.take());
+        row.first = row.first.min(attack.first.as_second());
+        row.last = row.last.max(attack.last.as_second());
+    }
+    for block in blocks {
+        let row = rows.entry(Key::of_block(&block)).or_insert_with(|| block_row(&block));
+        match block.kind {
+            BlockKind::Dynamic => row.blocks += 1,
+            BlockKind::Containment | BlockKind::Quarantine => row.containments += 1,
+        }
+        row.country = row.country.take().or(block.country);
+        row.user_agent = block.user_agent.or(row.user_agent.take());
+        row.first = row.first.min(block.evidence_first.as_second());
+        row.last = row.last.max(block.evidence_last.as_second());
+    }
+    let mut rows: Vec<ReportRow> = rows.into_values().collect();
+    for row in &mut rows {
+        row.country_name = row.country.as_deref().and_then(country_name);
+    }
+    Report {
+        host,
+        date: date.to_string(),
+        total_rows: rows.len() as u64,
+        total_blocks: rows.iter().map(|row| row.blocks).sum(),
+        total_containments: rows.iter().map(|row| row.containments).sum(),
+        total_drops: rows.iter().map(|row| row.drops).sum(),
+        rows,
+    }
+}
+
+/// In the order of the table: by victim, then by attacker.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    victim: Option<IpAddr>,
+    attacker: IpNetwork,
+    method: String,
+}
+
+impl Key {
+    fn of_attack(attack: &AttackRecord) -> Self {
+        Self { victim: attack.victim, attacker: attack.source, method: attack.method.clone() }
+    }
+
+    fn of_block(block: &BlockRecord) -> Self {
+        Self { victim: block.victim, attacker: block.source, method: block.rule.clone() }
+    }
+}
+
+fn attack_row(attack: &AttackRecord) -> ReportRow {
+    ReportRow {
+        attacker: address(attack.source),
+        country: attack.country.clone(),
+        country_name: None,
+        method: attack.method.clone(),
+        victim: attack.victim,
+        endpoint: attack.endpoint.clone(),
+        blocks: 0,
+        containments: 0,
+        drops: 0,
+        user_agent: None,
+        first: attack.first.as_second(),
+        last: attack.last.as_second(),
+    }
+}
+
+fn block_row(block: &BlockRecord) -> ReportRow {
+    ReportRow {
+        attacker: address(block.source),
+        country: block.country.clone(),
+        country_name: None,
+        method: block.rule.clone(),
+        victim: block.victim,
+        endpoint: block.endpoint.clone(),
+        blocks: 0,
+        containments: 0,
+        drops: 0,
+        user_agent: None,
+        first: block.evidence_first.as_second(),
+        last: block.evidence_last.as_second(),
+    }
+}
+
+/// Without a prefix length when it is one address.
+pub fn address(network: IpNetwork) -> String {
+    let single = match network {
+        IpNetwork::V4(v4) => v4.prefix() == 32,
+        IpNetwork::V6(v6) => v6.prefix() == 128,
+    };
+    if single { network.ip().to_string() } else { network.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::config::Scope;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn attack(source: &str, method: &str, drops: u64) -> AttackRecord {
+        AttackRecord {
+            day: "2026-02-28".parse().unwrap(),
+            source: source.parse().unwrap(),
+            method: method.to_owned(),
+            victim: Some([192, 0, 2, 11].into()),
+            endpoint: Some("pbx1".to_owned()),
+            country: Some("PS".to_owned()),
+            user_agent: Some("friendly-scanner".to_owned()),
+            drops,
+            first: at(10),
+            last: at(20),
+        }
+    }
+
+    fn block(source: &str, rule: &str, kind: BlockKind) -> BlockRecord {
+        BlockRecord {
+            source: source.parse().unwrap(),
+            kind,
+            port: None,
+            endpoint_only: false,
+            endpoint: Some("pbx1".to_owned()),
+            victim: Some([192, 0, 2, 11].into()),
+            started_at: at(15),
+            expires_at: at(3615),
+            duration_s: 3600,
+            scope: Scope::All,
+            rule: rule.to_owned(),
+            reason: String::new(),
+            user_agent: None,
+            account: None,
+            country: None,
+            proven: true,
+            evidence_first: at(5),
+            evidence_last: at(15),
+            renewals: 0,
+            reaction_us: None,
+            lifted: None,
+        }
+    }
+
+    #[test]
+    fn drops_and_blocks_of_one_attacker_are_one_row() {
+        let blocks = [
+            block("198.51.100.9/32", "BRUTEFORCE:register", BlockKind::Dynamic),
+            block("198.51.100.9/32", "BRUTEFORCE:register", BlockKind::Dynamic),
+            block("2001:db8::/64", "BRUTEFORCE:attempts", BlockKind::Containment),
+        ];
+        let attacks = [
+            attack("198.51.100.9/32", "BRUTEFORCE:register", 3),
+            attack("198.51.100.7/32", "SCANNER:21da605", 40),
+        ];
+        let date = "2026-02-28".parse().unwrap();
+        let report = daily("host".to_owned(), date, blocks, attacks);
+        let rows: Vec<_> = report
+            .rows
+            .iter()
+            .map(|row| (row.attacker.as_str(), row.method.as_str(), row.blocks, row.drops))
+            .collect();
+        let expected = [
+            ("198.51.100.7", "SCANNER:21da605", 0, 40),
+            ("198.51.100.9", "BRUTEFORCE:register", 2, 3),
+            ("2001:db8::/64", "BRUTEFORCE:attempts", 0, 0),
+        ];
+        assert_eq!(rows, expected);
+        let totals = (report.total_rows, report.total_blocks, report.total_containments);
+        assert_eq!((totals, report.total_drops), ((3, 2, 1), 43));
+        assert_eq!(report.rows[1].first, 5);
+        assert_eq!(report.rows[0].country_name.as_deref(), country_name("PS").as_deref());
+    }
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    ABI_VERSION, BlockKey, MODE_ENFORCE, MODE_OBSERVE, POLICIES_MAX, Policy, ScopedAddress,
+    ABI_VERSION, BlockKey, COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OBSERVE, POLICIES_MAX, Policy, ScopedAddress,
 };
 use sipprot_common::attempt;
 use sipprot_common::block;
@@ -153,7 +153,8 @@ fn undeny(maps: &Maps, address: Address) -> Result<Vec<(IpNetwork, u32)>> {
 
 fn kept_out_by_geo(maps: &Maps, address: Address) -> Result<Vec<u32>> {
     let generation = maps.config.get(&0)?.unwrap_or_default().geo_generation;
-    let country = maps.geo.get(&keys::scoped(generation, 0, (address, 128)))?;
+    let country =
+        maps.geo.get(&keys::scoped(generation, 0, (address, 128)))?.unwrap_or(COUNTRY_UNKNOWN);
     let dropping = policies(maps)?
         .into_iter()
         .filter(|(_, policy)| policy.mode == MODE_ENFORCE && geo_drops(policy, country));

@@ -1,0 +1,266 @@
+//! The answers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+
+use super::{BlockKind, Scope};
+use crate::geo::Country;
+use crate::store::List;
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Version {
+    pub name: String,
+    pub version: String,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// Every interface is filtered and the mode is enforce.
+    pub protected: bool,
+    /// What is wrong, in one line each.
+    pub problems: Vec<String>,
+    pub mode: String,
+    pub started_at: i64,
+    pub interfaces: Vec<InterfaceView>,
+    pub endpoints: Vec<EndpointView>,
+    pub lists: ListCounts,
+    pub events: EventView,
+    pub maps: Vec<MapFill>,
+    pub store: StoreView,
+    pub geo: GeoView,
+    pub config_files: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InterfaceView {
+    pub name: String,
+    pub attached: bool,
+    /// `native` or `generic`; absent when not attached.
+    pub xdp: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EndpointView {
+    pub name: String,
+    pub addresses: Vec<IpNetwork>,
+    pub mode: String,
+}
+
+/// How many entries each list has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ListCounts {
+    pub allow: u64,
+    pub deny: u64,
+    pub dynamic: u64,
+    pub contained: u64,
+    pub quarantined: u64,
+    pub trust: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct EventView {
+    pub received: u64,
+    pub suppressed: u64,
+    pub lost: u64,
+    /// From the last event's packet to its judgement.
+    pub lag_seconds: f64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MapFill {
+    pub map: String,
+    pub entries: u64,
+    pub capacity: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoreView {
+    pub healthy: bool,
+    /// What was done to make it usable, or what is wrong with it.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GeoView {
+    pub available: bool,
+    pub databases: Vec<String>,
+    pub age_days: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GeoData {
+    pub country_code: String,
+    pub country_name: String,
+}
+
+impl From<Country> for GeoData {
+    fn from(country: Country) -> Self {
+        Self { country_code: country.code().to_owned(), country_name: country.name().to_owned() }
+    }
+}
+
+/// A list entry; the first five fields are the record that other tools know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub ip: String,
+    pub note: String,
+    pub time: i64,
+    pub added_by: String,
+    pub geo_data: Option<GeoData>,
+    pub list: List,
+    pub endpoint: Option<String>,
+    pub scope: Scope,
+    pub origin: String,
+    pub expires_at: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entries {
+    pub entries: Vec<Entry>,
+    /// That match the query, on all pages.
+    pub total: u64,
+}
+
+/// A block in force, or what is left of one in the history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlockView {
+    pub source: String,
+    pub kind: BlockKind,
+    pub port: Option<u16>,
+    pub endpoint: Option<String>,
+    pub victim: Option<IpAddr>,
+    pub scope: Scope,
+    /// `KIND:signature`.
+    pub rule: String,
+    pub reason: String,
+    pub proven: bool,
+    pub started_at: i64,
+    pub expires_at: i64,
+    pub duration_s: u64,
+    pub renewals: u32,
+    /// From the packet that broke the limit to the block in the kernel.
+    pub reaction_us: Option<u64>,
+    pub user_agent: Option<String>,
+    pub account: Option<String>,
+    pub country: Option<String>,
+    pub country_name: Option<String>,
+    pub lifted_at: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlocksAnswer {
+    pub blocks: Vec<BlockView>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustAnswer {
+    pub trust: Vec<TrustView>,
+    pub peers: Vec<PeerView>,
+}
+
+/// Learned trust.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustView {
+    pub source: String,
+    /// `registered` or `trunk`.
+    pub kind: String,
+    pub accounts: Vec<String>,
+    pub since: i64,
+    pub last_seen: i64,
+    pub country: Option<String>,
+}
+
+/// Configured trust.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PeerView {
+    pub network: IpNetwork,
+}
+
+/// Everything about one address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Check {
+    pub address: IpAddr,
+    /// What is counted and blocked with it: the address, or its /64.
+    pub source: String,
+    pub allowed: bool,
+    pub denied: bool,
+    pub blocked: bool,
+    pub contained: bool,
+    pub held: bool,
+    pub quarantined_ports: Vec<u16>,
+    pub trusted: bool,
+    pub peer: bool,
+    pub never_blocked: bool,
+    pub counts: Counts,
+    /// Packets dropped, by reason, as far as events told.
+    pub drops: BTreeMap<String, u64>,
+    /// The block, containment or quarantine in force.
+    pub block: Option<BlockView>,
+    /// List entries that cover the address.
+    pub entries: Vec<Entry>,
+    pub accounts: Vec<String>,
+    pub user_agent: Option<String>,
+    pub country: Option<String>,
+    pub country_name: Option<String>,
+    /// Dynamic blocks that count towards escalation, and the one that is for good.
+    pub blocks_counted: u32,
+    pub block_threshold: u32,
+    pub grace_until: Option<i64>,
+}
+
+/// What the kernel counted of a source since it began to look at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub sip: u64,
+    pub register: u64,
+    pub credentialed: u64,
+    pub dropped: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub host: String,
+    /// `YYYY-MM-DD`, UTC.
+    pub date: String,
+    pub rows: Vec<ReportRow>,
+    pub total_rows: u64,
+    pub total_blocks: u64,
+    pub total_containments: u64,
+    pub total_drops: u64,
+}
+
+/// One attacker's doing against one address by one method.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReportRow {
+    pub attacker: String,
+    pub country: Option<String>,
+    pub country_name: Option<String>,
+    /// `KIND:signature`.
+    pub method: String,
+    pub victim: Option<IpAddr>,
+    pub endpoint: Option<String>,
+    /// Dynamic blocks; a scanner that is dropped by its user agent needs none.
+    pub blocks: u64,
+    pub containments: u64,
+    pub drops: u64,
+    pub user_agent: Option<String>,
+    pub first: i64,
+    pub last: i64,
+}
+
+/// A change that was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub done: bool,
+    /// One line for people.
+    pub message: String,
+}
+
+/// The English name of a country code.
+pub fn country_name(code: &str) -> Option<String> {
+    Country::from_code(code).map(|country| country.name().to_owned())
+}

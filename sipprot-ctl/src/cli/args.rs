@@ -1,0 +1,260 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use ipnetwork::IpNetwork;
+use jiff::civil::Date;
+
+use super::log::Target;
+use super::version::VERSION;
+use crate::config::{Scope, parse_duration};
+
+/// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
+#[derive(Parser, Debug)]
+#[command(name = "sipprot", version = VERSION.as_str(), disable_version_flag = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    /// Load configuration from FILE [default: /etc/sipprot/sipprot.toml].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the log goes: stdout://, stderr://, syslog:// or file:///PATH.
+    #[arg(long, global = true, value_name = "URI", default_value = "stdout://")]
+    pub log: Target,
+    /// Include debug logs.
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print the version.
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Protect the interfaces. The filter stays in force when the daemon ends.
+    Run(Run),
+    /// Print health and the number of IPs per list.
+    #[command(visible_alias = "s")]
+    Status(Shown),
+    /// Print the daily attack report.
+    #[command(visible_alias = "r")]
+    Report {
+        /// The day (UTC), YYYY-MM-DD; today otherwise.
+        #[arg(long, value_name = "DATE")]
+        date: Option<Date>,
+    },
+    /// Prepare the store. If it is there already, nothing is done.
+    Setup,
+    /// Print only the version.
+    Version,
+    /// Manage IP lists.
+    #[command(visible_alias = "l")]
+    List(List),
+    /// Tell on which lists an address is, what the kernel holds of it, and why.
+    Check { address: IpAddr },
+    /// Edit the allowlist.
+    Allow(Edit),
+    /// Edit the denylist.
+    Deny(Edit),
+    /// Block an address for a while.
+    Block(Block),
+    /// Lift the block of an address, and leave it alone for an hour.
+    Unblock { address: IpAddr },
+    /// Trusted peers.
+    Trust(Trust),
+    /// Read the configuration again; a wrong one changes nothing.
+    Reload,
+    /// Print or check configurations.
+    Config(Config),
+    /// Work on the kernel's maps alone, without a daemon.
+    Rescue(Rescue),
+    /// Print completions for a shell.
+    Completions { shell: Shell },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Run {
+    /// An interface to protect, beside those of the configuration.
+    #[arg(long = "iface", value_name = "IF")]
+    pub interfaces: Vec<String>,
+    /// Drop nothing: count and report what would be dropped.
+    #[arg(long)]
+    pub observe: bool,
+    /// Take the filter out of the kernel when the daemon ends.
+    #[arg(long)]
+    pub detach_on_exit: bool,
+}
+
+#[derive(ClapArgs, Debug, Default)]
+pub struct Shown {
+    /// Print the allowlist.
+    #[arg(long)]
+    pub allow: bool,
+    /// Print the denylist.
+    #[arg(long)]
+    pub deny: bool,
+    /// Print the dynamic blocks.
+    #[arg(long)]
+    pub dynamic: bool,
+    /// Print all lists.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct List {
+    #[command(subcommand)]
+    pub which: Which,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Which {
+    /// Print or edit the allowlist.
+    Allow(Entries),
+    /// Print or edit the denylist.
+    Deny(Entries),
+    /// Print dynamic blocks.
+    Dynamic,
+    /// Print containments and quarantines.
+    Contained,
+    /// Print trusted peers.
+    Trust,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Entries {
+    #[command(subcommand)]
+    pub verb: Option<EditVerb>,
+    /// Only entries with this in address, note or author.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// Only entries of this country.
+    #[arg(long, value_name = "CODE")]
+    pub country: Option<String>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Edit {
+    #[command(subcommand)]
+    pub verb: EditVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum EditVerb {
+    /// Add an address or network.
+    Add(Add),
+    /// Remove an address or network.
+    Remove { network: IpNetwork },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Add {
+    pub network: IpNetwork,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// Remove it again after this time, such as 90s, 10m, 1h or 7d.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// On a denylist: drop all traffic, or only that to SIP ports.
+    #[arg(long, value_parser = scope, default_value = "all")]
+    pub scope: Scope,
+    /// The endpoint whose list it is; the host's otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Block {
+    pub address: IpAddr,
+    /// How long, such as 90s, 10m or 1h; the configured block time otherwise.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Drop all traffic, or only that to SIP ports.
+    #[arg(long, value_parser = scope, default_value = "all")]
+    pub scope: Scope,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Trust {
+    #[command(subcommand)]
+    pub verb: TrustVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TrustVerb {
+    /// Print trusted peers.
+    List,
+    /// Take trust away, and give none for a day.
+    Revoke { address: IpAddr },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Config {
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigVerb {
+    /// Print every key with its meaning and default.
+    Default,
+    /// Check FILE, or the one in use.
+    Check { file: Option<PathBuf> },
+    /// Print what is in force.
+    Show,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Rescue {
+    #[command(subcommand)]
+    pub verb: RescueVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RescueVerb {
+    /// What is in the kernel.
+    Status,
+    /// Lift every block, hold, containment and denial of an address.
+    Unblock { address: IpAddr },
+    /// Drop nothing any more; count only.
+    Observe,
+    /// Take the filter out of the kernel.
+    Detach,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 7d".to_owned())
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    use crate::config::Choice;
+    Scope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
+}
+
+/// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their
+/// fingers and scripts.
+pub fn accept_seed_forms(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const LONG: [&str; 4] = ["allow", "deny", "dynamic", "all"];
+    arguments
+        .map(|argument| {
+            let word = argument.to_str().and_then(|text| text.strip_prefix(['-', '\u{2013}']));
+            match word.filter(|word| LONG.contains(word)) {
+                Some(word) => format!("--{word}").into(),
+                None => argument,
+            }
+        })
+        .collect()
+}

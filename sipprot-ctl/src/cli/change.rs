@@ -1,0 +1,80 @@
+//! Commands that change something: lists, blocks, trust, the configuration in force.
+
+use std::net::IpAddr;
+
+use super::args::{Block, Edit, EditVerb, Trust, TrustVerb};
+use super::client::query;
+use super::{CliError, Context, lists};
+use crate::api::{Done, NewBlock, NewEntry};
+use crate::store::List;
+
+pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliError> {
+    let name = match list {
+        List::Allow => "allow",
+        List::Deny => "deny",
+    };
+    let client = context.client()?;
+    let done: Done = match edit.verb {
+        EditVerb::Add(add) => {
+            let entry = NewEntry {
+                network: add.network,
+                note: add.note,
+                added_by: operator(),
+                expires_in_s: add.time.map(|time| time.as_secs()),
+                scope: add.scope,
+                endpoint: add.endpoint,
+            };
+            client.post(&format!("/lists/{name}"), &entry)?
+        }
+        EditVerb::Remove { network } => {
+            let network = network.to_string();
+            let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
+            client.delete(&format!("/lists/{name}{query}"))?
+        }
+    };
+    print(context, &done)
+}
+
+pub(super) fn block(context: &Context, block: Block) -> Result<(), CliError> {
+    let new = NewBlock {
+        address: block.address,
+        duration_s: block.time.map(|time| time.as_secs()),
+        reason: block.reason,
+        by: operator(),
+        scope: block.scope,
+    };
+    print(context, &context.client()?.post("/blocks", &new)?)
+}
+
+pub(super) fn unblock(context: &Context, address: IpAddr) -> Result<(), CliError> {
+    let by = query(&[("by", Some(&operator()))]);
+    print(context, &context.client()?.delete(&format!("/blocks/{address}{by}"))?)
+}
+
+pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
+    match trust.verb {
+        TrustVerb::List => lists::trust(context),
+        TrustVerb::Revoke { address } => {
+            let by = query(&[("by", Some(&operator()))]);
+            print(context, &context.client()?.delete(&format!("/trust/{address}{by}"))?)
+        }
+    }
+}
+
+pub(super) fn reload(context: &Context) -> Result<(), CliError> {
+    print(context, &context.client()?.post("/reload", &())?)
+}
+
+fn print(context: &Context, done: &Done) -> Result<(), CliError> {
+    context.print(done, |done| format!("{}\n", done.message))
+}
+
+/// Who sits at the terminal, for the note of who did it.
+fn operator() -> String {
+    ["SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .map(|name| crate::message::clean(name.as_bytes(), 64))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "root".to_owned())
+}

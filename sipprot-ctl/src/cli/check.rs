@@ -1,0 +1,114 @@
+//! `sipprot check`.
+
+use std::net::IpAddr;
+
+use super::lists::time;
+use super::{CliError, Context};
+use crate::api::{BlockKind, BlockView, Check};
+
+pub(super) fn run(context: &Context, address: IpAddr) -> Result<(), CliError> {
+    let check: Check = context.client()?.get(&format!("/check/{address}"))?;
+    context.print(&check, text)
+}
+
+pub(super) fn text(check: &Check) -> String {
+    let address = check.address;
+    let mut lines = Vec::new();
+    let lists = [
+        (check.allowed, "Allowlist"),
+        (check.denied, "Denylist"),
+        (check.blocked, "Dynamic (temporary)"),
+    ];
+    for (_, list) in lists.iter().filter(|(found, _)| *found) {
+        lines.push(format!("IP address '{address}' found in {list}"));
+    }
+    if lines.is_empty() {
+        lines.push(format!("IP address '{address}' not found in any list"));
+    }
+    for entry in &check.entries {
+        let note = if entry.note.is_empty() { String::new() } else { format!(": {}", entry.note) };
+        let day = time(entry.time);
+        lines.push(format!("  {} added {day} by {}{note}", entry.ip, entry.added_by));
+    }
+    lines.extend(check.block.as_ref().map(|block| format!("  {}", because(block))));
+    lines.extend(standing(check));
+    lines.extend(seen(check));
+    if check.blocked || check.contained || check.held || check.denied {
+        lines.push(format!("  To let it in: sipprot unblock {address}"));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn because(block: &BlockView) -> String {
+    let kind = match block.kind {
+        BlockKind::Dynamic => "Blocked",
+        BlockKind::Containment => "Contained",
+        BlockKind::Quarantine => "Quarantined",
+    };
+    let proof = if block.proven { "proven" } else { "not proven" };
+    let port = block.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    let mut text = format!(
+        "{kind}{port} by {} from {} to {}: {} ({proof})",
+        block.rule,
+        time(block.started_at),
+        time(block.expires_at),
+        block.reason
+    );
+    if let Some(account) = &block.account {
+        text += &format!("; account {account}");
+    }
+    if let Some(endpoint) = &block.endpoint {
+        text += &format!("; endpoint {endpoint}");
+    }
+    if let Some(reaction) = block.reaction_us {
+        text += &format!("; blocked {reaction} µs after the packet");
+    }
+    text
+}
+
+fn standing(check: &Check) -> Vec<String> {
+    let facts = [
+        (check.held, "Held by the kernel: too many attempts in a minute; ends by itself"),
+        (check.contained, "Contained: SIP only passes as a trickle, until it proves itself"),
+        (check.trusted, "Trusted peer: accepted by an endpoint"),
+        (check.peer, "Trusted peer: configured"),
+        (check.never_blocked, "Never blocked by a rule: own, gateway, resolver or configured"),
+    ];
+    let mut lines: Vec<String> =
+        facts.iter().filter(|(holds, _)| *holds).map(|(_, text)| format!("  {text}")).collect();
+    for port in &check.quarantined_ports {
+        lines.push(format!("  Source port {port} is quarantined"));
+    }
+    if check.blocks_counted > 0 {
+        let (count, threshold) = (check.blocks_counted, check.block_threshold);
+        lines.push(format!("  {count} of {threshold} blocks that lead to the denylist"));
+    }
+    if let Some(until) = check.grace_until {
+        lines.push(format!("  Left alone until {} after an unblock by hand", time(until)));
+    }
+    lines
+}
+
+fn seen(check: &Check) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(country) = &check.country_name {
+        lines.push(format!("  Country: {country}"));
+    }
+    if let Some(agent) = &check.user_agent {
+        lines.push(format!("  User agent: {agent}"));
+    }
+    if !check.accounts.is_empty() {
+        lines.push(format!("  Accounts: {}", check.accounts.join(", ")));
+    }
+    let counts = check.counts;
+    lines.push(format!(
+        "  Kernel: {} SIP packets, {} REGISTER, {} with credentials, {} dropped",
+        counts.sip, counts.register, counts.credentialed, counts.dropped
+    ));
+    if !check.drops.is_empty() {
+        let drops: Vec<String> =
+            check.drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        lines.push(format!("  Drops: {}", drops.join(", ")));
+    }
+    lines
+}

@@ -1,0 +1,35 @@
+//! Why a command failed, and the exit code that says so.
+
+use std::path::PathBuf;
+
+use crate::api::Fault;
+
+pub const EXIT_FAILURE: u8 = 1;
+pub const EXIT_USAGE: u8 = 2;
+pub const EXIT_NOT_RUNNING: u8 = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("{0}")]
+    Failed(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error(
+        "no daemon answers on {}: start it with 'sipprot run' ('sipprot rescue' works without one)",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    /// The daemon said no.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
+
+impl CliError {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Failed(_) | CliError::Fault(_) => EXIT_FAILURE,
+            CliError::Usage(_) => EXIT_USAGE,
+            CliError::NotRunning(_) => EXIT_NOT_RUNNING,
+        }
+    }
+}

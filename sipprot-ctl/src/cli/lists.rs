@@ -1,0 +1,170 @@
+//! `sipprot list`, and the lists in `status`.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::args::{Entries as EntriesArgs, List, Which};
+use super::client::query;
+use super::table::{Align, Table};
+use super::{CliError, Context, change};
+use crate::api::{BlockView, BlocksAnswer, Entries, Entry, TrustAnswer};
+use crate::config::Choice;
+use crate::store;
+
+pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
+    match list.which {
+        Which::Allow(entries) => one(context, store::List::Allow, "allow", entries),
+        Which::Deny(entries) => one(context, store::List::Deny, "deny", entries),
+        Which::Dynamic => {
+            let blocks: BlocksAnswer = context.client()?.get("/blocks?kind=dynamic")?;
+            context.print(&blocks, blocks_table)
+        }
+        Which::Contained => {
+            let mut blocks: BlocksAnswer = context.client()?.get("/blocks?kind=containment")?;
+            let ports: BlocksAnswer = context.client()?.get("/blocks?kind=quarantine")?;
+            blocks.blocks.extend(ports.blocks);
+            context.print(&blocks, blocks_table)
+        }
+        Which::Trust => trust(context),
+    }
+}
+
+pub(super) fn trust(context: &Context) -> Result<(), CliError> {
+    let trust: TrustAnswer = context.client()?.get("/trust")?;
+    context.print(&trust, trust_table)
+}
+
+fn one(
+    context: &Context,
+    list: store::List,
+    name: &str,
+    args: EntriesArgs,
+) -> Result<(), CliError> {
+    if let Some(verb) = args.verb {
+        return change::edit(context, list, super::args::Edit { verb });
+    }
+    let query = query(&[("search", args.search.as_deref()), ("country", args.country.as_deref())]);
+    let entries: Entries = context.client()?.get(&format!("/lists/{name}{query}"))?;
+    context.print(&entries, entries_table)
+}
+
+/// The two columns of `status`.
+pub(super) fn short_entries(title: &str, list: &Entries) -> String {
+    let mut table = Table::new([("IP ADDRESS", Align::Left), ("COUNTRY", Align::Right)]);
+    for entry in &list.entries {
+        table.row([entry.ip.clone(), country(entry)]);
+    }
+    format!("{title}:\n{}", table.render())
+}
+
+pub(super) fn short_blocks(list: &BlocksAnswer) -> String {
+    let mut table = Table::new([("IP ADDRESS", Align::Left), ("COUNTRY", Align::Right)]);
+    for block in &list.blocks {
+        table.row([block.source.clone(), block.country_name.clone().unwrap_or_default()]);
+    }
+    format!("Dynamic (temporary):\n{}", table.render())
+}
+
+fn entries_table(list: &Entries) -> String {
+    let mut table = Table::new([
+        ("IP ADDRESS", Align::Left),
+        ("COUNTRY", Align::Right),
+        ("NOTE", Align::Left),
+        ("TIME", Align::Left),
+        ("ADDED BY", Align::Left),
+        ("EXPIRES", Align::Left),
+    ]);
+    for entry in &list.entries {
+        table.row([
+            scoped(entry),
+            country(entry),
+            entry.note.clone(),
+            time(entry.time),
+            entry.added_by.clone(),
+            entry.expires_at.map(time).unwrap_or_default(),
+        ]);
+    }
+    format!("{}{} of {}\n", table.render(), list.entries.len(), list.total)
+}
+
+fn scoped(entry: &Entry) -> String {
+    let endpoint = entry.endpoint.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let scope = match entry.scope {
+        crate::config::Scope::All => String::new(),
+        scope => format!(" [{}]", scope.name()),
+    };
+    format!("{}{scope}{endpoint}", entry.ip)
+}
+
+fn blocks_table(list: &BlocksAnswer) -> String {
+    let mut table = Table::new([
+        ("IP ADDRESS", Align::Left),
+        ("COUNTRY", Align::Right),
+        ("METHOD", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("USER AGENT", Align::Left),
+        ("REASON", Align::Left),
+        ("SINCE", Align::Left),
+        ("UNTIL", Align::Left),
+    ]);
+    for block in &list.blocks {
+        table.row([
+            address(block),
+            block.country_name.clone().unwrap_or_default(),
+            block.rule.clone(),
+            block.endpoint.clone().unwrap_or_default(),
+            block.user_agent.clone().unwrap_or_default(),
+            block.reason.clone(),
+            time(block.started_at),
+            time(block.expires_at),
+        ]);
+    }
+    table.render()
+}
+
+fn address(block: &BlockView) -> String {
+    match block.port {
+        Some(port) => format!("{} port {port}", block.source),
+        None => block.source.clone(),
+    }
+}
+
+fn trust_table(answer: &TrustAnswer) -> String {
+    let mut table = Table::new([
+        ("IP ADDRESS", Align::Left),
+        ("KIND", Align::Left),
+        ("ACCOUNTS", Align::Left),
+        ("SINCE", Align::Left),
+        ("LAST SEEN", Align::Left),
+    ]);
+    for peer in &answer.peers {
+        let none = String::new;
+        table.row([peer.network.to_string(), "configured".to_owned(), none(), none(), none()]);
+    }
+    for trust in &answer.trust {
+        const SHOWN: usize = 3;
+        let more = trust.accounts.len().saturating_sub(SHOWN);
+        let shown: Vec<&str> = trust.accounts.iter().take(SHOWN).map(String::as_str).collect();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        table.row([
+            trust.source.clone(),
+            trust.kind.clone(),
+            format!("{}{more}", shown.join(", ")),
+            time(trust.since),
+            time(trust.last_seen),
+        ]);
+    }
+    table.render()
+}
+
+fn country(entry: &Entry) -> String {
+    entry.geo_data.as_ref().map(|geo| geo.country_name.clone()).unwrap_or_default()
+}
+
+/// Local time, as people read it.
+pub(super) fn time(seconds: i64) -> String {
+    match Timestamp::from_second(seconds) {
+        Ok(at) => at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,54 @@
+//! `sipprot report`.
+
+use jiff::civil::Date;
+
+use super::client::query;
+use super::table::{Align, Table};
+use super::{CliError, Context};
+use crate::api::Report;
+
+pub(super) fn run(context: &Context, date: Option<Date>) -> Result<(), CliError> {
+    let date = date.map(|date| date.to_string());
+    let query = query(&[("date", date.as_deref())]);
+    let report: Report = context.client()?.get(&format!("/report{query}"))?;
+    context.print(&report, text)
+}
+
+pub(super) fn text(report: &Report) -> String {
+    let mut table = Table::new([
+        ("ATTACKER IP", Align::Right),
+        ("COUNTRY", Align::Right),
+        ("METHOD", Align::Right),
+        ("VICTIM IP", Align::Right),
+        ("BLOCKS", Align::Right),
+    ]);
+    for row in &report.rows {
+        table.row([
+            row.attacker.clone(),
+            row.country_name.clone().unwrap_or_default(),
+            row.method.clone(),
+            row.victim.map(|victim| victim.to_string()).unwrap_or_default(),
+            row.blocks.to_string(),
+        ]);
+    }
+    let none = String::new;
+    table.row([none(), none(), none(), "TOTAL".to_owned(), report.total_rows.to_string()]);
+    format!(
+        "Daily Firewall Report\n\nHost: {}\nDate: {}\n\n{}\nBlocks: {}   Containments: {}   \
+         Packets dropped: {}\n",
+        report.host,
+        day(&report.date),
+        table.render(),
+        report.total_blocks,
+        report.total_containments,
+        report.total_drops
+    )
+}
+
+/// `Tue, 28 Feb 2023`.
+fn day(date: &str) -> String {
+    match date.parse::<Date>() {
+        Ok(date) => date.strftime("%a, %d %b %Y").to_string(),
+        Err(_) => date.to_owned(),
+    }
+}

@@ -1,0 +1,78 @@
+//! `sipprot status`.
+
+use super::args::Shown;
+use super::client::Client;
+use super::table::{Align, Table};
+use super::{CliError, Context, lists};
+use crate::api::{BlocksAnswer, Entries, Status};
+
+pub(super) fn run(context: &Context, shown: &Shown) -> Result<(), CliError> {
+    let client = context.client()?;
+    if shown.allow || shown.deny || shown.dynamic || shown.all {
+        return detailed(context, &client, shown);
+    }
+    let status: Status = client.get("/status")?;
+    context.print(&status, text)
+}
+
+/// One JSON object, whichever lists were asked for.
+#[derive(serde::Serialize)]
+struct Lists {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow: Option<Entries>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deny: Option<Entries>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamic: Option<BlocksAnswer>,
+}
+
+fn detailed(context: &Context, client: &Client, shown: &Shown) -> Result<(), CliError> {
+    let when = |wanted: bool| (wanted || shown.all).then_some(());
+    let lists = Lists {
+        allow: when(shown.allow).map(|()| client.get("/lists/allow")).transpose()?,
+        deny: when(shown.deny).map(|()| client.get("/lists/deny")).transpose()?,
+        dynamic: when(shown.dynamic).map(|()| client.get("/blocks?kind=dynamic")).transpose()?,
+    };
+    context.print(&lists, |lists| {
+        let parts = [
+            lists.allow.as_ref().map(|list| lists::short_entries("Allowlist", list)),
+            lists.deny.as_ref().map(|list| lists::short_entries("Denylist", list)),
+            lists.dynamic.as_ref().map(lists::short_blocks),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    })
+}
+
+pub(super) fn text(status: &Status) -> String {
+    let mut table = Table::new([("LIST", Align::Left), ("NUM OF IPS", Align::Right)]);
+    table.row(["Allow".to_owned(), status.lists.allow.to_string()]);
+    table.row(["Deny".to_owned(), status.lists.deny.to_string()]);
+    table.row(["Dynamic (temporary)".to_owned(), status.lists.dynamic.to_string()]);
+    format!("{}{}", table.render(), health(status))
+}
+
+fn health(status: &Status) -> String {
+    let interfaces: Vec<String> = status
+        .interfaces
+        .iter()
+        .map(|interface| match &interface.xdp {
+            Some(mode) => format!("{} (XDP {mode})", interface.name),
+            None => format!("{} (NOT ATTACHED)", interface.name),
+        })
+        .collect();
+    let interfaces = if interfaces.is_empty() { "none".to_owned() } else { interfaces.join(", ") };
+    let verdict = match (status.protected, status.problems.is_empty()) {
+        (true, true) => "The system is protected.",
+        (true, false) => "The system is protected; problems detected:",
+        (false, true) => "The system is NOT protected.",
+        (false, false) => "The system is NOT protected; problems detected:",
+    };
+    let mut text = format!(
+        "{verdict}\nMode: {}   Interfaces: {interfaces}   Contained: {}   Trusted: {}\n",
+        status.mode, status.lists.contained, status.lists.trust
+    );
+    for problem in &status.problems {
+        text += &format!("  - {problem}\n");
+    }
+    text
+}

@@ -1,0 +1,204 @@
+//! What operators type and see.
+
+use clap::Parser;
+
+use super::args::{self, Args, Verb};
+use super::*;
+use crate::api::{
+    Check, Counts, EventView, GeoView, InterfaceView, ListCounts, Report, ReportRow, Status,
+    StoreView,
+};
+
+fn parse(line: &str) -> Result<Args, clap::Error> {
+    let words = line.split(' ').map(OsString::from);
+    Args::try_parse_from(args::accept_seed_forms(words))
+}
+
+#[test]
+fn command_line_is_sound() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn aliases_and_single_dashes() {
+    let check = |line: &str, expected: &str| {
+        let verb = format!("{:?}", parse(line).unwrap().verb);
+        assert!(verb.starts_with(expected), "{line}: {verb}");
+    };
+    check("sipprot s", "Status(Shown { allow: false");
+    check("sipprot status -allow", "Status(Shown { allow: true, deny: false");
+    check("sipprot status \u{2013}deny", "Status(Shown { allow: false, deny: true");
+    check(
+        "sipprot status --all --json",
+        "Status(Shown { allow: false, deny: false, dynamic: false, all: true",
+    );
+    check("sipprot r --date 2026-02-28", "Report { date: Some(2026-02-28)");
+    check("sipprot l allow", "List(List { which: Allow");
+    check("sipprot list deny --country FR", "List(List { which: Deny");
+    check("sipprot --config /x check 192.0.2.1", "Check { address: 192.0.2.1");
+    check("sipprot allow add 2001:db8::/32 --note office", "Allow(Edit { verb: Add");
+    check(
+        "sipprot block 192.0.2.1 --for 1h30m",
+        "Block(Block { address: 192.0.2.1, time: Some(5400s)",
+    );
+    check(
+        "sipprot run --iface eth0 --iface eth1 --observe",
+        "Run(Run { interfaces: [\"eth0\", \"eth1\"]",
+    );
+    check("sipprot rescue unblock ::1", "Rescue(");
+}
+
+#[test]
+fn wrong_lines_are_usage_errors() {
+    for line in [
+        "sipprot",
+        "sipprot nonsense",
+        "sipprot check",
+        "sipprot check 192.0.2.300",
+        "sipprot deny add",
+        "sipprot block 192.0.2.1 --for soon",
+        "sipprot --log nowhere status",
+        "sipprot report --date 2026-13-01",
+        "sipprot list grey",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn version_line() {
+    let version = version();
+    assert_eq!(version.name, "sipPROT");
+    let Verb::Version = parse("sipprot version").unwrap().verb else { panic!() };
+}
+
+fn status() -> Status {
+    Status {
+        version: "1".to_owned(),
+        protected: true,
+        problems: Vec::new(),
+        mode: "enforce".to_owned(),
+        started_at: 0,
+        interfaces: vec![InterfaceView {
+            name: "eth0".to_owned(),
+            attached: true,
+            xdp: Some("native".to_owned()),
+        }],
+        endpoints: Vec::new(),
+        lists: ListCounts {
+            allow: 493,
+            deny: 482,
+            dynamic: 100,
+            contained: 2,
+            quarantined: 0,
+            trust: 7,
+        },
+        events: EventView::default(),
+        maps: Vec::new(),
+        store: StoreView { healthy: true, notes: Vec::new() },
+        geo: GeoView { available: false, databases: Vec::new(), age_days: None },
+        config_files: Vec::new(),
+    }
+}
+
+#[test]
+fn status_table_and_health() {
+    let expected = "\
++---------------------+------------+
+| LIST                | NUM OF IPS |
++---------------------+------------+
+| Allow               |        493 |
++---------------------+------------+
+| Deny                |        482 |
++---------------------+------------+
+| Dynamic (temporary) |        100 |
++---------------------+------------+
+The system is protected.
+Mode: enforce   Interfaces: eth0 (XDP native)   Contained: 2   Trusted: 7
+";
+    assert_eq!(super::status::text(&status()), expected);
+    let ill = Status { protected: false, problems: vec!["eth0 is gone".to_owned()], ..status() };
+    let text = super::status::text(&ill);
+    assert!(text.contains("NOT protected; problems detected:\n"), "{text}");
+    assert!(text.ends_with("  - eth0 is gone\n"), "{text}");
+}
+
+#[test]
+fn report_table() {
+    let row = ReportRow {
+        attacker: "45.93.16.32".to_owned(),
+        country: Some("PS".to_owned()),
+        country_name: Some("Palestinian Territory".to_owned()),
+        method: "SCANNER:21da605".to_owned(),
+        victim: Some([45, 141, 164, 106].into()),
+        endpoint: None,
+        blocks: 1,
+        containments: 0,
+        drops: 7,
+        user_agent: None,
+        first: 0,
+        last: 0,
+    };
+    let report = Report {
+        host: "PBXware-Standalone".to_owned(),
+        date: "2023-02-28".to_owned(),
+        rows: vec![row],
+        total_rows: 1,
+        total_blocks: 1,
+        total_containments: 0,
+        total_drops: 7,
+    };
+    let expected = "\
+Daily Firewall Report
+
+Host: PBXware-Standalone
+Date: Tue, 28 Feb 2023
+
++-------------+-----------------------+-----------------+----------------+--------+
+| ATTACKER IP |               COUNTRY |          METHOD |      VICTIM IP | BLOCKS |
++-------------+-----------------------+-----------------+----------------+--------+
+| 45.93.16.32 | Palestinian Territory | SCANNER:21da605 | 45.141.164.106 |      1 |
++-------------+-----------------------+-----------------+----------------+--------+
+|             |                       |                 |          TOTAL |      1 |
++-------------+-----------------------+-----------------+----------------+--------+
+
+Blocks: 1   Containments: 0   Packets dropped: 7
+";
+    assert_eq!(super::report::text(&report), expected);
+}
+
+#[test]
+fn check_sentences() {
+    let address = [83, 221, 171, 193].into();
+    let nothing = Check {
+        address,
+        source: "83.221.171.193/32".to_owned(),
+        allowed: false,
+        denied: false,
+        blocked: false,
+        contained: false,
+        held: false,
+        quarantined_ports: Vec::new(),
+        trusted: false,
+        peer: false,
+        never_blocked: false,
+        counts: Counts::default(),
+        drops: Default::default(),
+        block: None,
+        entries: Vec::new(),
+        accounts: Vec::new(),
+        user_agent: None,
+        country: None,
+        country_name: None,
+        blocks_counted: 0,
+        block_threshold: 5,
+        grace_until: None,
+    };
+    let text = super::check::text(&nothing);
+    assert!(text.starts_with("IP address '83.221.171.193' not found in any list\n"), "{text}");
+    let both = Check { allowed: true, denied: true, ..nothing };
+    let text = super::check::text(&both);
+    let expected = "IP address '83.221.171.193' found in Allowlist\n\
+                    IP address '83.221.171.193' found in Denylist\n";
+    assert!(text.starts_with(expected), "{text}");
+}

@@ -1,0 +1,69 @@
+//! What only the whole configuration can tell: keys that contradict each other.
+
+use std::collections::HashMap;
+
+use super::error::Fault;
+use super::read::Places;
+use super::values::{GeoMode, PortRange};
+use super::{Config, ENDPOINTS_MAX};
+
+pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
+    let mut refuse = |keys: &[&str], shown: &str, what: String| {
+        faults.push(places.fault(keys, shown, what));
+    };
+    if let Some((plain, _)) = overlap(&config.sip.ports, &config.sip.tls_ports) {
+        let what = format!("{plain} is in sip.ports too");
+        refuse(&["sip.tls_ports", "sip.ports"], "sip.tls_ports", what);
+    }
+    if config.rules.containment_max < config.rules.containment {
+        let keys = ["rules.containment_max", "rules.containment"];
+        refuse(&keys, keys[0], "shorter than rules.containment".to_owned());
+    }
+    if config.geo.mode == GeoMode::Allow && config.geo.countries.is_empty() {
+        refuse(&["geo.mode"], "geo.mode", LETS_NOBODY_IN.to_owned());
+    }
+    endpoints(config, &mut refuse);
+}
+
+const LETS_NOBODY_IN: &str = "allow without any country lets nobody in";
+
+fn endpoints(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    let mut names = HashMap::new();
+    let mut owners = HashMap::new();
+    for (index, endpoint) in config.endpoints.iter().enumerate() {
+        let place = |key: &str| format!("endpoint[{index}].{key}");
+        let name = &endpoint.name;
+        if names.insert(name, index).is_some() {
+            let what = format!("another endpoint is called {name:?}");
+            refuse(&[&place("name")], "endpoint.name", what);
+        }
+        for &network in &endpoint.addresses {
+            if let Some(owner) = owners.insert(network, name)
+                && owner != name
+            {
+                let what = format!("{network} belongs to endpoint {owner:?} already");
+                refuse(&[&place("addresses")], "endpoint.addresses", what);
+            }
+        }
+        if endpoint.geo_mode(config) == GeoMode::Allow && endpoint.geo_countries(config).is_empty()
+        {
+            let keys = [place("geo.mode"), place("geo.countries"), place("")];
+            let keys = keys.each_ref().map(String::as_str);
+            refuse(&keys, "endpoint.geo.mode", LETS_NOBODY_IN.to_owned());
+        }
+        if let Some(ports) = &endpoint.sip_ports
+            && let Some((plain, _)) = overlap(ports, &config.sip.tls_ports)
+        {
+            let what = format!("{plain} is in sip.tls_ports too");
+            refuse(&[&place("sip_ports")], "endpoint.sip_ports", what);
+        }
+        if index == ENDPOINTS_MAX {
+            let what = format!("more than {ENDPOINTS_MAX} endpoints");
+            refuse(&[&place("")], "endpoint", what);
+        }
+    }
+}
+
+fn overlap(left: &[PortRange], right: &[PortRange]) -> Option<(PortRange, PortRange)> {
+    left.iter().find_map(|&a| right.iter().find(|b| a.overlaps(**b)).map(|&b| (a, b)))
+}

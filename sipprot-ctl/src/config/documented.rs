@@ -1,0 +1,127 @@
+//! The configuration as text: the documented default file, and what is in force.
+
+use std::fmt;
+
+use toml_edit::Value;
+
+use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS};
+use super::values::{BlockScope, GeoMode, Mode, PortRange};
+use super::{Config, Endpoint};
+
+const WIDTH: usize = 100;
+
+const HEAD: &str = "\
+# SIPprot's configuration: every key, its meaning and its default.
+#
+# A line that begins with # and no space is a default; take the # away and change it. Files in
+# conf.d beside this one are read after it, by name, and override it. `sipprot reload` applies a
+# change; if anything is wrong with it, the configuration that runs goes on.
+";
+
+pub(super) fn documented_default() -> String {
+    let config = Config::default();
+    let mut text = HEAD.to_owned();
+    for section in SECTIONS {
+        text.push('\n');
+        text += &prose(section.help);
+        if !section.name.is_empty() {
+            text += &format!("[{}]\n", section.name);
+        }
+        let prefix =
+            if section.name.is_empty() { String::new() } else { format!("{}.", section.name) };
+        for key in KEYS {
+            let Some(name) = key.path.strip_prefix(&prefix).filter(|name| !name.contains('.'))
+            else {
+                continue;
+            };
+            document(&mut text, name, key, &config);
+        }
+    }
+    text.push('\n');
+    text += &prose(ENDPOINT.help);
+    text += &format!("#[[{}]]\n", ENDPOINT.name);
+    for key in ENDPOINT_KEYS {
+        document(&mut text, key.path, key, &example_endpoint());
+    }
+    text
+}
+
+fn document<T>(text: &mut String, name: &str, key: &Key<T>, target: &T) {
+    let Some(value) = (key.show)(target) else { return };
+    text.push('\n');
+    text.push_str(&prose(&format!("{} Takes {}.", key.help, (key.expected)())));
+    for line in assignment(name, &value).lines() {
+        text.push('#');
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
+/// An endpoint in which every key is set, from the addresses kept for documentation.
+fn example_endpoint() -> Endpoint {
+    Endpoint {
+        name: "pbx1".to_owned(),
+        addresses: ["192.0.2.10/32", "2001:db8:10::/64"].iter().flat_map(|n| n.parse()).collect(),
+        sip_ports: Some(vec![PortRange::one(5060)]),
+        mode: Some(Mode::Observe),
+        geo_mode: Some(GeoMode::Deny),
+        geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
+        register_limit: Some(20),
+        block_scope: BlockScope::Host,
+    }
+}
+
+fn assignment(name: &str, value: &Value) -> String {
+    let line = format!("{name} = {}", value.to_string().trim());
+    match value.as_array() {
+        Some(array) if line.len() > WIDTH => {
+            let elements: Vec<_> =
+                array.iter().map(|element| format!("{},", element.to_string().trim())).collect();
+            format!("{name} = [\n{}\n]\n", wrap(elements.iter().map(String::as_str), WIDTH - 1))
+        }
+        _ => line + "\n",
+    }
+}
+
+fn prose(text: &str) -> String {
+    let wrapped = wrap(text.split_whitespace(), WIDTH - 2);
+    wrapped.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn wrap<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> String {
+    let mut text = String::new();
+    let mut length = 0;
+    for word in words {
+        let word_length = word.chars().count();
+        if length > 0 && length + 1 + word_length > width {
+            text.push('\n');
+            length = 0;
+        } else if length > 0 {
+            text.push(' ');
+            length += 1;
+        }
+        text.push_str(word);
+        length += word_length;
+    }
+    text
+}
+
+/// Every key with its value, as TOML that reads back to this configuration.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for key in KEYS {
+            if let Some(value) = (key.show)(self) {
+                write!(f, "{}", assignment(key.path, &value))?;
+            }
+        }
+        for endpoint in &self.endpoints {
+            write!(f, "\n[[{}]]\n", ENDPOINT.name)?;
+            for key in ENDPOINT_KEYS {
+                if let Some(value) = (key.show)(endpoint) {
+                    write!(f, "{}", assignment(key.path, &value))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The table of keys: path, place, form and meaning of each, written once.
+//!
+//! Reading, the documented default file and the messages all go by it. A new key is a field in
+//! `Config`, its default there, and one row here.
+
+use toml_edit::Value;
+
+use super::error::Wrong;
+use super::forms::{
+    AbsolutePath, CountryName, ENDPOINT_NAME, Flag, Form, INTERFACE, Listen, Many, Maybe, Network,
+    OneOf, Ports, Span, USER_AGENT, Whole,
+};
+use super::values::{BlockScope, GeoMode, LogLevel, Mode, Protection, Scope, Transport};
+use super::{Config, Endpoint, USER_AGENTS_MAX};
+
+/// One key of a table that is read into a `T`.
+pub(super) struct Key<T: 'static> {
+    /// Dotted, from the root of the file or of the endpoint.
+    pub path: &'static str,
+    pub help: &'static str,
+    /// What completes "expected …".
+    pub expected: fn() -> String,
+    pub set: fn(&mut T, &Value) -> Result<(), Wrong>,
+    /// `None` for a key left out.
+    pub show: fn(&T) -> Option<Value>,
+}
+
+/// A table heading in the documented default file; the root's name is empty.
+pub(super) struct Section {
+    pub name: &'static str,
+    pub help: &'static str,
+}
+
+macro_rules! keys {
+    ($target:ty; $($path:literal = $($field:ident).+, $form:expr, $help:literal;)*) => {
+        &[$(Key {
+            path: $path,
+            help: $help,
+            expected: || $form.expected(),
+            set: |target: &mut $target, value| {
+                target.$($field).+ = $form.read(value)?;
+                Ok(())
+            },
+            show: |target: &$target| $form.show(&target.$($field).+),
+        },)*]
+    };
+}
+
+const NETWORKS_MAX: usize = 4096;
+const PORTS_MAX: usize = 64;
+const COUNT_MAX: u32 = 10_000;
+const RATE_MAX: u32 = 10_000_000;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+pub(super) const SECTIONS: &[Section] = &[
+    Section { name: "", help: "The host." },
+    Section { name: "daemon", help: "Where the daemon keeps its things." },
+    Section { name: "sip", help: "What is SIP." },
+    Section { name: "rules", help: "What counts as an attack, and what follows from it." },
+    Section {
+        name: "ceilings",
+        help: "What the kernel drops by itself, in packets a second to SIP ports.",
+    },
+    Section { name: "geo", help: "Countries." },
+    Section { name: "observe", help: "Protections to watch before they bite." },
+];
+
+pub(super) const KEYS: &[Key<Config>] = keys! { Config;
+    "interfaces" = interfaces, Many(INTERFACE, 0, 64),
+        "The interfaces that lead to the world. `sipprot run --iface` goes before it; one of the two must name them.";
+    "mode" = mode, OneOf::<Mode>::new(),
+        "enforce drops, observe counts what would be dropped and lets it pass, off does not look.";
+    "peers" = peers, Many(Network, 0, NETWORKS_MAX),
+        "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it.";
+    "never_block" = never_block, Many(Network, 0, NETWORKS_MAX),
+        "No rule ever blocks these. The denylist still can.";
+
+    "daemon.state_dir" = daemon.state_dir, AbsolutePath,
+        "Lists, blocks, trust and history.";
+    "daemon.socket" = daemon.socket, AbsolutePath,
+        "Where the command line reaches the daemon.";
+    "daemon.pin_dir" = daemon.pin_dir, AbsolutePath,
+        "Where programs and maps are pinned, in a bpf file system, so that protection goes on without the daemon.";
+    "daemon.metrics" = daemon.metrics, Listen,
+        "Where Prometheus scrapes /metrics; \"\" turns it off.";
+    "daemon.log" = daemon.log, OneOf::<LogLevel>::new(),
+        "The least severity that is logged.";
+
+    "sip.ports" = sip.ports, Many(Ports, 1, PORTS_MAX),
+        "Ports on which SIP is spoken in the clear: \"5060\", 5060, or a range \"5060:5062\".";
+    "sip.tls_ports" = sip.tls_ports, Many(Ports, 0, PORTS_MAX),
+        "Ports of SIP over TLS or WebSocket. A block of SIP covers them, but they can't be read.";
+    "sip.protocols" = sip.protocols, Many(OneOf::<Transport>::new(), 1, 2),
+        "The transports on which those ports are SIP.";
+    "sip.blocked_user_agents" = sip.blocked_user_agents, Many(USER_AGENT, 0, USER_AGENTS_MAX),
+        "SIP requests whose User-Agent begins with one of these, in any case, are dropped. No real phone's does.";
+
+    "rules.register_limit" = rules.register_limit, Whole(1, COUNT_MAX),
+        "Failed registrations a minute from one source; more is an attack.";
+    "rules.account_limit_hour" = rules.account_limit_hour, Whole(1, COUNT_MAX),
+        "The same for one account of one source, an hour: for the patient.";
+    "rules.account_limit_day" = rules.account_limit_day, Whole(1, COUNT_MAX),
+        "And a day.";
+    "rules.accounts_limit" = rules.accounts_limit, Whole(1, COUNT_MAX),
+        "Distinct accounts that fail from one source within accounts_window, none of which it ever registered.";
+    "rules.accounts_window" = rules.accounts_window, Span(1, DAY),
+        "See accounts_limit.";
+    "rules.invite_limit" = rules.invite_limit, Whole(1, COUNT_MAX),
+        "Failing calls a minute from one untrusted source to one endpoint.";
+    "rules.probe_limit" = rules.probe_limit, Whole(1, COUNT_MAX),
+        "OPTIONS and other probes a minute from one untrusted source to one endpoint.";
+    "rules.block_time" = rules.block_time, Span(1, 365 * DAY),
+        "How long a dynamic block lasts. A new attack starts the time again.";
+    "rules.block_threshold" = rules.block_threshold, Whole(1, 20),
+        "The dynamic block that is the permanent one: the source moves to the denylist.";
+    "rules.scope" = rules.scope, OneOf::<Scope>::new(),
+        "What a dynamic block cuts off: all traffic, or the SIP ports.";
+    "rules.containment" = rules.containment, Span(1, HOUR),
+        "How long a source without proof is held off SIP, but for a trickle; doubles each time.";
+    "rules.containment_max" = rules.containment_max, Span(1, DAY),
+        "The longest containment.";
+    "rules.escalate_unproven" = rules.escalate_unproven, Flag,
+        "Whether three containments in three separate hours put a source on the denylist, for SIP and for 30 days. UDP sources can be forged: this lets others choose whom you deny.";
+    "rules.unblock_grace" = rules.unblock_grace, Span(0, 30 * DAY),
+        "How long a source that was unblocked by hand isn't blocked again.";
+    "rules.trust_for" = rules.trust_for, Span(1, 365 * DAY),
+        "How long an address stays trusted after its last accepted registration or call.";
+    "rules.count_age" = rules.count_age, Span(1, 3650 * DAY),
+        "How long a dynamic block counts towards block_threshold.";
+
+    "ceilings.source_rate" = ceilings.source_rate, Whole(1, RATE_MAX),
+        "One untrusted source.";
+    "ceilings.source_burst" = ceilings.source_burst, Whole(1, RATE_MAX),
+        "What one untrusted source may send at once.";
+    "ceilings.endpoint_rate" = ceilings.endpoint_rate, Whole(1, RATE_MAX),
+        "All untrusted sources of one endpoint together.";
+    "ceilings.trusted_rate" = ceilings.trusted_rate, Whole(1, RATE_MAX),
+        "One trusted source.";
+
+    "geo.mode" = geo.mode, OneOf::<GeoMode>::new(),
+        "off, deny (the listed countries are dropped) or allow (all others are dropped).";
+    "geo.countries" = geo.countries, Many(CountryName, 0, 249),
+        "ISO codes or English names: [\"FR\", \"Germany\"].";
+    "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
+        "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
+
+    "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 7),
+        "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts.";
+};
+
+pub(super) const ENDPOINT: Section = Section {
+    name: "endpoint",
+    help: "A protected PBX, with what differs from the host's own settings. As many as there are PBXs; \
+           addresses that no endpoint claims go by the host's settings.",
+};
+
+pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
+    "name" = name, ENDPOINT_NAME,
+        "What status, reports and metrics call it. Required, and unique.";
+    "addresses" = addresses, Many(Network, 1, NETWORKS_MAX),
+        "Its addresses and networks. Required; none may be another endpoint's.";
+    "sip_ports" = sip_ports, Maybe(Many(Ports, 1, PORTS_MAX)),
+        "Its SIP ports, in place of sip.ports.";
+    "mode" = mode, Maybe(OneOf::<Mode>::new()),
+        "Its mode, in place of the host's.";
+    "geo.mode" = geo_mode, Maybe(OneOf::<GeoMode>::new()),
+        "Its geo mode, in place of the host's.";
+    "geo.countries" = geo_countries, Maybe(Many(CountryName, 0, 249)),
+        "Its countries, in place of the host's.";
+    "register_limit" = register_limit, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.register_limit.";
+    "block_scope" = block_scope, OneOf::<BlockScope>::new(),
+        "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
+};

@@ -1,0 +1,163 @@
+//! Writes to the store on a thread of its own: nobody who watches packets waits for a disk.
+//!
+//! What waits is written in one batch with one flush. Whoever needs to know that a write lasts waits
+//! for its acknowledgement; the rest is told of failures by [`Journal::complaint`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::api::{Code, Fault};
+use crate::store::{Change, Store, StoreError};
+
+/// Jobs that may wait: a disk that hangs must not eat the memory.
+const WAITING_MAX: usize = 16_384;
+/// Jobs that are written at once.
+const BATCH_MAX: usize = 1_024;
+
+struct Job {
+    changes: Vec<Change>,
+    /// May lose its last seconds.
+    only_noted: bool,
+    done: Option<oneshot::Sender<Result<(), Fault>>>,
+}
+
+#[derive(Default)]
+struct Health {
+    complaint: Mutex<Option<String>>,
+    lost: AtomicU64,
+}
+
+pub struct Journal {
+    jobs: Option<SyncSender<Job>>,
+    health: Arc<Health>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Without a store everything is refused.
+    pub fn start(store: Option<Arc<Store>>) -> std::io::Result<Self> {
+        let health = Arc::new(Health::default());
+        let Some(store) = store else { return Ok(Self { jobs: None, health, thread: None }) };
+        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let told = health.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || work(&store, &waiting, &told))?;
+        Ok(Self { jobs: Some(jobs), health, thread: Some(thread) })
+    }
+
+    /// Writes when it can.
+    pub fn write(&self, changes: Vec<Change>) {
+        self.send(Job { changes, only_noted: false, done: None });
+    }
+
+    /// Counts, which may lose their last seconds.
+    pub fn note(&self, changes: Vec<Change>) {
+        self.send(Job { changes, only_noted: true, done: None });
+    }
+
+    /// Writes, and says when it lasts.
+    pub fn write_for_good(&self, changes: Vec<Change>) -> oneshot::Receiver<Result<(), Fault>> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job { changes, only_noted: false, done: Some(done) });
+        answer
+    }
+
+    fn send(&self, job: Job) {
+        if job.changes.is_empty() && job.done.is_none() {
+            return;
+        }
+        let refused = match &self.jobs {
+            None => Some(job),
+            Some(jobs) => match jobs.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Some(job),
+            },
+        };
+        if let Some(job) = refused {
+            self.health.lost.fetch_add(job.changes.len() as u64, Ordering::Relaxed);
+            if let Some(done) = job.done {
+                let _ = done.send(Err(not_stored()));
+            }
+        }
+    }
+
+    /// What is wrong with writing, if anything.
+    pub fn complaint(&self) -> Option<String> {
+        let known = self.health.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = self.health.lost.load(Ordering::Relaxed);
+        match (known, lost) {
+            (None, 0) => None,
+            (None, lost) => Some(format!("{lost} changes could not be stored")),
+            (Some(what), 0) => Some(what),
+            (Some(what), lost) => Some(format!("{what}; {lost} changes could not be stored")),
+        }
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+pub fn not_stored() -> Fault {
+    Fault::new(Code::Unavailable, "the store can't be written: see the daemon's log")
+}
+
+fn work(store: &Store, waiting: &Receiver<Job>, health: &Health) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch = vec![first];
+        batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
+        let (noted, firm): (Vec<Job>, Vec<Job>) =
+            batch.into_iter().partition(|job| job.only_noted);
+        let notes: Vec<Change> = noted.into_iter().flat_map(|job| job.changes).collect();
+        if !notes.is_empty() {
+            told(health, store.note(&notes));
+        }
+        if firm.is_empty() {
+            continue;
+        }
+        let all: Vec<Change> = firm.iter().flat_map(|job| job.changes.iter().cloned()).collect();
+        let result = store.apply(&all);
+        // One record that can't be kept must not take the others with it.
+        let one_by_one = matches!(result, Err(StoreError::TooLarge(..))) && firm.len() > 1;
+        if !one_by_one {
+            told(health, clone_result(&result));
+        }
+        for job in firm {
+            let result = if one_by_one {
+                let result = store.apply(&job.changes);
+                told(health, clone_result(&result));
+                result.is_ok()
+            } else {
+                result.is_ok()
+            };
+            if let Some(done) = job.done {
+                let _ = done.send(if result { Ok(()) } else { Err(not_stored()) });
+            }
+        }
+    }
+}
+
+fn clone_result(result: &Result<(), StoreError>) -> Result<(), String> {
+    result.as_ref().map(|()| ()).map_err(ToString::to_string)
+}
+
+fn told<E: ToString>(health: &Health, result: Result<(), E>) {
+    let complaint = result.err().map(|error| error.to_string());
+    let mut known = health.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(what) = &complaint
+        && known.as_ref() != Some(what)
+    {
+        error!("store: {what}");
+    }
+    *known = complaint;
+}

@@ -1,0 +1,208 @@
+//! What the daemon remembers between packets and the store: blocks in force, what was dropped of
+//! whom, and the attacks of the day that are not yet written. All of it is bounded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
+
+use crate::rules::Time;
+use crate::store::{AttackRecord, BlockKey, BlockKind, BlockRecord};
+
+/// Sources whose drops are remembered.
+const SEEN_MAX: usize = 16_384;
+/// Attack rows that wait for the next write.
+const ATTACKS_MAX: usize = 8_192;
+
+#[derive(Default)]
+pub struct Ledger {
+    blocks: HashMap<BlockKey, Held>,
+    seen: HashMap<SourceKey, Seen>,
+    attacks: HashMap<AttackKey, AttackRecord>,
+    /// Rows that found no room.
+    pub attacks_left_out: u64,
+}
+
+struct Held {
+    record: BlockRecord,
+    /// Renewed since it was written.
+    dirty: bool,
+}
+
+/// What was dropped of a source, as far as events told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub drops: Vec<(Reason, u64)>,
+    pub user_agent: Option<String>,
+    last: Time,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct AttackKey {
+    day: Date,
+    source: IpNetwork,
+    victim: Option<IpAddr>,
+    method: String,
+}
+
+impl Ledger {
+    pub fn put_block(&mut self, record: BlockRecord) {
+        self.blocks.insert(record.key(), Held { record, dirty: false });
+    }
+
+    pub fn remove_block(&mut self, key: &BlockKey) -> Option<BlockRecord> {
+        self.blocks.remove(key).map(|held| held.record)
+    }
+
+    pub fn blocks(&self) -> impl Iterator<Item = &BlockRecord> {
+        self.blocks.values().map(|held| &held.record)
+    }
+
+    pub fn blocks_of(&self, source: IpNetwork) -> impl Iterator<Item = &BlockRecord> {
+        self.blocks().filter(move |record| record.source == source)
+    }
+
+    pub fn in_force(&self, kind: BlockKind, now: Timestamp) -> u64 {
+        let holds = |record: &&BlockRecord| record.kind == kind && now < record.expires_at;
+        self.blocks().filter(holds).count() as u64
+    }
+
+    /// A block's end moved; true when that is news.
+    pub fn renew(&mut self, key: &BlockKey, expires_at: Timestamp, renewals: u32) -> bool {
+        let Some(held) = self.blocks.get_mut(key) else { return false };
+        let record = &mut held.record;
+        // The clocks' distance wavers by less than this.
+        let moved = expires_at.as_millisecond().abs_diff(record.expires_at.as_millisecond()) > 500;
+        if !moved && renewals == record.renewals {
+            return false;
+        }
+        record.expires_at = expires_at;
+        record.renewals = renewals;
+        held.dirty = true;
+        true
+    }
+
+    /// Renewed blocks, to be written.
+    pub fn take_renewed(&mut self) -> Vec<BlockRecord> {
+        let dirty = self.blocks.values_mut().filter(|held| held.dirty);
+        dirty
+            .map(|held| {
+                held.dirty = false;
+                held.record.clone()
+            })
+            .collect()
+    }
+
+    /// Those whose time is up.
+    pub fn due(&self, now: Timestamp) -> Vec<BlockRecord> {
+        self.blocks().filter(|record| record.expires_at <= now).cloned().collect()
+    }
+
+    pub fn note_drop(&mut self, source: SourceKey, reason: Reason, agent: Option<&str>, at: Time) {
+        if self.seen.len() >= SEEN_MAX && !self.seen.contains_key(&source) {
+            self.forget_oldest();
+        }
+        let seen = self.seen.entry(source).or_default();
+        seen.last = at;
+        match seen.drops.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => seen.drops.push((reason, 1)),
+        }
+        if let Some(agent) = agent {
+            seen.user_agent = Some(agent.to_owned());
+        }
+    }
+
+    /// The older half: once per as many newcomers, so that a flood of them costs little each.
+    fn forget_oldest(&mut self) {
+        let mut times: Vec<Time> = self.seen.values().map(|seen| seen.last).collect();
+        let middle = times.len() / 2;
+        let (_, limit, _) = times.select_nth_unstable(middle);
+        let limit = *limit;
+        self.seen.retain(|_, seen| seen.last > limit);
+    }
+
+    pub fn seen(&self, source: SourceKey) -> Option<&Seen> {
+        self.seen.get(&source)
+    }
+
+    /// Adds to the row of its day, source, victim and method.
+    pub fn add_attack(&mut self, attack: AttackRecord) {
+        let key = AttackKey {
+            day: attack.day,
+            source: attack.source,
+            victim: attack.victim,
+            method: attack.method.clone(),
+        };
+        if let Some(row) = self.attacks.get_mut(&key) {
+            row.drops += attack.drops;
+            row.last = row.last.max(attack.last);
+            row.user_agent = attack.user_agent.or(row.user_agent.take());
+        } else if self.attacks.len() < ATTACKS_MAX {
+            self.attacks.insert(key, attack);
+        } else {
+            self.attacks_left_out += attack.drops;
+        }
+    }
+
+    pub fn take_attacks(&mut self) -> Vec<AttackRecord> {
+        self.attacks.drain().map(|(_, attack)| attack).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_bounded_and_the_newest_stay() {
+        let mut ledger = Ledger::default();
+        for number in 0..3 * SEEN_MAX as u64 {
+            ledger.note_drop(SourceKey(number), Reason::UserAgent, None, Time(number));
+        }
+        assert!(ledger.seen.len() <= SEEN_MAX);
+        let newest = SourceKey(3 * SEEN_MAX as u64 - 1);
+        assert_eq!(ledger.seen(newest).unwrap().drops, [(Reason::UserAgent, 1)]);
+        ledger.note_drop(newest, Reason::UserAgent, Some("sipcli"), Time(0));
+        let seen = ledger.seen(newest).unwrap();
+        assert_eq!((seen.drops[0].1, seen.user_agent.as_deref()), (2, Some("sipcli")));
+    }
+
+    fn attack(method: &str, second: i64) -> AttackRecord {
+        let at = Timestamp::from_second(second).unwrap();
+        AttackRecord {
+            day: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            source: "192.0.2.1".parse().unwrap(),
+            method: method.to_owned(),
+            victim: None,
+            endpoint: None,
+            country: None,
+            user_agent: Some("a".to_owned()),
+            drops: 1,
+            first: at,
+            last: at,
+        }
+    }
+
+    #[test]
+    fn attacks_of_a_day_are_one_row() {
+        let mut ledger = Ledger::default();
+        for (method, second) in [("SCANNER:1", 1), ("SCANNER:1", 9), ("SCANNER:2", 5)] {
+            ledger.add_attack(attack(method, second));
+        }
+        ledger.add_attack(attack("SCANNER:1", 86_400));
+        let mut rows: Vec<_> = ledger
+            .take_attacks()
+            .into_iter()
+            .map(|row| (row.method, row.drops, row.last.as_second()))
+            .collect();
+        rows.sort();
+        let expected = [("SCANNER:1", 1, 86_400), ("SCANNER:1", 2, 9), ("SCANNER:2", 1, 5)];
+        assert_eq!(rows, expected.map(|(method, drops, last)| (method.to_owned(), drops, last)));
+        assert!(ledger.take_attacks().is_empty());
+    }
+}

@@ -1,0 +1,288 @@
+//! From the configuration to what the kernel and the rules are told. Pure: the same configuration
+//! and surroundings give the same plan.
+
+use std::collections::HashMap;
+
+use ipnetwork::IpNetwork;
+use sipprot_common::abi::{
+    GEO_ALLOW, GEO_DENY, GEO_OFF, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, PORT_SETS_MAX, PORT_SIP,
+    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
+};
+use sipprot_common::ceiling;
+use sipprot_common::policy;
+
+use super::own::Own;
+use crate::config::{
+    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
+};
+use crate::geo::Country;
+use crate::rules::{self, EndpointId, RuleId, Settings};
+
+/// One source may cause this many events a second, and so many at once.
+const SOURCE_EVENTS: (u32, u32) = (50, 200);
+
+/// What the kernel is to hold of the configuration.
+pub struct Plan {
+    /// By index; 0 is the host's own.
+    pub policies: Vec<Policy>,
+    pub port_sets: Vec<Box<PortSet>>,
+    pub endpoints: Vec<(IpNetwork, u32)>,
+    pub user_agents: Vec<String>,
+    /// Countries that some policy lists: only their networks go into the kernel.
+    pub countries: Vec<Country>,
+    pub event_interval_ns: u64,
+    pub event_burst_ns: u64,
+    /// Names of the policies, for people and metrics.
+    pub names: Vec<String>,
+    /// Whether the policy blocks for itself alone.
+    pub own_blocks: Vec<bool>,
+}
+
+/// The host's own policy in metrics and answers.
+pub const HOST: &str = "host";
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    #[error("endpoints have more than {PORT_SETS_MAX} different sets of SIP ports")]
+    TooManyPortSets,
+}
+
+impl Plan {
+    /// `observe` overrides every mode that enforces.
+    pub fn new(config: &Config, observe: bool) -> Result<Self, PlanError> {
+        let mut sets = PortSets::default();
+        let host = Tenant::host(config);
+        let others = config.endpoints.iter().map(|endpoint| Tenant::of(endpoint, config));
+        let tenants: Vec<Tenant> = std::iter::once(host).chain(others).collect();
+        let mut policies = Vec::with_capacity(tenants.len());
+        for tenant in &tenants {
+            let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;
+            policies.push(policy(config, tenant, port_set, observe));
+        }
+        let mut countries: Vec<Country> = tenants
+            .iter()
+            .filter(|tenant| tenant.geo_mode != GeoMode::Off)
+            .flat_map(|tenant| tenant.geo_countries.iter().copied())
+            .collect();
+        countries.sort();
+        countries.dedup();
+        let endpoints = (1..).zip(&config.endpoints).flat_map(|(index, endpoint)| {
+            endpoint.addresses.iter().map(move |network| (*network, index))
+        });
+        let (event_interval_ns, event_burst_ns) = ceiling::times(SOURCE_EVENTS.0, SOURCE_EVENTS.1);
+        Ok(Self {
+            policies,
+            port_sets: sets.sets,
+            endpoints: endpoints.collect(),
+            user_agents: config.sip.blocked_user_agents.clone(),
+            countries,
+            event_interval_ns,
+            event_burst_ns,
+            names: tenants.iter().map(|tenant| tenant.name.to_owned()).collect(),
+            own_blocks: tenants.iter().map(|tenant| tenant.own_blocks).collect(),
+        })
+    }
+
+    pub fn name(&self, policy: u32) -> &str {
+        self.names.get(policy as usize).map_or(HOST, String::as_str)
+    }
+
+    /// The policy of an endpoint's name; `None` stands for the host.
+    pub fn policy(&self, endpoint: Option<&str>) -> Option<u32> {
+        match endpoint {
+            None => Some(0),
+            Some(name) => {
+                let index = self.names.iter().skip(1).position(|known| known == name)?;
+                u32::try_from(index + 1).ok()
+            }
+        }
+    }
+
+    /// The policy that an attack on `endpoint` is blocked in.
+    pub fn block_policy(&self, endpoint: EndpointId) -> u32 {
+        let own = self.own_blocks.get(usize::from(endpoint.0)).copied().unwrap_or(false);
+        if own { u32::from(endpoint.0) } else { 0 }
+    }
+
+    pub fn tracks_flows(&self) -> bool {
+        self.policies.iter().any(|policy| policy.geo_mode != GEO_OFF)
+    }
+}
+
+/// Endpoint or host, with the host's settings filled in.
+struct Tenant<'a> {
+    name: &'a str,
+    mode: Mode,
+    ports: &'a [PortRange],
+    geo_mode: GeoMode,
+    geo_countries: &'a [Country],
+    register_limit: u32,
+    own_blocks: bool,
+}
+
+impl<'a> Tenant<'a> {
+    fn host(config: &'a Config) -> Self {
+        Self {
+            name: HOST,
+            mode: config.mode,
+            ports: &config.sip.ports,
+            geo_mode: config.geo.mode,
+            geo_countries: &config.geo.countries,
+            register_limit: config.rules.register_limit,
+            own_blocks: false,
+        }
+    }
+
+    fn of(endpoint: &'a Endpoint, config: &'a Config) -> Self {
+        Self {
+            name: &endpoint.name,
+            mode: endpoint.mode(config),
+            ports: endpoint.sip_ports(config),
+            geo_mode: endpoint.geo_mode(config),
+            geo_countries: endpoint.geo_countries(config),
+            register_limit: endpoint.register_limit(config),
+            own_blocks: endpoint.block_scope == BlockScope::Endpoint,
+        }
+    }
+}
+
+/// Different sets are few: endpoints share them.
+#[derive(Default)]
+struct PortSets {
+    sets: Vec<Box<PortSet>>,
+    numbers: HashMap<Vec<PortRange>, u32>,
+}
+
+impl PortSets {
+    fn number(&mut self, ports: &[PortRange], tls: &[PortRange]) -> Result<u32, PlanError> {
+        let mut key = ports.to_vec();
+        key.sort();
+        if let Some(number) = self.numbers.get(&key) {
+            return Ok(*number);
+        }
+        let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        if number >= PORT_SETS_MAX {
+            return Err(PlanError::TooManyPortSets);
+        }
+        let mut set = Box::new(PortSet::EMPTY);
+        for (ranges, class) in [(tls, PORT_SIP_OPAQUE), (ports, PORT_SIP)] {
+            for range in ranges {
+                (range.first()..=range.last()).for_each(|port| set.set(port, class));
+            }
+        }
+        self.sets.push(set);
+        self.numbers.insert(key, number);
+        Ok(number)
+    }
+}
+
+fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Policy {
+    let ceilings = &config.ceilings;
+    let (source_interval_ns, source_burst_ns) =
+        ceiling::times(ceilings.source_rate, ceilings.source_burst);
+    let (endpoint_interval_ns, endpoint_burst_ns) =
+        ceiling::times(ceilings.endpoint_rate, ceilings.endpoint_rate);
+    let (trusted_interval_ns, trusted_burst_ns) =
+        ceiling::times(ceilings.trusted_rate, ceilings.trusted_rate);
+    let protocols = config.sip.protocols.iter().fold(0, |bits, transport| match transport {
+        Transport::Udp => bits | PROTOCOL_UDP,
+        Transport::Tcp => bits | PROTOCOL_TCP,
+    });
+    let mut geo_countries = [0u64; 11];
+    for country in tenant.geo_countries {
+        let index = usize::from(country.index());
+        geo_countries[index / 64] |= 1 << (index % 64);
+    }
+    Policy {
+        mode: match tenant.mode {
+            Mode::Enforce if !observe => MODE_ENFORCE,
+            Mode::Enforce | Mode::Observe => MODE_OBSERVE,
+            Mode::Off => MODE_OFF,
+        },
+        protocols,
+        geo_mode: match tenant.geo_mode {
+            GeoMode::Off => GEO_OFF,
+            GeoMode::Deny => GEO_DENY,
+            GeoMode::Allow => GEO_ALLOW,
+        },
+        own_blocks: tenant.own_blocks.into(),
+        observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit()),
+        port_set,
+        attempt_limit: tenant.register_limit,
+        source_interval_ns,
+        source_burst_ns,
+        endpoint_interval_ns,
+        endpoint_burst_ns,
+        trusted_interval_ns,
+        trusted_burst_ns,
+        containment_ns: nanoseconds(config.rules.containment),
+        containment_max_ns: nanoseconds(config.rules.containment_max),
+        geo_countries,
+        pad: 0,
+    }
+}
+
+const fn protection(only: Protection) -> policy::Protection {
+    match only {
+        Protection::Deny => policy::Protection::Deny,
+        Protection::Block => policy::Protection::Block,
+        Protection::Containment => policy::Protection::Containment,
+        Protection::Geo => policy::Protection::Geo,
+        Protection::UserAgent => policy::Protection::UserAgent,
+        Protection::Ceiling => policy::Protection::Ceiling,
+        Protection::Attempts => policy::Protection::Attempts,
+    }
+}
+
+pub fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What the rules go by.
+///
+/// The allowlist is not among what they spare: the kernel passes its packets before anybody sees them.
+pub fn settings(config: &Config, own: &Own) -> Settings {
+    let limits = &config.rules;
+    let mut settings = Settings {
+        block_time: limits.block_time,
+        block_threshold: limits.block_threshold,
+        block_scope: match limits.scope {
+            Scope::All => rules::Scope::All,
+            Scope::Sip => rules::Scope::Sip,
+        },
+        escalate_unproven: limits.escalate_unproven,
+        peers: config.peers.clone(),
+        gateways: own.gateways.clone(),
+        trust_time: limits.trust_for,
+        ..Settings::default()
+    };
+    for rule in &mut settings.rules {
+        match rule.id {
+            RuleId::Register => rule.limit = limits.register_limit,
+            RuleId::RegisterHour => rule.limit = limits.account_limit_hour,
+            RuleId::RegisterDay => rule.limit = limits.account_limit_day,
+            RuleId::Accounts => {
+                rule.limit = limits.accounts_limit;
+                rule.window = limits.accounts_window;
+            }
+            RuleId::Invite => rule.limit = limits.invite_limit,
+            RuleId::Probe => rule.limit = limits.probe_limit,
+            _ => {}
+        }
+    }
+    settings.register_limits = (1..)
+        .zip(&config.endpoints)
+        .filter_map(|(index, endpoint)| Some((EndpointId(index), endpoint.register_limit?)))
+        .collect();
+    let endpoints = config.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+    settings.never_blocked = own
+        .never_blocked()
+        .chain(config.never_block.iter().copied())
+        .chain(endpoints.copied())
+        .collect();
+    settings
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

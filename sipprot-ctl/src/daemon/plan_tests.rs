@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use super::*;
+
+fn plan(text: &str, observe: bool) -> Plan {
+    let config = Config::parse(Path::new("test.toml"), text).unwrap();
+    Plan::new(&config, observe).unwrap()
+}
+
+const TWO_ENDPOINTS: &str = r#"
+observe.protections = ["geo"]
+geo.mode = "deny"
+geo.countries = ["FR"]
+sip.ports = ["5060", "5062"]
+[[endpoint]]
+name = "pbx1"
+addresses = ["192.0.2.11", "2001:db8:c::11"]
+register_limit = 3
+[[endpoint]]
+name = "pbx2"
+addresses = ["192.0.2.12"]
+mode = "observe"
+sip_ports = [5080]
+geo.mode = "off"
+block_scope = "endpoint"
+"#;
+
+#[test]
+fn defaults_enforce_on_the_host() {
+    let plan = plan("", false);
+    assert_eq!(plan.policies.len(), 1);
+    let host = plan.policies[0];
+    assert_eq!((host.mode, host.protocols, host.geo_mode), (MODE_ENFORCE, 3, GEO_OFF));
+    assert_eq!((host.attempt_limit, host.source_interval_ns), (10, 10_000_000));
+    assert_eq!(host.containment_ns, 60_000_000_000);
+    assert_eq!(plan.port_sets[0].get(5060), PORT_SIP);
+    assert_eq!(plan.port_sets[0].get(5061), PORT_SIP_OPAQUE);
+    assert!(!plan.tracks_flows());
+}
+
+#[test]
+fn endpoints_differ_where_they_say_so() {
+    let plan = plan(TWO_ENDPOINTS, false);
+    let [host, one, two] = plan.policies.as_slice() else { panic!() };
+    assert_eq!((host.mode, one.mode, two.mode), (MODE_ENFORCE, MODE_ENFORCE, MODE_OBSERVE));
+    assert_eq!((host.attempt_limit, one.attempt_limit, two.attempt_limit), (10, 3, 10));
+    assert_eq!((host.port_set, one.port_set, two.port_set), (0, 0, 1));
+    assert_eq!((one.geo_mode, two.geo_mode), (GEO_DENY, GEO_OFF));
+    assert_eq!(host.observe, policy::Protection::Geo.bit());
+    assert_eq!((plan.port_sets[1].get(5080), plan.port_sets[1].get(5060)), (PORT_SIP, 0));
+    let france = Country::from_code("FR").unwrap();
+    assert!(policy::geo_drops(one, Some(u32::from(france.index()))));
+    assert_eq!(plan.countries, [france]);
+    assert!(plan.tracks_flows());
+    assert_eq!(plan.endpoints.len(), 3);
+    assert_eq!((plan.policy(Some("pbx2")), plan.policy(None)), (Some(2), Some(0)));
+    assert_eq!(plan.policy(Some("pbx3")), None);
+    assert_eq!((plan.block_policy(EndpointId(1)), plan.block_policy(EndpointId(2))), (0, 2));
+}
+
+#[test]
+fn observing_overrides_enforcing_only() {
+    let text = "[[endpoint]]\nname = \"a\"\naddresses = [\"192.0.2.1\"]\nmode = \"off\"\n";
+    let plan = plan(text, true);
+    assert_eq!((plan.policies[0].mode, plan.policies[1].mode), (MODE_OBSERVE, MODE_OFF));
+}
+
+#[test]
+fn too_many_port_sets_are_refused() {
+    let mut text = String::new();
+    for number in 0..70 {
+        let port = 6000 + number;
+        text += &format!(
+            "[[endpoint]]\nname = \"e{number}\"\naddresses = [\"192.0.2.{number}\"]\n\
+             sip_ports = [{port}]\n"
+        );
+    }
+    let config = Config::parse(Path::new("test.toml"), &text).unwrap();
+    assert_eq!(Plan::new(&config, false).err(), Some(PlanError::TooManyPortSets));
+}
+
+#[test]
+fn rules_take_the_configured_limits() {
+    let text = "rules.register_limit = 4\nrules.block_threshold = 2\nrules.scope = \"sip\"\n\
+                never_block = [\"198.51.100.0/24\"]\npeers = [\"203.0.113.7\"]\n";
+    let config = Config::parse(Path::new("test.toml"), text).unwrap();
+    let own = Own { addresses: vec!["192.0.2.1/24".parse().unwrap()], ..Own::default() };
+    let settings = settings(&config, &own);
+    let register = settings.rules.iter().find(|rule| rule.id == RuleId::Register).unwrap();
+    assert_eq!((register.limit, settings.block_threshold), (4, 2));
+    assert_eq!(settings.block_scope, rules::Scope::Sip);
+    let check = |address: &str, spared| {
+        assert_eq!(settings.is_never_blocked(address.parse().unwrap()), spared, "{address}");
+    };
+    check("192.0.2.1", true);
+    check("192.0.2.77", true);
+    check("198.51.100.3", true);
+    check("203.0.113.7", false);
+    assert!(settings.is_peer("203.0.113.7".parse().unwrap()));
+}

@@ -1,0 +1,165 @@
+//! From requests to commands.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ipnetwork::IpNetwork;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use super::error::{Body, Params, with_status};
+use crate::api::{
+    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, List, NewBlock, NewEntry, nobody,
+};
+
+type Called = Result<Response, Fault>;
+
+pub(super) async fn plain(State(caller): State<Caller>, command: Command) -> Called {
+    answer(&caller, command).await
+}
+
+async fn answer(caller: &Caller, command: Command) -> Called {
+    Ok(axum::Json(caller.call(command).await?).into_response())
+}
+
+pub(super) async fn entries(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Params(query): Params<EntriesQuery>,
+) -> Called {
+    answer(&caller, Command::Entries { list: list_named(&list)?, query }).await
+}
+
+pub(super) async fn add_entry(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Body(entry): Body<NewEntry>,
+) -> Called {
+    answer(&caller, Command::AddEntry { list: list_named(&list)?, entry }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    network: String,
+    #[serde(default = "nobody")]
+    by: String,
+}
+
+pub(super) async fn remove_entry(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Params(removal): Params<Removal>,
+) -> Called {
+    let network = network("network", &removal.network)?;
+    let list = list_named(&list)?;
+    answer(&caller, Command::RemoveEntry { list, network, by: removal.by }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kinds {
+    kind: Option<BlockKind>,
+}
+
+pub(super) async fn blocks(State(caller): State<Caller>, Params(kinds): Params<Kinds>) -> Called {
+    answer(&caller, Command::Blocks { kind: kinds.kind }).await
+}
+
+pub(super) async fn block(State(caller): State<Caller>, Body(block): Body<NewBlock>) -> Called {
+    answer(&caller, Command::Block(block)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct By {
+    #[serde(default = "nobody")]
+    by: String,
+}
+
+pub(super) async fn unblock(
+    State(caller): State<Caller>,
+    Path(text): Path<String>,
+    Params(By { by }): Params<By>,
+) -> Called {
+    answer(&caller, Command::Unblock { address: address(&text)?, by }).await
+}
+
+pub(super) async fn revoke_trust(
+    State(caller): State<Caller>,
+    Path(text): Path<String>,
+    Params(By { by }): Params<By>,
+) -> Called {
+    answer(&caller, Command::RevokeTrust { address: address(&text)?, by }).await
+}
+
+pub(super) async fn check(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
+    answer(&caller, Command::Check { address: address(&text)? }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Day {
+    date: Option<String>,
+}
+
+pub(super) async fn report(State(caller): State<Caller>, Params(day): Params<Day>) -> Called {
+    let date = day.date.map(|text| parsed::<Date>("date", &text, "a date like 2026-02-28"));
+    answer(&caller, Command::Report { date: date.transpose()? }).await
+}
+
+pub(super) async fn metrics(State(caller): State<Caller>) -> Called {
+    match caller.call(Command::Metrics).await? {
+        Answer::Metrics(text) => {
+            Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+        }
+        _ => Err(Fault::internal()),
+    }
+}
+
+/// 200 while every interface is filtered, 503 and the problems otherwise.
+pub(super) async fn healthz(State(caller): State<Caller>) -> Called {
+    match caller.call(Command::Status).await? {
+        Answer::Status(status) if status.problems.is_empty() => Ok("ok\n".into_response()),
+        Answer::Status(status) => {
+            let text = status.problems.join("\n") + "\n";
+            Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response())
+        }
+        _ => Err(Fault::internal()),
+    }
+}
+
+pub(super) async fn no_such_path() -> Fault {
+    Fault::not_found("no such path")
+}
+
+pub(super) async fn no_such_method() -> Response {
+    let fault = Fault::invalid("method", "this path doesn't take this method");
+    with_status(StatusCode::METHOD_NOT_ALLOWED, fault)
+}
+
+fn list_named(name: &str) -> Result<List, Fault> {
+    match name {
+        "allow" => Ok(List::Allow),
+        "deny" => Ok(List::Deny),
+        _ => Err(Fault::not_found("the lists are allow and deny")),
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, Fault> {
+    parsed("address", text, "an IP address")
+}
+
+fn network(field: &str, text: &str) -> Result<IpNetwork, Fault> {
+    parsed(field, text, "an IP address or network")
+}
+
+fn parsed<T: FromStr>(field: &str, text: &str, expected: &str) -> Result<T, Fault> {
+    text.parse().map_err(|_| {
+        let shown = crate::message::clean(text.as_bytes(), 64);
+        Fault::invalid(field, format!("expected {expected}, found {shown:?}"))
+    })
+}

@@ -1,0 +1,104 @@
+//! Requests against a daemon that only says what it was asked.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+
+use super::*;
+use crate::api::{Answer, Done, Fault};
+
+/// Answers every command with its Debug text; a check with a fault.
+fn echo() -> Caller {
+    let (caller, mut calls) = Caller::new();
+    tokio::spawn(async move {
+        while let Some(call) = calls.recv().await {
+            let answer = match &call.command {
+                Command::Check { .. } => Err(Fault::refused("no")),
+                Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
+                command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
+            };
+            let _ = call.reply.send(answer);
+        }
+    });
+    caller
+}
+
+async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("run/test.sock");
+    let listener = bind_socket(&socket).unwrap();
+    assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
+    let router = if path.starts_with("/api") { api(echo()) } else { metrics(echo()) };
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "sipprot")
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    server.abort();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+async fn check(method: &str, path: &str, body: &str, status: u16, says: &str) {
+    let (found, text) = request(method, path, body).await;
+    assert!(found == status && text.contains(says), "{method} {path} {body}: {found} {text}");
+}
+
+#[tokio::test]
+async fn requests_become_commands() {
+    check("GET", "/api/v1/version", "", 200, "Version").await;
+    check("GET", "/api/v1/lists/deny?search=192&limit=5", "", 200, "limit: Some(5)").await;
+    let entry = r#"{"network":"192.0.2.0/24","note":"n"}"#;
+    check("POST", "/api/v1/lists/allow", entry, 200, "AddEntry").await;
+    let path = "/api/v1/lists/allow?network=2001:db8::%2F32&by=ann";
+    check("DELETE", path, "", 200, "RemoveEntry").await;
+    let block = r#"{"address":"192.0.2.1","duration_s":60}"#;
+    check("POST", "/api/v1/blocks", block, 200, "duration_s: Some(60)").await;
+    check("DELETE", "/api/v1/blocks/2001:db8::1", "", 200, "Unblock").await;
+    check("GET", "/api/v1/blocks?kind=containment", "", 200, "Containment").await;
+    check("GET", "/api/v1/report?date=2026-02-28", "", 200, "2026-02-28").await;
+    check("POST", "/api/v1/reload", "", 200, "Reload").await;
+    check("GET", "/metrics", "", 200, "x 1").await;
+}
+
+#[tokio::test]
+async fn errors_have_one_shape() {
+    check("GET", "/api/v1/nothing", "", 404, r#"{"error":{"code":"not_found""#).await;
+    check("GET", "/api/v1/lists/grey", "", 404, "allow and deny").await;
+    check("POST", "/api/v1/version", "", 405, r#""field":"method""#).await;
+    check("GET", "/api/v1/check/nonsense", "", 400, r#""field":"address""#).await;
+    check("GET", "/api/v1/check/192.0.2.1", "", 409, r#""code":"refused""#).await;
+    check("GET", "/api/v1/report?date=yesterday", "", 400, r#""field":"date""#).await;
+    check("GET", "/api/v1/lists/deny?limit=many", "", 400, r#""field":"query""#).await;
+    check("POST", "/api/v1/blocks", "{", 400, r#""field":"body""#).await;
+    check("POST", "/api/v1/blocks", "{}", 400, r#""field":"address""#).await;
+    let unknown = r#"{"address":"192.0.2.1","colour":1}"#;
+    check("POST", "/api/v1/blocks", unknown, 400, r#""field":"colour""#).await;
+    let wrong = r#"{"network":"192.0.2.300"}"#;
+    check("POST", "/api/v1/lists/deny", wrong, 400, "invalid").await;
+    let huge = "x".repeat(BODY_MAX + 1);
+    check("POST", "/api/v1/blocks", &huge, 413, r#""code":"invalid""#).await;
+}
+
+#[tokio::test]
+async fn only_dead_sockets_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    std::fs::write(&path, "mine").unwrap();
+    assert!(matches!(bind_socket(&path), Err(SocketError::NoSocket(_))));
+    std::fs::remove_file(&path).unwrap();
+    drop(bind_socket(&path).unwrap());
+    let listener = bind_socket(&path).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    drop(listener);
+}

@@ -1,0 +1,220 @@
+//! Keys and values as bytes.
+//!
+//! A key begins with its kind, so that one database holds them all and one batch can touch several.
+//! Numbers are big-endian: byte order is the order of addresses and of time. A value is a version
+//! byte and JSON.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::records::{AttackRecord, BlockKey, BlockRecord, List, ListKey, TrustKey, TrustKind};
+
+/// First byte of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub(super) enum Kind {
+    List = b'L',
+    Block = b'B',
+    History = b'H',
+    Trust = b'T',
+    Standing = b'S',
+    Attack = b'A',
+    Meta = b'M',
+}
+
+impl Kind {
+    pub const ALL: [Kind; 7] = [
+        Kind::List,
+        Kind::Block,
+        Kind::History,
+        Kind::Trust,
+        Kind::Standing,
+        Kind::Attack,
+        Kind::Meta,
+    ];
+
+    /// The kinds that the export can rebuild.
+    pub const EXPORTED: [Kind; 4] = [Kind::List, Kind::Block, Kind::Trust, Kind::Standing];
+
+    pub fn of(key: &[u8]) -> Option<Kind> {
+        let first = *key.first()?;
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == first)
+    }
+
+    pub fn prefix(self) -> Vec<u8> {
+        vec![self as u8]
+    }
+}
+
+/// Whether the export holds this record too.
+pub(super) fn is_exported(key: &[u8]) -> bool {
+    Kind::of(key).is_some_and(|kind| Kind::EXPORTED.contains(&kind))
+}
+
+/// The number of the last batch that the export knows too.
+pub(super) const COMMIT_KEY: &[u8] = b"Mcommit";
+pub(super) const CLOCK_KEY: &[u8] = b"Mclock";
+
+const VERSION: u8 = 1;
+
+/// Why bytes are no record.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DecodeError {
+    #[error("an empty value")]
+    Empty,
+    #[error("a value of version {0}, which a newer sipprot wrote")]
+    Newer(u8),
+    #[error("a broken value: {0}")]
+    Broken(#[from] serde_json::Error),
+}
+
+pub(super) fn encode<T: Serialize>(record: &T) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, record)?;
+    Ok(bytes)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bytes.split_first() {
+        Some((&VERSION, json)) => Ok(serde_json::from_slice(json)?),
+        Some((&version, _)) => Err(DecodeError::Newer(version)),
+        None => Err(DecodeError::Empty),
+    }
+}
+
+pub(super) fn list_prefix(list: List) -> Vec<u8> {
+    let letter = match list {
+        List::Allow => b'a',
+        List::Deny => b'd',
+    };
+    vec![Kind::List as u8, letter]
+}
+
+pub(super) fn list_key(key: &ListKey) -> Vec<u8> {
+    let mut bytes = list_prefix(key.list);
+    push_network(&mut bytes, key.network);
+    push_text(&mut bytes, key.endpoint.as_deref());
+    bytes
+}
+
+/// Begins the keys of every list entry of exactly this network.
+pub(super) fn list_network_prefix(list: List, network: IpNetwork) -> Vec<u8> {
+    let mut bytes = list_prefix(list);
+    push_network(&mut bytes, network);
+    bytes
+}
+
+/// Begins the keys of every block of this source.
+pub(super) fn block_source_prefix(source: IpNetwork) -> Vec<u8> {
+    let mut bytes = Kind::Block.prefix();
+    push_network(&mut bytes, source);
+    bytes
+}
+
+pub(super) fn block_key(key: &BlockKey) -> Vec<u8> {
+    let mut bytes = Kind::Block.prefix();
+    push_block(&mut bytes, key);
+    bytes
+}
+
+pub(super) fn history_key(record: &BlockRecord) -> Vec<u8> {
+    let mut bytes = history_start(record.started_at);
+    push_block(&mut bytes, &record.key());
+    bytes
+}
+
+/// Not after any history key of this time, and after all of earlier ones.
+pub(super) fn history_start(time: Timestamp) -> Vec<u8> {
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
+    let mut bytes = Kind::History.prefix();
+    bytes.extend(milliseconds.to_be_bytes());
+    bytes
+}
+
+pub(super) fn trust_key(key: &TrustKey) -> Vec<u8> {
+    let mut bytes = Kind::Trust.prefix();
+    push_address(&mut bytes, key.address);
+    bytes.push(match key.kind {
+        TrustKind::Registration => b'r',
+        TrustKind::Trunk => b't',
+        TrustKind::Configured => b'c',
+    });
+    push_text(&mut bytes, key.endpoint.as_deref());
+    push_text(&mut bytes, key.account.as_deref());
+    bytes
+}
+
+pub(super) fn standing_key(source: IpNetwork) -> Vec<u8> {
+    let mut bytes = Kind::Standing.prefix();
+    push_network(&mut bytes, source);
+    bytes
+}
+
+/// Not after any attack key of this day, and after all of earlier ones.
+pub(super) fn attack_start(day: Date) -> Vec<u8> {
+    let mut bytes = Kind::Attack.prefix();
+    bytes.extend(u16::try_from(day.year()).unwrap_or(0).to_be_bytes());
+    bytes.extend([day.month().unsigned_abs(), day.day().unsigned_abs()]);
+    bytes
+}
+
+pub(super) fn attack_key(record: &AttackRecord) -> Vec<u8> {
+    let mut bytes = attack_start(record.day);
+    push_network(&mut bytes, record.source);
+    match record.victim {
+        Some(victim) => push_address(&mut bytes, victim),
+        None => bytes.push(0),
+    }
+    push_text(&mut bytes, Some(&record.method));
+    bytes
+}
+
+fn push_block(bytes: &mut Vec<u8>, key: &BlockKey) {
+    push_network(bytes, key.source);
+    bytes.extend(key.port.unwrap_or(0).to_be_bytes());
+    push_text(bytes, key.endpoint.as_deref());
+}
+
+/// Host bits don't make another network.
+fn push_network(bytes: &mut Vec<u8>, network: IpNetwork) {
+    push_address(bytes, network.network());
+    bytes.push(network.prefix());
+}
+
+fn push_address(bytes: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => {
+            bytes.push(4);
+            bytes.extend(v4.octets());
+        }
+        IpAddr::V6(v6) => {
+            bytes.push(6);
+            bytes.extend(v6.octets());
+        }
+    }
+}
+
+/// The length goes first, so that no two pairs of texts make one key; nothing is not an empty text.
+fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        None => bytes.extend(0_u32.to_be_bytes()),
+        Some(text) => {
+            let length = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(text.as_bytes());
+        }
+    }
+}
+
+/// The JSON inside a value of the present version.
+pub(super) fn json_of(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes.split_first() {
+        Some((&VERSION, json)) => Some(json),
+        _ => None,
+    }
+}

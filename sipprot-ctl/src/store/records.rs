@@ -1,0 +1,265 @@
+//! What is kept: the records, their keys, and the changes that can be made to them.
+//!
+//! Times are wall time; nothing here is a monotonic clock. The JSON of these types is what the
+//! database and the export hold, so a field that is added needs `#[serde(default)]`.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Scope;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum List {
+    Allow,
+    Deny,
+}
+
+/// How an entry came onto its list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Added by hand, one at a time.
+    Manual,
+    /// Read from a file by hand.
+    Import,
+    /// The last of the dynamic blocks that the block threshold allows.
+    Escalation,
+    /// A followed file or URL.
+    Feed,
+    /// Another host's proven attacker.
+    Fleet,
+}
+
+/// An entry of the allowlist or the denylist.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListEntry {
+    pub network: IpNetwork,
+    pub list: List,
+    /// The endpoint whose list it is; `None` is the host's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    pub note: String,
+    pub added_at: Timestamp,
+    pub added_by: String,
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    pub scope: Scope,
+    pub origin: Origin,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ListKey {
+    pub list: List,
+    pub network: IpNetwork,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+impl ListEntry {
+    pub fn key(&self) -> ListKey {
+        ListKey { list: self.list, network: self.network, endpoint: self.endpoint.clone() }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// A dynamic block, on proven failures.
+    Dynamic,
+    /// SIP held back but for a trickle, without proof.
+    Containment,
+    /// One source port of a trusted source.
+    Quarantine,
+}
+
+/// Who lifted a block by hand, and when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lifted {
+    pub at: Timestamp,
+    pub by: String,
+}
+
+/// A block in force, and afterwards its row of the history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlockRecord {
+    pub source: IpNetwork,
+    pub kind: BlockKind,
+    /// The quarantined source port.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Whether the block holds for `endpoint` alone and not for the host.
+    #[serde(default)]
+    pub endpoint_only: bool,
+    /// The endpoint that was attacked.
+    pub endpoint: Option<String>,
+    /// The attacked address.
+    pub victim: Option<IpAddr>,
+    pub started_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// The length that each renewal starts again.
+    pub duration_s: u64,
+    pub scope: Scope,
+    /// `KIND:signature`, such as `BRUTEFORCE:register` or `SCANNER:friendly-scanner`.
+    pub rule: String,
+    /// For people.
+    pub reason: String,
+    #[serde(default)]
+    pub user_agent: Option<String>,
+    #[serde(default)]
+    pub account: Option<String>,
+    /// ISO code.
+    #[serde(default)]
+    pub country: Option<String>,
+    pub proven: bool,
+    pub evidence_first: Timestamp,
+    pub evidence_last: Timestamp,
+    #[serde(default)]
+    pub renewals: u32,
+    /// From the packet that broke the limit to the block in the kernel.
+    #[serde(default)]
+    pub reaction_us: Option<u64>,
+    #[serde(default)]
+    pub lifted: Option<Lifted>,
+}
+
+/// What can be blocked once at a time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct BlockKey {
+    pub source: IpNetwork,
+    /// Of a quarantine.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Of a block that holds for this endpoint alone.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+impl BlockRecord {
+    pub fn key(&self) -> BlockKey {
+        let endpoint = self.endpoint.clone().filter(|_| self.endpoint_only);
+        BlockKey { source: self.source, port: self.port, endpoint }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustKind {
+    /// Accepted registrations or calls with credentials.
+    Registration,
+    /// It accepted what an endpoint sent to it.
+    Trunk,
+    /// Named by the operator.
+    Configured,
+}
+
+/// Why an address is a trusted peer, or may not become one yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustRecord {
+    pub address: IpAddr,
+    pub kind: TrustKind,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    #[serde(default)]
+    pub account: Option<String>,
+    pub since: Timestamp,
+    pub last_seen: Timestamp,
+    /// After a possible break-in.
+    #[serde(default)]
+    pub no_new_trust_until: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct TrustKey {
+    pub address: IpAddr,
+    pub kind: TrustKind,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    #[serde(default)]
+    pub account: Option<String>,
+}
+
+impl TrustRecord {
+    pub fn key(&self) -> TrustKey {
+        TrustKey {
+            address: self.address,
+            kind: self.kind,
+            endpoint: self.endpoint.clone(),
+            account: self.account.clone(),
+        }
+    }
+}
+
+/// What escalation remembers of a source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceStanding {
+    pub source: IpNetwork,
+    /// The dynamic blocks that still count.
+    pub blocks: Vec<Timestamp>,
+    /// The containments that still count, where unproven sources escalate.
+    #[serde(default)]
+    pub containments: Vec<Timestamp>,
+    /// No new block before this, after an unblock by hand.
+    #[serde(default)]
+    pub grace_until: Option<Timestamp>,
+}
+
+/// What one source tried against one address on one day (UTC), for the report.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AttackRecord {
+    pub day: Date,
+    /// 0.0.0.0/0 stands for all sources past the day's bound.
+    pub source: IpNetwork,
+    /// `KIND:signature`.
+    pub method: String,
+    pub victim: Option<IpAddr>,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// ISO code.
+    #[serde(default)]
+    pub country: Option<String>,
+    /// The last one that was seen.
+    #[serde(default)]
+    pub user_agent: Option<String>,
+    /// Packets dropped, or that would have been.
+    pub drops: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// Which boot the kernel's clock values in the maps belong to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClockBase {
+    pub boot_id: String,
+    /// Wall time at the monotonic clock's zero.
+    pub booted_at: Timestamp,
+}
+
+/// One change; several make a batch that happens as a whole or not at all.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Adds an entry, or replaces the one with its key.
+    PutList(ListEntry),
+    RemoveList(ListKey),
+    /// Puts a block in force and into the history, or renews it there (by `started_at`).
+    PutBlock(BlockRecord),
+    /// A block's end by itself; its row of the history stays as it is.
+    EndBlock(BlockKey),
+    /// A block's end by hand, noted in the history.
+    LiftBlock {
+        key: BlockKey,
+        lifted: Lifted,
+    },
+    PutTrust(TrustRecord),
+    RemoveTrust(TrustKey),
+    PutStanding(SourceStanding),
+    RemoveStanding(IpNetwork),
+    /// Adds drops to the day's row.
+    AddAttack(AttackRecord),
+    PutClockBase(ClockBase),
+}
