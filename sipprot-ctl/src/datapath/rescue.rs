@@ -8,7 +8,8 @@ use std::path::Path;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    ABI_VERSION, BlockKey, COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OBSERVE, POLICIES_MAX, Policy, ScopedAddress,
+    ABI_VERSION, BlockKey, COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OBSERVE, POLICIES_MAX, Policy,
+    ScopedAddress,
 };
 use sipprot_common::attempt;
 use sipprot_common::block;
