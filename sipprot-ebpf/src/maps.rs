@@ -160,7 +160,7 @@ pub fn block(source: u64, policy: u32) -> Option<&'static mut Block> {
 #[inline(always)]
 pub fn quarantine_end(source: u64, port: u32) -> Option<u64> {
     // SAFETY: the value is one word, copied at once.
-    unsafe { QUARANTINE.get(&QuarantineKey { source, port, pad: 0 }) }.copied()
+    unsafe { QUARANTINE.get(QuarantineKey { source, port, pad: 0 }) }.copied()
 }
 
 #[inline(always)]
@@ -171,12 +171,12 @@ pub fn contained(source: u64) -> Option<&'static mut Contained> {
 #[inline(always)]
 pub fn contain(source: u64, contained: &Contained) {
     // A full LRU map makes room; an error means a race with another CPU, whose entry stands.
-    let _ = CONTAINED.insert(&source, contained, BPF_ANY as u64);
+    let _ = CONTAINED.insert(source, contained, BPF_ANY as u64);
 }
 
 #[inline(always)]
 pub fn release(source: u64) {
-    let _ = CONTAINED.remove(&source);
+    let _ = CONTAINED.remove(source);
 }
 
 #[inline(always)]
@@ -191,7 +191,7 @@ pub fn source(source: u64) -> Option<&'static mut Source> {
 
 #[inline(always)]
 pub fn add_source(source: u64, fresh: &Source) {
-    let _ = SOURCES.insert(&source, fresh, BPF_ANY as u64);
+    let _ = SOURCES.insert(source, fresh, BPF_ANY as u64);
 }
 
 #[inline(always)]
@@ -201,7 +201,7 @@ pub fn nonce(hash: u64) -> Option<&'static mut Nonce> {
 
 #[inline(always)]
 pub fn add_nonce(hash: u64, nonce: &Nonce) {
-    let _ = NONCES.insert(&hash, nonce, BPF_ANY as u64);
+    let _ = NONCES.insert(hash, nonce, BPF_ANY as u64);
 }
 
 #[inline(always)]
@@ -211,7 +211,7 @@ pub fn source_counts(source: u64) -> Option<&'static mut SourceCounts> {
 
 #[inline(always)]
 pub fn add_source_counts(source: u64, counts: &SourceCounts) {
-    let _ = REGISTERS.insert(&source, counts, BPF_ANY as u64);
+    let _ = REGISTERS.insert(source, counts, BPF_ANY as u64);
 }
 
 #[inline(always)]
@@ -221,7 +221,7 @@ pub fn flow(hash: u64) -> Option<&'static mut u64> {
 
 #[inline(always)]
 pub fn add_flow(hash: u64, now_ns: u64) {
-    let _ = FLOWS.insert(&hash, &now_ns, BPF_ANY as u64);
+    let _ = FLOWS.insert(hash, now_ns, BPF_ANY as u64);
 }
 
 #[inline(always)]
@@ -231,7 +231,7 @@ pub fn tcp_connection(hash: u64) -> Option<&'static mut TcpConnection> {
 
 #[inline(always)]
 pub fn add_tcp_connection(hash: u64, connection: &TcpConnection) {
-    let _ = TCP_CONNS.insert(&hash, connection, BPF_ANY as u64);
+    let _ = TCP_CONNS.insert(hash, connection, BPF_ANY as u64);
 }
 
 /// Writes one event; false when the ring is full.

@@ -127,10 +127,7 @@ struct Network {
 /// could be made; such packets pass.
 #[inline(never)]
 pub fn read(start: usize, end: usize, packet: &mut Packet) -> Option<Reason> {
-    match read_into(Cursor::new(start, end), packet) {
-        Ok(()) => None,
-        Err(reason) => Some(reason),
-    }
+    read_into(Cursor::new(start, end), packet).err()
 }
 
 #[inline(always)]

@@ -1,1 +1,36 @@
-//! lab
+//! The lab: a protected host in front of real PBXs, with real phones and real attackers.
+//!
+//! Everything lives in network namespaces that a [`lab::Lab`] makes and removes; no interface of
+//! the machine itself is touched, and no packet leaves it. The lab knows sipprot as its users do:
+//! a binary, a config file and a command line.
+//!
+//! Read in this order: `topology` (the map), `lab` (the whole), then the people in it.
+
+/// Those whom the firewall is for.
+pub mod attackers;
+/// What PBXs saw and answered, and what attackers sent, told apart by source.
+pub mod counter;
+/// sipprot itself, as a child process and a command line.
+pub mod daemon;
+/// The demonstration: an office at work, attackers one after another, and what came of it.
+pub mod demo;
+/// What removes a lab, also one whose process was killed.
+pub mod janitor;
+/// The whole lab, ready to use, and the guard that removes it.
+pub mod lab;
+/// A network namespace, and how to run something inside it.
+pub mod namespace;
+/// The office: fifty phones behind one address.
+pub mod office;
+/// Kamailio, asking for digest authentication.
+pub mod pbx;
+/// A child process that never outlives its owner.
+pub mod process;
+/// SIP as the counter and the cracker need it: messages out of datagrams and streams.
+pub mod sip;
+/// SIPp: one run, its bounds and its counts.
+pub mod sipp;
+/// Addresses, all from the documentation ranges, and the links between the namespaces.
+pub mod topology;
+/// The trunk: a provider that never registers.
+pub mod trunk;

@@ -1,4 +1,5 @@
 //! The datapath module against a real kernel: what is pinned, reused, refused and removed.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 #[path = "maps/attaching.rs"]
 mod attaching;
