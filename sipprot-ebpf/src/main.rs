@@ -82,6 +82,9 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if let Some(reason) = by_source(frame, &judge, work, class != PORT_NONE) {
         return reason;
     }
+    if work.packet.beyond != 0 {
+        return Reason::TooManyHeaders;
+    }
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
     }
@@ -131,7 +134,8 @@ fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
         protocol::TCP => PROTOCOL_TCP,
         _ => return PORT_NONE,
     };
-    if policy.protocols & transport == 0 || work.packet.fragment == LATER_FRAGMENT {
+    let without_ports = work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0;
+    if policy.protocols & transport == 0 || without_ports {
         return PORT_NONE;
     }
     let Some(set) = maps::port_set(policy.port_set) else { return PORT_NONE };

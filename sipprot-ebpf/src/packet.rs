@@ -121,6 +121,8 @@ struct Network {
     end: u64,
     protocol: u32,
     fragment: u32,
+    /// 1: more extension headers than we follow; what lies behind them is unknown.
+    beyond: u32,
 }
 
 /// Reads the frame's headers into `packet`. `Some` is the reason why that ended before a judgement
@@ -141,6 +143,9 @@ fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
         EtherType::IPV6 => ipv6(frame, offset, packet)?,
         _ => return Err(Reason::NotIp),
     };
+    if network.transport > frame.len() {
+        return Err(Reason::Truncated);
+    }
     packet.source_key = packet.source.key().0;
     packet.protocol = network.protocol;
     packet.fragment = network.fragment;
@@ -150,7 +155,8 @@ fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
     packet.payload_len = 0;
     packet.tcp_flags = 0;
     packet.icmp_type = 0;
-    if network.fragment == LATER_FRAGMENT {
+    packet.beyond = network.beyond;
+    if network.fragment == LATER_FRAGMENT || network.beyond != 0 {
         return Ok(());
     }
     match network.protocol {
@@ -204,7 +210,8 @@ fn ipv4(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
         (0, _) => FIRST_FRAGMENT,
         _ => LATER_FRAGMENT,
     };
-    Ok(Network { transport: offset + header_len, end: offset + total_len, protocol, fragment })
+    let (transport, end) = (offset + header_len, offset + total_len);
+    Ok(Network { transport, end, protocol, fragment, beyond: 0 })
 }
 
 #[inline(always)]
@@ -225,7 +232,7 @@ fn ipv6(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
     let mut fragment = NOT_FRAGMENTED;
     for _ in 0..EXTENSIONS_MAX {
         if !is_extension(protocol) {
-            return Ok(Network { transport, end, protocol, fragment });
+            return Ok(Network { transport, end, protocol, fragment, beyond: 0 });
         }
         let at = bounded::<{ TRANSPORT_MAX as i32 }>(transport);
         let next = frame.u8(at).ok_or(Reason::Truncated)? as u32;
@@ -245,16 +252,14 @@ fn ipv6(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
         };
         protocol = next;
         if transport > TRANSPORT_MAX {
-            return Err(Reason::TooManyHeaders);
+            return Ok(Network { transport: offset, end, protocol, fragment, beyond: 1 });
         }
         if fragment == LATER_FRAGMENT {
-            return Ok(Network { transport, end, protocol, fragment });
+            return Ok(Network { transport, end, protocol, fragment, beyond: 0 });
         }
     }
-    if is_extension(protocol) {
-        return Err(Reason::TooManyHeaders);
-    }
-    Ok(Network { transport, end, protocol, fragment })
+    let beyond = is_extension(protocol) as u32;
+    Ok(Network { transport, end, protocol, fragment, beyond })
 }
 
 #[inline(always)]

@@ -46,7 +46,8 @@ pub struct Packet {
     pub sequence: u32,
     pub acknowledgement: u32,
     pub icmp_type: u32,
-    pub pad: u32,
+    /// 1: more IPv6 extension headers than are followed; only the addresses are known.
+    pub beyond: u32,
 }
 
 pub const NOT_FRAGMENTED: u32 = 0;
