@@ -278,6 +278,7 @@ const fn is_extension(protocol: u32) -> bool {
 #[inline(always)]
 fn transport(frame: Cursor, network: &Network, packet: &mut Packet) -> Result<(), Reason> {
     let at = bounded::<{ TRANSPORT_MAX as i32 }>(network.transport);
+    let mut end = if network.end < frame.len() { network.end } else { frame.len() };
     packet.source_port = frame.u16(at).ok_or(Reason::Truncated)? as u32;
     packet.destination_port = frame.u16(at + 2).ok_or(Reason::Truncated)? as u32;
     let header_len = if network.protocol == protocol::TCP {
@@ -290,11 +291,20 @@ fn transport(frame: Cursor, network: &Network, packet: &mut Packet) -> Result<()
         }
         words * 4
     } else {
-        frame.u16(at + 6).ok_or(Reason::Truncated)?;
+        // 0 is a jumbogram's (RFC 2675): the IP header's length counts.
+        let length = frame.u16(at + 6).ok_or(Reason::Truncated)? as u64;
+        if length != 0 && length < 8 {
+            return Err(Reason::BadHeader);
+        }
+        if length != 0 && at + length < end {
+            end = at + length;
+        }
         8
     };
     let payload = at + header_len;
-    let end = if network.end < frame.len() { network.end } else { frame.len() };
+    if payload > frame.len() {
+        return Err(Reason::Truncated);
+    }
     packet.payload = payload as u32;
     packet.payload_len = if end > payload { (end - payload) as u32 } else { 0 };
     Ok(())
