@@ -320,10 +320,14 @@ pub fn is_icmp_error(packet: &Packet) -> bool {
     }
 }
 
-/// Neighbour discovery and router advertisement (RFC 4861): types 133 to 137.
+/// Neighbour discovery and router advertisement (RFC 4861): types 133 to 137, over IPv6 only.
+///
+/// An address inside a tunnelled one is canonical and looks like IPv4; none of those is on a link.
 #[inline(always)]
 pub fn is_neighbour_discovery(packet: &Packet) -> bool {
-    packet.protocol == protocol::ICMPV6 && (133..=137).contains(&packet.icmp_type)
+    packet.protocol == protocol::ICMPV6
+        && (133..=137).contains(&packet.icmp_type)
+        && !packet.source_literal.is_v4()
 }
 
 /// The flow that an ICMP error quotes, as the ends saw it when we sent: ours first.
