@@ -101,15 +101,8 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     if work.facts.start == KEEPALIVE {
         return Reason::SipKeepalive;
     }
-    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
-        drop_event(judge, work, Some(&mut trust.events_ns), Reason::UserAgent);
-        return Reason::UserAgent;
-    }
     let sender = Sender::Trusted(&mut trust.ceiling_ns);
-    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)
-        && judge.drops(work, reason)
-    {
-        drop_event(judge, work, Some(&mut trust.events_ns), reason);
+    if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
         return reason;
     }
     pass(judge, work, Some(&mut trust.events_ns))
@@ -120,22 +113,16 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
     let key = work.packet.source_key;
     let Some(source) = known_source(key) else { return Reason::LookupFailed };
     let now_ns = work.facts.now_ns;
-    if attempt::held(&source.attempts, now_ns) && judge.drops(work, Reason::Held) {
+    work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
+    if work.facts.held != 0 && judge.drops(work, Reason::Held) {
         count(work, true);
         return Reason::Held;
     }
     if work.facts.start == KEEPALIVE {
         return Reason::SipKeepalive;
     }
-    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
-        drop_event(judge, work, Some(&mut source.events_ns), Reason::UserAgent);
-        return Reason::UserAgent;
-    }
     let sender = Sender::Untrusted(&mut source.ceiling_ns);
-    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, now_ns)
-        && judge.drops(work, reason)
-    {
-        drop_event(judge, work, Some(&mut source.events_ns), reason);
+    if let Some(reason) = refused(judge, work, sender, &mut source.events_ns) {
         return reason;
     }
     if let Some(reason) = unaccepted(judge, work, source) {
@@ -143,6 +130,28 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
         return reason;
     }
     pass(judge, work, Some(&mut source.events_ns))
+}
+
+/// Listed user agents and the ceilings. `Some` is the reason of a drop.
+#[inline(always)]
+fn refused(judge: &Judge, work: &mut Work, sender: Sender, share: &mut u64) -> Option<Reason> {
+    if lists_agent(work) && refuses(judge, work, share, Reason::UserAgent) {
+        return Some(Reason::UserAgent);
+    }
+    let reason = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)?;
+    refuses(judge, work, share, reason).then_some(reason)
+}
+
+/// Drops, or only observes: the controller is told of both.
+#[inline(always)]
+fn refuses(judge: &Judge, work: &mut Work, share: &mut u64, reason: Reason) -> bool {
+    let drops = judge.drops(work, reason);
+    if drops {
+        count(work, true);
+    }
+    work.facts.event_kind = EVENT_DROP as u32;
+    event::send(work, judge.config, Some(share), reason);
+    drops
 }
 
 #[inline(always)]
@@ -176,8 +185,7 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
         work.facts.event_flags |= established_flag(work);
         if over_tcp_budget(source, work.packet.payload_len, now_ns) {
             source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
-            if judge.drops(work, Reason::TcpBudget) {
-                hold_event(judge, work, source, Reason::TcpBudget);
+            if holds(judge, work, source, Reason::TcpBudget) {
                 return Some(Reason::TcpBudget);
             }
         }
@@ -190,7 +198,7 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
         return attempted(judge, work, source, contained);
     }
     if contained && work.facts.start != RESPONSE && !trickles(work) {
-        return judge.drops(work, Reason::Contained).then_some(Reason::Contained);
+        return contains(judge, work);
     }
     None
 }
@@ -263,20 +271,13 @@ fn attempted(
             remember(work, source, fingerprint);
             None
         }
-        Verdict::Hold => judge.drops(work, Reason::Held).then(|| {
-            hold_event(judge, work, source, Reason::Held);
-            Reason::Held
-        }),
+        Verdict::Hold => holds(judge, work, source, Reason::Held).then_some(Reason::Held),
         Verdict::Contain => {
-            if !contained {
-                begin_containment(judge, work);
+            if contained {
+                return contains(judge, work);
             }
-            judge.drops(work, Reason::Contained).then(|| {
-                if !contained {
-                    hold_event(judge, work, source, Reason::Contained);
-                }
-                Reason::Contained
-            })
+            begin_containment(judge, work);
+            holds(judge, work, source, Reason::Contained).then_some(Reason::Contained)
         }
     }
 }
@@ -441,15 +442,25 @@ fn count(work: &Work, dropped: bool) {
     rate::count(work.packet.source_key, seen, work.facts.now_ns);
 }
 
+/// A hold or containment begins: the controller is told once, also when it is only observed.
 #[inline(always)]
-fn drop_event(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reason) {
-    count(work, true);
-    work.facts.event_kind = EVENT_DROP as u32;
-    event::send(work, judge.config, share, reason);
+fn holds(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) -> bool {
+    let drops = judge.drops(work, reason);
+    if work.facts.held == 0 || matches!(reason, Reason::Contained) {
+        work.facts.event_kind = EVENT_HOLD as u32;
+        event::send(work, judge.config, Some(&mut source.events_ns), reason);
+    }
+    drops
 }
 
+/// A packet of a source that is contained already.
 #[inline(always)]
-fn hold_event(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) {
-    work.facts.event_kind = EVENT_HOLD as u32;
-    event::send(work, judge.config, Some(&mut source.events_ns), reason);
+fn contains(judge: &Judge, work: &mut Work) -> Option<Reason> {
+    if !judge.drops(work, Reason::Contained) {
+        return None;
+    }
+    if let Some(contained) = maps::contained(work.packet.source_key) {
+        contained.drops += 1;
+    }
+    Some(Reason::Contained)
 }

@@ -70,7 +70,8 @@ pub struct Facts {
     pub method: u32,
     pub event_kind: u32,
     pub event_flags: u32,
-    pub pad: u32,
+    /// 1: the source is held already, by a protection that only observes.
+    pub held: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.
