@@ -90,9 +90,8 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     }
     // 6: what is said on a SIP port.
     match class {
-        PORT_SIP => by_message(frame, &judge, work),
-        PORT_SIP_OPAQUE => Reason::SipOpaque,
-        _ => Reason::Other,
+        PORT_NONE => Reason::Other,
+        class => by_message(frame, &judge, work, class),
     }
 }
 
@@ -200,12 +199,16 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
 }
 
 #[inline(always)]
-fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work) -> Reason {
+fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> Reason {
     work.facts.now_ns = clock::coarse_ns();
     work.facts.seed = judge.config.seed;
     work.facts.event_flags = 0;
     work.event.header.ifindex = frame.ifindex();
-    sip::read(frame, work);
+    if class == PORT_SIP {
+        sip::read(frame, work);
+    } else {
+        sip::leave_unread(work);
+    }
     sip::judge(judge, work)
 }
 

@@ -22,6 +22,8 @@ const RESPONSE: u32 = 2;
 const KEEPALIVE: u32 = 3;
 const SEGMENT: u32 = 4;
 const NOT_SIP: u32 = 5;
+/// On a TLS or WebSocket port: not read.
+const OPAQUE: u32 = 6;
 
 /// Copies the payload and reads what it is.
 #[inline(always)]
@@ -42,6 +44,14 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
     work.event.text.terminate(most as u32);
     work.facts.captured = most as u32;
     parse(work);
+}
+
+/// What comes to a TLS or WebSocket port has no text.
+#[inline(always)]
+pub fn leave_unread(work: &mut Work) {
+    work.facts.start = OPAQUE;
+    work.facts.captured = 0;
+    work.scan.credentials = 0;
 }
 
 /// Start line and headers of the text in `work`.
@@ -98,8 +108,8 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     {
         return Reason::Quarantined;
     }
-    if work.facts.start == KEEPALIVE {
-        return Reason::SipKeepalive;
+    if is_bare_segment(work) {
+        return passing(work).0;
     }
     let sender = Sender::Trusted(&mut trust.ceiling_ns);
     if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
@@ -118,18 +128,26 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
         count(work, true);
         return Reason::Held;
     }
-    if work.facts.start == KEEPALIVE {
-        return Reason::SipKeepalive;
+    if is_bare_segment(work) {
+        return passing(work).0;
     }
     let sender = Sender::Untrusted(&mut source.ceiling_ns);
     if let Some(reason) = refused(judge, work, sender, &mut source.events_ns) {
         return reason;
     }
-    if let Some(reason) = unaccepted(judge, work, source) {
+    if work.facts.start != OPAQUE
+        && let Some(reason) = unaccepted(judge, work, source)
+    {
         count(work, true);
         return reason;
     }
     pass(judge, work, Some(&mut source.events_ns))
+}
+
+/// A TCP segment without payload says nothing and counts for nothing.
+#[inline(always)]
+fn is_bare_segment(work: &Work) -> bool {
+    work.packet.protocol == protocol::TCP && work.packet.payload_len == 0
 }
 
 /// Listed user agents and the ceilings. `Some` is the reason of a drop.
@@ -197,7 +215,8 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
     if counts_as_attempt(work) {
         return attempted(judge, work, source, contained);
     }
-    if contained && work.facts.start != RESPONSE && !trickles(work) {
+    let answers = work.facts.start == RESPONSE || work.facts.start == KEEPALIVE;
+    if contained && !answers && !trickles(work) {
         return contains(judge, work);
     }
     None
@@ -392,13 +411,7 @@ fn begin_containment(judge: &Judge, work: &Work) {
 #[inline(always)]
 fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
-    let (reason, kind) = match work.facts.start {
-        REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
-        RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
-        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
-        KEEPALIVE => (Reason::SipKeepalive, 0),
-        _ => (Reason::NotSip, EVENT_NOT_SIP),
-    };
+    let (reason, kind) = passing(work);
     if kind != 0 {
         work.facts.event_kind = kind as u32;
         if kind == EVENT_NOT_SIP {
@@ -407,6 +420,19 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
         event::send(work, judge.config, share, reason);
     }
     reason
+}
+
+/// The reason of a packet that nothing stopped, and the kind of its event, if it has one.
+#[inline(always)]
+fn passing(work: &Work) -> (Reason, u8) {
+    match work.facts.start {
+        REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
+        RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
+        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
+        KEEPALIVE => (Reason::SipKeepalive, 0),
+        OPAQUE => (Reason::SipOpaque, 0),
+        _ => (Reason::NotSip, EVENT_NOT_SIP),
+    }
 }
 
 #[inline(always)]
