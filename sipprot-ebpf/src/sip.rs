@@ -111,7 +111,7 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     if is_bare_segment(work) {
         return passing(work).0;
     }
-    let sender = Sender::Trusted(&mut trust.ceiling_ns);
+    let sender = Sender::Trusted(&mut trust.ceiling_ns, trust.rate);
     if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
         return reason;
     }
