@@ -91,6 +91,7 @@ fn parse(work: &mut Work) {
 /// Judges a packet to a SIP port that nothing above stopped.
 #[inline(always)]
 pub fn judge(judge: &Judge, work: &mut Work) -> Reason {
+    work.facts.trickles = 0;
     match maps::trust(work.packet.source_key) {
         Some(trust) => trusted(judge, work, trust),
         None => untrusted(judge, work),
@@ -248,14 +249,16 @@ fn counts_as_attempt(work: &Work) -> bool {
 
 /// One uncredentialed REGISTER in five seconds passes a containment.
 #[inline(always)]
-fn trickles(work: &Work) -> bool {
+fn trickles(work: &mut Work) -> bool {
     if work.facts.start != REQUEST || work.facts.method != Method::Register as u32 {
         return false;
     }
-    match maps::contained(work.packet.source_key) {
+    let passes = match maps::contained(work.packet.source_key) {
         Some(contained) => containment::trickle(contained, work.facts.now_ns),
         None => true,
-    }
+    };
+    work.facts.trickles = passes as u32;
+    passes
 }
 
 #[inline(always)]
@@ -274,19 +277,22 @@ fn attempted(
     {
         work.facts.event_flags |= EVENT_FLAG_NONCE as u32;
     }
-    if work.scan.credentials == 1 && is_recent(source, fingerprint) {
-        return None;
-    }
     let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
+    let proven = work.facts.event_flags & proof != 0;
+    if is_recent(source, fingerprint) {
+        work.facts.trickles = (contained && proven) as u32;
+        return if contained && !proven { contains(judge, work) } else { None };
+    }
     let request = attempt::Request {
         now_ns: work.facts.now_ns,
         limit: judge.policy.attempt_limit,
         count: work.scan.credentials,
-        proven: work.facts.event_flags & proof != 0,
+        proven,
         contained,
     };
     match attempt::judge(&mut source.attempts, &request, rate::fetch_add) {
-        Verdict::Pass | Verdict::Trickle => {
+        verdict @ (Verdict::Pass | Verdict::Trickle) => {
+            work.facts.trickles = matches!(verdict, Verdict::Trickle) as u32;
             remember(work, source, fingerprint);
             None
         }
@@ -425,14 +431,15 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
 /// The reason of a packet that nothing stopped, and the kind of its event, if it has one.
 #[inline(always)]
 fn passing(work: &Work) -> (Reason, u8) {
-    match work.facts.start {
+    let (reason, kind) = match work.facts.start {
         REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
         RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
         SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
         KEEPALIVE => (Reason::SipKeepalive, 0),
         OPAQUE => (Reason::SipOpaque, 0),
         _ => (Reason::NotSip, EVENT_NOT_SIP),
-    }
+    };
+    (if work.facts.trickles != 0 { Reason::Trickle } else { reason }, kind)
 }
 
 #[inline(always)]

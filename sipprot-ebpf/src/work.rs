@@ -72,6 +72,9 @@ pub struct Facts {
     pub event_flags: u32,
     /// 1: the source is held already, by a protection that only observes.
     pub held: u32,
+    /// 1: passes a containment, or would if there were one.
+    pub trickles: u32,
+    pub pad: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.
