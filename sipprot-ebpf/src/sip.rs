@@ -307,8 +307,8 @@ fn attempted(
     }
 }
 
-/// Reads nonce, response and branch of the first credentials in the text; returns the fingerprint by
-/// which a retransmission is known.
+/// Reads the nonce of the first credentials in the text; returns the fingerprint by which a
+/// retransmission is known: of every byte, since a request that differs anywhere may be another guess.
 #[inline(never)]
 fn read_credentials(work: &mut Work) -> u32 {
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
@@ -316,23 +316,14 @@ fn read_credentials(work: &mut Work) -> u32 {
         Some(place) => Some(place),
         None => work.scan.place(Header::ProxyAuthorization),
     };
-    let mut print = seed;
     work.facts.nonce_seen = 0;
-    if let Some(place) = place {
-        if let Some(at) = work.parameter.find(text, place, end, b"nonce") {
-            work.facts.nonce = work.value.hash(text, at, end, seed);
-            work.facts.nonce_seen = 1;
-        }
-        if let Some(at) = work.parameter.find(text, place, end, b"response") {
-            print = hash::fold(print, work.value.hash(text, at, end, seed));
-        }
-    }
-    if let Some(place) = work.scan.place(Header::Via)
-        && let Some(at) = work.parameter.find(text, place, end, b"branch")
+    if let Some(place) = place
+        && let Some(at) = work.parameter.find(text, place, end, b"nonce")
     {
-        print = hash::fold(print, work.value.hash(text, at, end, seed));
+        work.facts.nonce = work.value.hash(text, at, end, seed);
+        work.facts.nonce_seen = 1;
     }
-    hash::finish(print) as u32 | 1
+    work.value.hash_all(text, 0, end, seed) as u32 | 1
 }
 
 /// The hash by which a response finds its request: branch, Call-ID and CSeq.
