@@ -121,9 +121,8 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
 
 #[inline(always)]
 fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
-    let key = work.packet.source_key;
-    let Some(source) = known_source(key) else { return Reason::LookupFailed };
     let now_ns = work.facts.now_ns;
+    let Some(source) = known_source(work) else { return Reason::LookupFailed };
     work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
     if work.facts.held != 0 && judge.drops(work, Reason::Held) {
         count(work, true);
@@ -173,12 +172,17 @@ fn refuses(judge: &Judge, work: &mut Work, share: &mut u64, reason: Reason) -> b
     drops
 }
 
-#[inline(always)]
-fn known_source(key: u64) -> Option<&'static mut Source> {
+/// The source's entry. A new one's window begins now: turning it later is a matter of several words,
+/// in which two CPUs could lose each other's counts.
+#[inline(never)]
+fn known_source(work: &mut Work) -> Option<&'static mut Source> {
+    let key = work.packet.source_key;
     if let Some(source) = maps::source(key) {
         return Some(source);
     }
-    maps::add_source(key, &Source::NEW);
+    work.fresh = Source::NEW;
+    work.fresh.attempts.start_ns = work.facts.now_ns;
+    maps::add_source(key, &work.fresh);
     maps::source(key)
 }
 

@@ -3,7 +3,7 @@
 //! What the packet reader finds is written here and read back: the verifier then knows nothing of it
 //! and has one state where it would else have one per combination of headers.
 
-use sipprot_common::abi::EventHeader;
+use sipprot_common::abi::{EventHeader, Source};
 use sipprot_common::sip::{AgentMatch, Parameter, Scan, Text, Value};
 use sipprot_common::source::Address;
 
@@ -18,6 +18,8 @@ pub struct Work {
     pub parameter: Parameter,
     pub value: Value,
     pub agent: AgentMatch,
+    /// A source that is about to be added.
+    pub fresh: Source,
     /// Bucket of all events of this CPU.
     pub events_ns: u64,
     pub event: Event,
