@@ -87,7 +87,8 @@ impl Core {
     pub(super) fn start(options: Options, kernel: Kernel) -> anyhow::Result<Self> {
         let config = options.loaded.config;
         let (store, store_notes) = open_store(&config)?;
-        let plan = Plan::new(&config, options.observe)?;
+        let geography = Geography::open(&config);
+        let plan = Plan::new(&config, options.observe, geography.is_available())?;
         let own = Own::look();
         let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
         let mut core = Self {
@@ -106,7 +107,7 @@ impl Core {
             persisted: Persisted::default(),
             metrics: Metrics::new(&version().version).context("cannot make the metrics")?,
             own,
-            geography: Arc::new(Geography::open(&config)),
+            geography: Arc::new(geography),
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],

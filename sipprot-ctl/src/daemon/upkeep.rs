@@ -1,7 +1,7 @@
 //! What time brings: ticks for the rules, ends of blocks, writes, interfaces that come and go.
 
 use sipprot_common::source::SourceKey;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::clock::Clock;
 use super::core::Core;
@@ -14,6 +14,7 @@ const TIDY_EVERY: u64 = 2;
 const RECONCILE_EVERY: u64 = 5;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
+const GEOGRAPHY_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -36,6 +37,10 @@ impl Core {
         }
         if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_memory();
+        }
+        if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) && self.geography.has_changed() {
+            info!("the country database has changed");
+            self.reload_and_log();
         }
     }
 
