@@ -20,7 +20,7 @@ pub struct Attempts {
     pub hold_until_ns: u64,
     pub all: Window,
     pub proven: Window,
-    /// Hashes of branch and digest response of the last counted requests.
+    /// Hashes of the last counted requests, of all their bytes.
     pub recent: [u32; RECENT],
     pub recent_next: u32,
     pub pad: u32,

@@ -1,6 +1,6 @@
 //! Events to the controller: bounded per source and per CPU, what is left out is counted.
 
-use sipprot_common::abi::{Config, EventHeader};
+use sipprot_common::abi::{Config, EVENT_FLAG_OBSERVED, EventHeader};
 use sipprot_common::ceiling;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::CAPACITY;
@@ -54,7 +54,8 @@ fn fill(work: &mut Work, reason: Reason) {
     header.kind = facts.event_kind as u8;
     header.reason = reason as u8;
     header.protocol = packet.protocol as u8;
-    header.flags = facts.event_flags as u8;
+    let observed = if facts.observed != 0 { EVENT_FLAG_OBSERVED } else { 0 };
+    header.flags = facts.event_flags as u8 | observed;
     header.policy = facts.policy;
     header.payload_len = packet.payload_len;
     header.captured = facts.captured;

@@ -6,7 +6,7 @@ use sipprot_common::source::Address;
 
 use crate::maps;
 use crate::packet::protocol;
-use crate::work::Packet;
+use crate::work::{FIRST_FRAGMENT, Packet};
 
 /// A silent flow answers no more after this time.
 const FLOW_IDLE_NS: u64 = 300_000_000_000;
@@ -57,9 +57,18 @@ pub fn note_outward(packet: &Packet, seed: u64, now_ns: u64) {
 }
 
 /// Does a packet that comes in answer a flow that was opened outward?
+///
+/// A first fragment that does notes a flow without ports, by which those that follow are known.
 #[inline(never)]
 pub fn answers(packet: &Packet, seed: u64, now_ns: u64) -> bool {
-    live(key_of(packet, seed, false), now_ns)
+    if !live(key_of(packet, seed, false), now_ns) {
+        return false;
+    }
+    if packet.fragment == FIRST_FRAGMENT {
+        let (local, remote) = ((&packet.destination, 0), (&packet.source, 0));
+        maps::add_flow(key(seed, packet.protocol, local, remote), now_ns);
+    }
+    true
 }
 
 #[inline(always)]

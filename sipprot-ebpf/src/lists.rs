@@ -9,18 +9,19 @@ use crate::clock;
 use crate::maps::{self, List};
 use crate::work::Packet;
 
-/// Is the source on the host's list, or on this endpoint's own?
+/// Is an entry of the host's list in force, or one of this endpoint's own?
 #[inline(always)]
-fn find(list: List, address: &Address, generation: u32, policy: u32) -> Option<&'static ListEntry> {
-    let host = maps::listed(list, &ScopedAddress::new(generation, 0, *address));
-    if host.is_some() || policy == 0 {
-        return host;
+fn find(list: List, address: &Address, generation: u32, policy: u32, on_sip: bool) -> bool {
+    if applies(maps::listed(list, &ScopedAddress::new(generation, 0, *address)), on_sip) {
+        return true;
     }
-    maps::listed(list, &ScopedAddress::new(generation, policy, *address))
+    policy != 0
+        && applies(maps::listed(list, &ScopedAddress::new(generation, policy, *address)), on_sip)
 }
 
 #[inline(always)]
-fn applies(entry: &ListEntry, on_sip: bool) -> bool {
+fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
+    let Some(entry) = entry else { return false };
     if entry.scope == SCOPE_SIP && !on_sip {
         return false;
     }
@@ -29,24 +30,14 @@ fn applies(entry: &ListEntry, on_sip: bool) -> bool {
 
 #[inline(never)]
 pub fn is_allowed(packet: &Packet, config: &Config, policy: u32) -> bool {
-    if config.flags & CONFIG_HAS_ALLOW == 0 {
-        return false;
-    }
-    match find(List::Allow, &packet.source_literal, config.lists_generation, policy) {
-        Some(entry) => applies(entry, true),
-        None => false,
-    }
+    config.flags & CONFIG_HAS_ALLOW != 0
+        && find(List::Allow, &packet.source_literal, config.lists_generation, policy, true)
 }
 
 #[inline(never)]
 pub fn is_denied(packet: &Packet, config: &Config, policy: u32, on_sip: bool) -> bool {
-    if config.flags & CONFIG_HAS_DENY == 0 {
-        return false;
-    }
-    match find(List::Deny, &packet.source, config.lists_generation, policy) {
-        Some(entry) => applies(entry, on_sip),
-        None => false,
-    }
+    config.flags & CONFIG_HAS_DENY != 0
+        && find(List::Deny, &packet.source, config.lists_generation, policy, on_sip)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
@@ -57,15 +48,16 @@ pub fn blocked(
     index: u32,
     on_sip: bool,
 ) -> Option<&'static mut Block> {
-    let mut found = maps::block(packet.source_key, 0);
-    if found.is_none() && policy.own_blocks != 0 {
-        found = maps::block(packet.source_key, index);
+    let host = maps::block(packet.source_key, 0).filter(|block| stops(block, on_sip));
+    if host.is_some() || policy.own_blocks == 0 {
+        return host;
     }
-    let found = found?;
-    if found.scope == SCOPE_SIP && !on_sip {
-        return None;
-    }
-    if block::in_force(found.expires_ns, clock::coarse_ns()) { Some(found) } else { None }
+    maps::block(packet.source_key, index).filter(|block| stops(block, on_sip))
+}
+
+#[inline(always)]
+fn stops(block: &Block, on_sip: bool) -> bool {
+    (block.scope == SCOPE_ALL || on_sip) && block::in_force(block.expires_ns, clock::coarse_ns())
 }
 
 /// The country for which a packet is kept out, [`COUNTRY_UNKNOWN`] for one in no list.

@@ -82,14 +82,16 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if let Some(reason) = by_source(frame, &judge, work, class != PORT_NONE) {
         return reason;
     }
+    if work.packet.beyond != 0 {
+        return Reason::TooManyHeaders;
+    }
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
     }
     // 6: what is said on a SIP port.
     match class {
-        PORT_SIP => by_message(frame, &judge, work),
-        PORT_SIP_OPAQUE => Reason::SipOpaque,
-        _ => Reason::Other,
+        PORT_NONE => Reason::Other,
+        class => by_message(frame, &judge, work, class),
     }
 }
 
@@ -131,7 +133,8 @@ fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
         protocol::TCP => PROTOCOL_TCP,
         _ => return PORT_NONE,
     };
-    if policy.protocols & transport == 0 || work.packet.fragment == LATER_FRAGMENT {
+    let without_ports = work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0;
+    if policy.protocols & transport == 0 || without_ports {
         return PORT_NONE;
     }
     let Some(set) = maps::port_set(policy.port_set) else { return PORT_NONE };
@@ -196,12 +199,16 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
 }
 
 #[inline(always)]
-fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work) -> Reason {
+fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> Reason {
     work.facts.now_ns = clock::coarse_ns();
     work.facts.seed = judge.config.seed;
     work.facts.event_flags = 0;
     work.event.header.ifindex = frame.ifindex();
-    sip::read(frame, work);
+    if class == PORT_SIP {
+        sip::read(frame, work);
+    } else {
+        sip::leave_unread(work);
+    }
     sip::judge(judge, work)
 }
 

@@ -121,6 +121,8 @@ struct Network {
     end: u64,
     protocol: u32,
     fragment: u32,
+    /// 1: more extension headers than we follow; what lies behind them is unknown.
+    beyond: u32,
 }
 
 /// Reads the frame's headers into `packet`. `Some` is the reason why that ended before a judgement
@@ -138,6 +140,9 @@ fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
         EtherType::IPV6 => ipv6(frame, offset, packet)?,
         _ => return Err(Reason::NotIp),
     };
+    if network.transport > frame.len() {
+        return Err(Reason::Truncated);
+    }
     packet.source_key = packet.source.key().0;
     packet.protocol = network.protocol;
     packet.fragment = network.fragment;
@@ -147,7 +152,8 @@ fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
     packet.payload_len = 0;
     packet.tcp_flags = 0;
     packet.icmp_type = 0;
-    if network.fragment == LATER_FRAGMENT {
+    packet.beyond = network.beyond;
+    if network.fragment == LATER_FRAGMENT || network.beyond != 0 {
         return Ok(());
     }
     match network.protocol {
@@ -201,7 +207,8 @@ fn ipv4(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
         (0, _) => FIRST_FRAGMENT,
         _ => LATER_FRAGMENT,
     };
-    Ok(Network { transport: offset + header_len, end: offset + total_len, protocol, fragment })
+    let (transport, end) = (offset + header_len, offset + total_len);
+    Ok(Network { transport, end, protocol, fragment, beyond: 0 })
 }
 
 #[inline(always)]
@@ -222,7 +229,7 @@ fn ipv6(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
     let mut fragment = NOT_FRAGMENTED;
     for _ in 0..EXTENSIONS_MAX {
         if !is_extension(protocol) {
-            return Ok(Network { transport, end, protocol, fragment });
+            return Ok(Network { transport, end, protocol, fragment, beyond: 0 });
         }
         let at = bounded::<{ TRANSPORT_MAX as i32 }>(transport);
         let next = frame.u8(at).ok_or(Reason::Truncated)? as u32;
@@ -242,16 +249,14 @@ fn ipv6(frame: Cursor, offset: u64, packet: &mut Packet) -> Result<Network, Reas
         };
         protocol = next;
         if transport > TRANSPORT_MAX {
-            return Err(Reason::TooManyHeaders);
+            return Ok(Network { transport: offset, end, protocol, fragment, beyond: 1 });
         }
         if fragment == LATER_FRAGMENT {
-            return Ok(Network { transport, end, protocol, fragment });
+            return Ok(Network { transport, end, protocol, fragment, beyond: 0 });
         }
     }
-    if is_extension(protocol) {
-        return Err(Reason::TooManyHeaders);
-    }
-    Ok(Network { transport, end, protocol, fragment })
+    let beyond = is_extension(protocol) as u32;
+    Ok(Network { transport, end, protocol, fragment, beyond })
 }
 
 #[inline(always)]
@@ -270,6 +275,7 @@ const fn is_extension(protocol: u32) -> bool {
 #[inline(always)]
 fn transport(frame: Cursor, network: &Network, packet: &mut Packet) -> Result<(), Reason> {
     let at = bounded::<{ TRANSPORT_MAX as i32 }>(network.transport);
+    let mut end = if network.end < frame.len() { network.end } else { frame.len() };
     packet.source_port = frame.u16(at).ok_or(Reason::Truncated)? as u32;
     packet.destination_port = frame.u16(at + 2).ok_or(Reason::Truncated)? as u32;
     let header_len = if network.protocol == protocol::TCP {
@@ -282,11 +288,20 @@ fn transport(frame: Cursor, network: &Network, packet: &mut Packet) -> Result<()
         }
         words * 4
     } else {
-        frame.u16(at + 6).ok_or(Reason::Truncated)?;
+        // 0 is a jumbogram's (RFC 2675): the IP header's length counts.
+        let length = frame.u16(at + 6).ok_or(Reason::Truncated)? as u64;
+        if length != 0 && length < 8 {
+            return Err(Reason::BadHeader);
+        }
+        if length != 0 && at + length < end {
+            end = at + length;
+        }
         8
     };
     let payload = at + header_len;
-    let end = if network.end < frame.len() { network.end } else { frame.len() };
+    if payload > frame.len() {
+        return Err(Reason::Truncated);
+    }
     packet.payload = payload as u32;
     packet.payload_len = if end > payload { (end - payload) as u32 } else { 0 };
     Ok(())
@@ -302,10 +317,14 @@ pub fn is_icmp_error(packet: &Packet) -> bool {
     }
 }
 
-/// Neighbour discovery and router advertisement (RFC 4861): types 133 to 137.
+/// Neighbour discovery and router advertisement (RFC 4861): types 133 to 137, over IPv6 only.
+///
+/// An address inside a tunnelled one is canonical and looks like IPv4; none of those is on a link.
 #[inline(always)]
 pub fn is_neighbour_discovery(packet: &Packet) -> bool {
-    packet.protocol == protocol::ICMPV6 && (133..=137).contains(&packet.icmp_type)
+    packet.protocol == protocol::ICMPV6
+        && (133..=137).contains(&packet.icmp_type)
+        && !packet.source_literal.is_v4()
 }
 
 /// The flow that an ICMP error quotes, as the ends saw it when we sent: ours first.

@@ -50,16 +50,21 @@ pub fn take(bucket: &mut u64, now_ns: u64, interval_ns: u64, burst_ns: u64) -> b
 
 /// Who sends, for the ceilings.
 pub enum Sender<'a> {
-    Trusted(&'a mut u64),
+    /// Its bucket, and its own rate in packets a second; 0 = the policy's.
+    Trusted(&'a mut u64, u32),
     Untrusted(&'a mut u64),
 }
+
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// Is a SIP packet over its source's ceiling, or over that of all untrusted sources of the endpoint?
 #[inline(always)]
 pub fn over_ceiling(sender: Sender, policy: &Policy, index: u32, now_ns: u64) -> Option<Reason> {
     let (bucket, interval_ns, burst_ns, untrusted) = match sender {
-        Sender::Trusted(bucket) => {
-            (bucket, policy.trusted_interval_ns, policy.trusted_burst_ns, false)
+        Sender::Trusted(bucket, rate) => {
+            let own_ns = if rate == 0 { 0 } else { SECOND_NS / rate as u64 };
+            let interval_ns = if rate == 0 { policy.trusted_interval_ns } else { own_ns };
+            (bucket, interval_ns, policy.trusted_burst_ns, false)
         }
         Sender::Untrusted(bucket) => {
             (bucket, policy.source_interval_ns, policy.source_burst_ns, true)

@@ -22,6 +22,8 @@ const RESPONSE: u32 = 2;
 const KEEPALIVE: u32 = 3;
 const SEGMENT: u32 = 4;
 const NOT_SIP: u32 = 5;
+/// On a TLS or WebSocket port: not read.
+const OPAQUE: u32 = 6;
 
 /// Copies the payload and reads what it is.
 #[inline(always)]
@@ -42,6 +44,14 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
     work.event.text.terminate(most as u32);
     work.facts.captured = most as u32;
     parse(work);
+}
+
+/// What comes to a TLS or WebSocket port has no text.
+#[inline(always)]
+pub fn leave_unread(work: &mut Work) {
+    work.facts.start = OPAQUE;
+    work.facts.captured = 0;
+    work.scan.credentials = 0;
 }
 
 /// Start line and headers of the text in `work`.
@@ -81,6 +91,7 @@ fn parse(work: &mut Work) {
 /// Judges a packet to a SIP port that nothing above stopped.
 #[inline(always)]
 pub fn judge(judge: &Judge, work: &mut Work) -> Reason {
+    work.facts.trickles = 0;
     match maps::trust(work.packet.source_key) {
         Some(trust) => trusted(judge, work, trust),
         None => untrusted(judge, work),
@@ -98,18 +109,11 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     {
         return Reason::Quarantined;
     }
-    if work.facts.start == KEEPALIVE {
-        return Reason::SipKeepalive;
+    if is_bare_segment(work) {
+        return passing(work).0;
     }
-    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
-        drop_event(judge, work, Some(&mut trust.events_ns), Reason::UserAgent);
-        return Reason::UserAgent;
-    }
-    let sender = Sender::Trusted(&mut trust.ceiling_ns);
-    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)
-        && judge.drops(work, reason)
-    {
-        drop_event(judge, work, Some(&mut trust.events_ns), reason);
+    let sender = Sender::Trusted(&mut trust.ceiling_ns, trust.rate);
+    if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
         return reason;
     }
     pass(judge, work, Some(&mut trust.events_ns))
@@ -120,29 +124,53 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
     let key = work.packet.source_key;
     let Some(source) = known_source(key) else { return Reason::LookupFailed };
     let now_ns = work.facts.now_ns;
-    if attempt::held(&source.attempts, now_ns) && judge.drops(work, Reason::Held) {
+    work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
+    if work.facts.held != 0 && judge.drops(work, Reason::Held) {
         count(work, true);
         return Reason::Held;
     }
-    if work.facts.start == KEEPALIVE {
-        return Reason::SipKeepalive;
-    }
-    if lists_agent(work) && judge.drops(work, Reason::UserAgent) {
-        drop_event(judge, work, Some(&mut source.events_ns), Reason::UserAgent);
-        return Reason::UserAgent;
+    if is_bare_segment(work) {
+        return passing(work).0;
     }
     let sender = Sender::Untrusted(&mut source.ceiling_ns);
-    if let Some(reason) = rate::over_ceiling(sender, judge.policy, judge.index, now_ns)
-        && judge.drops(work, reason)
-    {
-        drop_event(judge, work, Some(&mut source.events_ns), reason);
+    if let Some(reason) = refused(judge, work, sender, &mut source.events_ns) {
         return reason;
     }
-    if let Some(reason) = unaccepted(judge, work, source) {
+    if work.facts.start != OPAQUE
+        && let Some(reason) = unaccepted(judge, work, source)
+    {
         count(work, true);
         return reason;
     }
     pass(judge, work, Some(&mut source.events_ns))
+}
+
+/// A TCP segment without payload says nothing and counts for nothing.
+#[inline(always)]
+fn is_bare_segment(work: &Work) -> bool {
+    work.packet.protocol == protocol::TCP && work.packet.payload_len == 0
+}
+
+/// Listed user agents and the ceilings. `Some` is the reason of a drop.
+#[inline(always)]
+fn refused(judge: &Judge, work: &mut Work, sender: Sender, share: &mut u64) -> Option<Reason> {
+    if lists_agent(work) && refuses(judge, work, share, Reason::UserAgent) {
+        return Some(Reason::UserAgent);
+    }
+    let reason = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)?;
+    refuses(judge, work, share, reason).then_some(reason)
+}
+
+/// Drops, or only observes: the controller is told of both.
+#[inline(always)]
+fn refuses(judge: &Judge, work: &mut Work, share: &mut u64, reason: Reason) -> bool {
+    let drops = judge.drops(work, reason);
+    if drops {
+        count(work, true);
+    }
+    work.facts.event_kind = EVENT_DROP as u32;
+    event::send(work, judge.config, Some(share), reason);
+    drops
 }
 
 #[inline(always)]
@@ -176,8 +204,7 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
         work.facts.event_flags |= established_flag(work);
         if over_tcp_budget(source, work.packet.payload_len, now_ns) {
             source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
-            if judge.drops(work, Reason::TcpBudget) {
-                hold_event(judge, work, source, Reason::TcpBudget);
+            if holds(judge, work, source, Reason::TcpBudget) {
                 return Some(Reason::TcpBudget);
             }
         }
@@ -189,8 +216,9 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
     if counts_as_attempt(work) {
         return attempted(judge, work, source, contained);
     }
-    if contained && work.facts.start != RESPONSE && !trickles(work) {
-        return judge.drops(work, Reason::Contained).then_some(Reason::Contained);
+    let answers = work.facts.start == RESPONSE || work.facts.start == KEEPALIVE;
+    if contained && !answers && !trickles(work) {
+        return contains(judge, work);
     }
     None
 }
@@ -221,14 +249,16 @@ fn counts_as_attempt(work: &Work) -> bool {
 
 /// One uncredentialed REGISTER in five seconds passes a containment.
 #[inline(always)]
-fn trickles(work: &Work) -> bool {
+fn trickles(work: &mut Work) -> bool {
     if work.facts.start != REQUEST || work.facts.method != Method::Register as u32 {
         return false;
     }
-    match maps::contained(work.packet.source_key) {
+    let passes = match maps::contained(work.packet.source_key) {
         Some(contained) => containment::trickle(contained, work.facts.now_ns),
         None => true,
-    }
+    };
+    work.facts.trickles = passes as u32;
+    passes
 }
 
 #[inline(always)]
@@ -247,42 +277,38 @@ fn attempted(
     {
         work.facts.event_flags |= EVENT_FLAG_NONCE as u32;
     }
-    if work.scan.credentials == 1 && is_recent(source, fingerprint) {
-        return None;
-    }
     let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
+    let proven = work.facts.event_flags & proof != 0;
+    if is_recent(source, fingerprint) {
+        work.facts.trickles = (contained && proven) as u32;
+        return if contained && !proven { contains(judge, work) } else { None };
+    }
     let request = attempt::Request {
         now_ns: work.facts.now_ns,
         limit: judge.policy.attempt_limit,
         count: work.scan.credentials,
-        proven: work.facts.event_flags & proof != 0,
+        proven,
         contained,
     };
     match attempt::judge(&mut source.attempts, &request, rate::fetch_add) {
-        Verdict::Pass | Verdict::Trickle => {
+        verdict @ (Verdict::Pass | Verdict::Trickle) => {
+            work.facts.trickles = matches!(verdict, Verdict::Trickle) as u32;
             remember(work, source, fingerprint);
             None
         }
-        Verdict::Hold => judge.drops(work, Reason::Held).then(|| {
-            hold_event(judge, work, source, Reason::Held);
-            Reason::Held
-        }),
+        Verdict::Hold => holds(judge, work, source, Reason::Held).then_some(Reason::Held),
         Verdict::Contain => {
-            if !contained {
-                begin_containment(judge, work);
+            if contained {
+                return contains(judge, work);
             }
-            judge.drops(work, Reason::Contained).then(|| {
-                if !contained {
-                    hold_event(judge, work, source, Reason::Contained);
-                }
-                Reason::Contained
-            })
+            begin_containment(judge, work);
+            holds(judge, work, source, Reason::Contained).then_some(Reason::Contained)
         }
     }
 }
 
-/// Reads nonce, response and branch of the first credentials in the text; returns the fingerprint by
-/// which a retransmission is known.
+/// Reads the nonce of the first credentials in the text; returns the fingerprint by which a
+/// retransmission is known: of every byte, since a request that differs anywhere may be another guess.
 #[inline(never)]
 fn read_credentials(work: &mut Work) -> u32 {
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
@@ -290,23 +316,14 @@ fn read_credentials(work: &mut Work) -> u32 {
         Some(place) => Some(place),
         None => work.scan.place(Header::ProxyAuthorization),
     };
-    let mut print = seed;
     work.facts.nonce_seen = 0;
-    if let Some(place) = place {
-        if let Some(at) = work.parameter.find(text, place, end, b"nonce") {
-            work.facts.nonce = work.value.hash(text, at, end, seed);
-            work.facts.nonce_seen = 1;
-        }
-        if let Some(at) = work.parameter.find(text, place, end, b"response") {
-            print = hash::fold(print, work.value.hash(text, at, end, seed));
-        }
-    }
-    if let Some(place) = work.scan.place(Header::Via)
-        && let Some(at) = work.parameter.find(text, place, end, b"branch")
+    if let Some(place) = place
+        && let Some(at) = work.parameter.find(text, place, end, b"nonce")
     {
-        print = hash::fold(print, work.value.hash(text, at, end, seed));
+        work.facts.nonce = work.value.hash(text, at, end, seed);
+        work.facts.nonce_seen = 1;
     }
-    hash::finish(print) as u32 | 1
+    work.value.hash_all(text, 0, end, seed) as u32 | 1
 }
 
 /// The hash by which a response finds its request: branch, Call-ID and CSeq.
@@ -391,13 +408,7 @@ fn begin_containment(judge: &Judge, work: &Work) {
 #[inline(always)]
 fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
-    let (reason, kind) = match work.facts.start {
-        REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
-        RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
-        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
-        KEEPALIVE => (Reason::SipKeepalive, 0),
-        _ => (Reason::NotSip, EVENT_NOT_SIP),
-    };
+    let (reason, kind) = passing(work);
     if kind != 0 {
         work.facts.event_kind = kind as u32;
         if kind == EVENT_NOT_SIP {
@@ -406,6 +417,20 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
         event::send(work, judge.config, share, reason);
     }
     reason
+}
+
+/// The reason of a packet that nothing stopped, and the kind of its event, if it has one.
+#[inline(always)]
+fn passing(work: &Work) -> (Reason, u8) {
+    let (reason, kind) = match work.facts.start {
+        REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
+        RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
+        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
+        KEEPALIVE => (Reason::SipKeepalive, 0),
+        OPAQUE => (Reason::SipOpaque, 0),
+        _ => (Reason::NotSip, EVENT_NOT_SIP),
+    };
+    (if work.facts.trickles != 0 { Reason::Trickle } else { reason }, kind)
 }
 
 #[inline(always)]
@@ -441,15 +466,25 @@ fn count(work: &Work, dropped: bool) {
     rate::count(work.packet.source_key, seen, work.facts.now_ns);
 }
 
+/// A hold or containment begins: the controller is told once, also when it is only observed.
 #[inline(always)]
-fn drop_event(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reason) {
-    count(work, true);
-    work.facts.event_kind = EVENT_DROP as u32;
-    event::send(work, judge.config, share, reason);
+fn holds(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) -> bool {
+    let drops = judge.drops(work, reason);
+    if work.facts.held == 0 || matches!(reason, Reason::Contained) {
+        work.facts.event_kind = EVENT_HOLD as u32;
+        event::send(work, judge.config, Some(&mut source.events_ns), reason);
+    }
+    drops
 }
 
+/// A packet of a source that is contained already.
 #[inline(always)]
-fn hold_event(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) {
-    work.facts.event_kind = EVENT_HOLD as u32;
-    event::send(work, judge.config, Some(&mut source.events_ns), reason);
+fn contains(judge: &Judge, work: &mut Work) -> Option<Reason> {
+    if !judge.drops(work, Reason::Contained) {
+        return None;
+    }
+    if let Some(contained) = maps::contained(work.packet.source_key) {
+        contained.drops += 1;
+    }
+    Some(Reason::Contained)
 }

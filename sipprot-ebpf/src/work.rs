@@ -46,7 +46,8 @@ pub struct Packet {
     pub sequence: u32,
     pub acknowledgement: u32,
     pub icmp_type: u32,
-    pub pad: u32,
+    /// 1: more IPv6 extension headers than are followed; only the addresses are known.
+    pub beyond: u32,
 }
 
 pub const NOT_FRAGMENTED: u32 = 0;
@@ -69,6 +70,10 @@ pub struct Facts {
     pub method: u32,
     pub event_kind: u32,
     pub event_flags: u32,
+    /// 1: the source is held already, by a protection that only observes.
+    pub held: u32,
+    /// 1: passes a containment, or would if there were one.
+    pub trickles: u32,
     pub pad: u32,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything lives in network namespaces that a [`lab::Lab`] makes and removes; no interface of
 //! the machine itself is touched, and no packet leaves it. The lab knows sipprot as its users do:
-//! a binary, a config file and a command line.
+//! a binary, a config file and a command line. `datapath` stands apart: it tries the programs alone.
 //!
 //! Read in this order: `topology` (the map), `lab` (the whole), then the people in it.
 
@@ -12,6 +12,8 @@ pub mod attackers;
 pub mod counter;
 /// sipprot itself, as a child process and a command line.
 pub mod daemon;
+/// The datapath in the kernel and its model on the host, as tables of packets and verdicts.
+pub mod datapath;
 /// The demonstration: an office at work, attackers one after another, and what came of it.
 pub mod demo;
 /// What removes a lab, also one whose process was killed.

@@ -93,9 +93,13 @@ impl Step<Text> for Parameter {
 pub struct Value {
     at: u32,
     end: u32,
-    token: u32,
     pub length: u32,
+    pad: u32,
     hash: u64,
+    /// All ones where a line end, a quotation mark, or a separator ends the value.
+    lines: u64,
+    quotes: u64,
+    separators: u64,
 }
 
 impl Value {
@@ -104,19 +108,34 @@ impl Value {
     pub fn hash(&mut self, text: &Text, at: u32, end: u32, seed: u64) -> u64 {
         let quoted = text.byte(at) == b'"';
         let at = at + quoted as u32;
-        *self = Self { at, end, token: !quoted as u32, length: 0, hash: seed };
-        repeat(CAPACITY as u32 / 8, self, text);
-        hash::finish(hash::fold(self.hash, self.length as u64))
+        let separators = if quoted { 0 } else { u64::MAX };
+        *self = Self { at, end, hash: seed, lines: u64::MAX, quotes: u64::MAX, separators, ..NEW };
+        self.finish(text)
     }
 
-    /// The hash of the rest of the line at `at`, blanks in it included.
+    /// The hash of the rest of the line at `at`, blanks and quotation marks in it included.
     #[inline(always)]
     pub fn hash_line(&mut self, text: &Text, at: u32, end: u32, seed: u64) -> u64 {
-        *self = Self { at, end, token: 0, length: 0, hash: seed };
+        *self = Self { at, end, hash: seed, lines: u64::MAX, ..NEW };
+        self.finish(text)
+    }
+
+    /// The hash of everything from `at` on; behind `end` the text has only zeroes.
+    #[inline(always)]
+    pub fn hash_all(&mut self, text: &Text, at: u32, end: u32, seed: u64) -> u64 {
+        *self = Self { at, end, hash: hash::fold(seed, end as u64), ..NEW };
+        self.finish(text)
+    }
+
+    #[inline(always)]
+    fn finish(&mut self, text: &Text) -> u64 {
         repeat(CAPACITY as u32 / 8, self, text);
         hash::finish(hash::fold(self.hash, self.length as u64))
     }
 }
+
+const NEW: Value =
+    Value { at: 0, end: 0, length: 0, pad: 0, hash: 0, lines: 0, quotes: 0, separators: 0 };
 
 impl Step<Text> for Value {
     #[inline(always)]
@@ -125,16 +144,13 @@ impl Step<Text> for Value {
             return Flow::Stop;
         }
         let word = text.word(self.at);
-        let mut ends = equals(word, splat(b'"'))
-            | equals(word, splat(b'\r'))
-            | equals(word, splat(b'\n'))
-            | equals(word, 0);
-        if self.token != 0 {
-            ends |= equals(word, splat(b';'))
-                | equals(word, splat(b','))
-                | equals(word, splat(b' '))
-                | equals(word, splat(b'\t'));
-        }
+        let lines = equals(word, splat(b'\r')) | equals(word, splat(b'\n')) | equals(word, 0);
+        let quotes = equals(word, splat(b'"'));
+        let separators = equals(word, splat(b';'))
+            | equals(word, splat(b','))
+            | equals(word, splat(b' '))
+            | equals(word, splat(b'\t'));
+        let ends = (lines & self.lines) | (quotes & self.quotes) | (separators & self.separators);
         let kept = below(word, ends);
         let count = if ends == 0 { 8 } else { lowest(ends) };
         if count > 0 {
@@ -189,5 +205,23 @@ mod tests {
         let mut text = Box::new(Text::EMPTY);
         text.fill(b"name \t: \r\n  value");
         assert_eq!(skip(&text, 4), 12);
+    }
+
+    #[test]
+    fn lines_and_whole_texts() {
+        let mut text = Box::new(Text::EMPTY);
+        let length = text.fill(b"I: a \"b\" <c>;d\r\nX: \0end");
+        let line = Value::default().hash_line(&text, 3, length, 7);
+        assert_eq!(line, hash::bytes(7, b"a \"b\" <c>;d"));
+        let whole = |bytes: &[u8]| {
+            let mut text = Box::new(Text::EMPTY);
+            let length = text.fill(bytes);
+            Value::default().hash_all(&text, 0, length, 7)
+        };
+        let guess = |response: &str| whole(format!("response = {response}\r\n").as_bytes());
+        assert_eq!(guess("\"abc\""), guess("\"abc\""));
+        assert_ne!(guess("\"abc\""), guess("\"abd\""));
+        assert_ne!(whole(b"a\0b"), whole(b"a\0c"));
+        assert_ne!(whole(b"a"), whole(b"a\0"));
     }
 }

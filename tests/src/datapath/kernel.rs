@@ -1,0 +1,341 @@
+//! The programs in the kernel: loaded from the object, never attached, their maps in no file system.
+
+use std::env;
+use std::fs;
+use std::mem;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
+use aya::{Ebpf, EbpfLoader, Pod};
+use sipprot_common::abi::*;
+use sipprot_common::source::Address;
+
+use super::tally::{Count, Tally};
+use super::world::{self, GEO_GENERATION, Listing, Seconds, World};
+use super::{Datapath, Event};
+
+/// Names the object file.
+pub const OBJECT_VARIABLE: &str = "SIPPROT_EBPF_OBJECT";
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const TC_ACT_UNSPEC: u32 = u32::MAX;
+
+pub struct Kernel {
+    ebpf: Ebpf,
+    ring: RingBuf<MapData>,
+}
+
+/// What is missing for the kernel's part of the tests; `None` when they can run.
+pub fn missing() -> Option<&'static str> {
+    if env::var_os(OBJECT_VARIABLE).is_none() {
+        return Some("SIPPROT_EBPF_OBJECT, the path of the eBPF object");
+    }
+    // SAFETY: geteuid has no preconditions.
+    (unsafe { libc::geteuid() } != 0).then_some("root")
+}
+
+/// Of CLOCK_MONOTONIC, which the programs go by.
+fn now_ns() -> Result<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: time is a valid place for the answer.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    ensure!(done == 0, "cannot read the monotonic clock");
+    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Instructions that the verifier went through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub ingress: u32,
+    pub egress: u32,
+}
+
+impl Kernel {
+    /// Loads the object that the environment names, with the maps of `world`.
+    pub fn load(world: &World) -> Result<Self> {
+        let path = env::var_os(OBJECT_VARIABLE).context("SIPPROT_EBPF_OBJECT is not set")?;
+        let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::load_object(&object, world)
+    }
+
+    pub fn load_object(object: &[u8], world: &World) -> Result<Self> {
+        let mut loader = EbpfLoader::new();
+        if let Some(policies) = world.policies_max {
+            loader.map_max_entries(maps::POLICIES, policies);
+        }
+        let mut ebpf = loader.load(object).context("cannot load the object")?;
+        let ingress: &mut Xdp =
+            ebpf.program_mut(PROGRAM_INGRESS).context("no ingress program")?.try_into()?;
+        ingress.load().context("the verifier refused ingress")?;
+        let egress: &mut SchedClassifier =
+            ebpf.program_mut(PROGRAM_EGRESS).context("no egress program")?.try_into()?;
+        egress.load().context("the verifier refused egress")?;
+        let ring = RingBuf::try_from(ebpf.take_map(maps::EVENTS).context("no map EVENTS")?)?;
+        let mut kernel = Self { ebpf, ring };
+        kernel.fill(world)?;
+        Ok(kernel)
+    }
+
+    fn map(&mut self, name: &str) -> Result<&mut Map> {
+        self.ebpf.map_mut(name).with_context(|| format!("no map {name}"))
+    }
+
+    fn hash<K: Pod, V: Pod>(&mut self, name: &str) -> Result<HashMap<&mut MapData, K, V>> {
+        HashMap::try_from(self.map(name)?).with_context(|| format!("map {name}"))
+    }
+
+    fn array<V: Pod>(&mut self, name: &str) -> Result<Array<&mut MapData, V>> {
+        Array::try_from(self.map(name)?).with_context(|| format!("map {name}"))
+    }
+
+    fn trie<K: Pod, V: Pod>(&mut self, name: &str) -> Result<LpmTrie<&mut MapData, K, V>> {
+        LpmTrie::try_from(self.map(name)?).with_context(|| format!("map {name}"))
+    }
+
+    fn fill(&mut self, world: &World) -> Result<()> {
+        let now_ns = now_ns()?;
+        let at = |seconds: Seconds| now_ns.saturating_add_signed(seconds * 1_000_000_000);
+        self.fill_policies(world)?;
+        self.fill_list(maps::ALLOW, &world.allow, at)?;
+        self.fill_list(maps::DENY, &world.deny, at)?;
+        self.fill_sources(world, at)?;
+        for (network, code) in &world.geo {
+            let (base, length) = world::prefix(network);
+            let scoped = ScopedAddress::new(GEO_GENERATION, 0, base);
+            let key = Key::new(ScopedAddress::SCOPE_BITS + length, scoped);
+            self.trie(maps::GEO)?.insert(&key, world::country(code), 0)?;
+        }
+        self.array(maps::USER_AGENTS)?.set(0, *world.agents(), 0)?;
+        self.array(maps::CONFIG)?.set(0, world.config(), 0)?;
+        Ok(())
+    }
+
+    /// The port set of a policy has the policy's own place in the list.
+    fn fill_policies(&mut self, world: &World) -> Result<()> {
+        for (set, policy) in world.policies.iter().enumerate() {
+            let mut ports = Box::new(PortSet::EMPTY);
+            for (range, class) in &policy.ports {
+                range.clone().for_each(|port| ports.set(port, *class));
+            }
+            self.array(maps::PORT_SETS)?.set(set as u32, *ports, 0)?;
+            let entry = Policy { port_set: set as u32, ..policy.abi };
+            if world.policies_max.is_none_or(|most| policy.index < most) {
+                self.array(maps::POLICIES)?.set(policy.index, entry, 0)?;
+            }
+        }
+        for (network, policy) in &world.endpoints {
+            let (base, length) = world::prefix(network);
+            let key: Key<Address> = Key::new(length, base);
+            self.trie(maps::ENDPOINTS)?.insert(&key, *policy, 0)?;
+        }
+        Ok(())
+    }
+
+    fn fill_list(
+        &mut self,
+        name: &str,
+        list: &[Listing],
+        at: impl Fn(Seconds) -> u64,
+    ) -> Result<()> {
+        for listing in list {
+            let (base, length) = world::prefix(&listing.network);
+            let scoped = ScopedAddress::new(listing.generation, listing.policy, base);
+            let key = Key::new(ScopedAddress::SCOPE_BITS + length, scoped);
+            let expires_ns = listing.expires.map_or(0, &at);
+            let entry = ListEntry { expires_ns, scope: listing.scope, pad: [0; 7] };
+            self.trie(name)?.insert(&key, entry, 0)?;
+        }
+        Ok(())
+    }
+
+    fn fill_sources(&mut self, world: &World, at: impl Fn(Seconds) -> u64) -> Result<()> {
+        for block in &world.blocks {
+            let key = BlockKey { source: block.source.0, policy: block.policy, pad: 0 };
+            let value = Block {
+                started_ns: at(block.started),
+                expires_ns: at(block.expires),
+                duration_ns: block.duration as u64 * 1_000_000_000,
+                scope: block.scope,
+                ..Block::default()
+            };
+            self.hash(maps::BLOCKS)?.insert(key, value, 0)?;
+        }
+        for (source, until) in &world.contained {
+            let value = Contained { until_ns: at(*until), ..Contained::default() };
+            self.hash(maps::CONTAINED)?.insert(source.0, value, 0)?;
+        }
+        for (source, port, until) in &world.quarantine {
+            let key = QuarantineKey { source: source.0, port: *port as u32, pad: 0 };
+            self.hash(maps::QUARANTINE)?.insert(key, at(*until), 0)?;
+        }
+        for (source, rate) in &world.trusted {
+            let flags = world.trust_flags(*source);
+            let value = Trust { flags, rate: *rate, ..Trust::default() };
+            self.hash(maps::TRUST)?.insert(source.0, value, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a frame `repeat` times through ingress; gives the verdict's number and the time of one run.
+    pub fn run_ingress(&mut self, frame: &[u8], repeat: u32) -> Result<TestRunResult> {
+        let program: &mut Xdp =
+            self.ebpf.program_mut(PROGRAM_INGRESS).context("no ingress program")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        program.test_run(options).context("cannot run ingress")
+    }
+
+    pub fn run_egress(&mut self, frame: &[u8], repeat: u32) -> Result<TestRunResult> {
+        let program: &mut SchedClassifier =
+            self.ebpf.program_mut(PROGRAM_EGRESS).context("no egress program")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        program.test_run(options).context("cannot run egress")
+    }
+
+    pub fn verified(&self) -> Result<Verified> {
+        let count = |name: &str| {
+            let program = self.ebpf.program(name).with_context(|| format!("no {name}"))?;
+            program.info()?.verified_instruction_count().context("this kernel doesn't count")
+        };
+        Ok(Verified { ingress: count(PROGRAM_INGRESS)?, egress: count(PROGRAM_EGRESS)? })
+    }
+
+    /// The value of a hash map; `None` when it isn't there.
+    pub fn value<K: Pod, V: Pod>(&mut self, name: &str, key: K) -> Result<Option<V>> {
+        Ok(self.hash::<K, V>(name)?.get(&key, 0).ok())
+    }
+
+    /// Makes every value of a hash map older.
+    fn age<K: Pod, V: Pod>(&mut self, name: &str, older: impl Fn(&mut V)) -> Result<()> {
+        let mut map = self.hash::<K, V>(name)?;
+        let entries: Vec<(K, V)> = map.iter().collect::<Result<_, _>>()?;
+        for (key, mut value) in entries {
+            older(&mut value);
+            map.insert(key, value, 0)?;
+        }
+        Ok(())
+    }
+
+    fn age_list(&mut self, name: &str, by_ns: u64) -> Result<()> {
+        let mut list = self.trie::<ScopedAddress, ListEntry>(name)?;
+        let entries: Vec<_> = list.iter().collect::<Result<_, _>>()?;
+        for (key, mut entry) in entries {
+            if entry.expires_ns != 0 {
+                end_earlier(&mut entry.expires_ns, by_ns);
+                list.insert(&key, entry, 0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends stay above 0, which would mean "never" in lists.
+fn end_earlier(time_ns: &mut u64, by_ns: u64) {
+    *time_ns = time_ns.saturating_sub(by_ns).max(1);
+}
+
+/// Beginnings may lie before the machine's boot: the programs subtract them, wrapping.
+fn begin_earlier(time_ns: &mut u64, by_ns: u64) {
+    *time_ns = time_ns.wrapping_sub(by_ns);
+}
+
+fn age_source(source: &mut Source, by_ns: u64) {
+    for end_ns in
+        [&mut source.ceiling_ns, &mut source.events_ns, &mut source.attempts.hold_until_ns]
+    {
+        end_earlier(end_ns, by_ns);
+    }
+    begin_earlier(&mut source.attempts.start_ns, by_ns);
+    begin_earlier(&mut source.tcp_start_ns, by_ns);
+}
+
+impl Datapath for Kernel {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn ingress(&mut self, frame: &[u8]) -> Result<bool> {
+        match self.run_ingress(frame, 1)?.return_value {
+            XDP_PASS => Ok(true),
+            XDP_DROP => Ok(false),
+            other => anyhow::bail!("ingress returned {other}"),
+        }
+    }
+
+    fn egress(&mut self, frame: &[u8]) -> Result<()> {
+        let returned = self.run_egress(frame, 1)?.return_value;
+        ensure!(returned == TC_ACT_UNSPEC, "egress returned {returned}");
+        Ok(())
+    }
+
+    /// The kernel's clock cannot be set: everything that it remembers becomes older instead.
+    fn wait(&mut self, seconds: u64) -> Result<()> {
+        let by_ns = seconds * 1_000_000_000;
+        self.age::<BlockKey, Block>(maps::BLOCKS, |block| {
+            end_earlier(&mut block.expires_ns, by_ns);
+            begin_earlier(&mut block.started_ns, by_ns);
+            begin_earlier(&mut block.window_start_ns, by_ns);
+            begin_earlier(&mut block.renewed_ns, by_ns);
+        })?;
+        self.age::<u64, Contained>(maps::CONTAINED, |contained| {
+            end_earlier(&mut contained.until_ns, by_ns);
+            end_earlier(&mut contained.next_trickle_ns, by_ns);
+        })?;
+        self.age::<QuarantineKey, u64>(maps::QUARANTINE, |end_ns| end_earlier(end_ns, by_ns))?;
+        self.age::<u64, Trust>(maps::TRUST, |trust| {
+            end_earlier(&mut trust.ceiling_ns, by_ns);
+            end_earlier(&mut trust.events_ns, by_ns);
+        })?;
+        self.age::<u64, Source>(maps::SOURCES, |source| age_source(source, by_ns))?;
+        self.age::<u64, u64>(maps::FLOWS, |seen_ns| begin_earlier(seen_ns, by_ns))?;
+        self.age_list(maps::ALLOW, by_ns)?;
+        self.age_list(maps::DENY, by_ns)?;
+        let mut buckets = self.array::<u64>(maps::BUCKETS)?;
+        for policy in 0..POLICIES_MAX {
+            let mut bucket_ns = buckets.get(&policy, 0)?;
+            end_earlier(&mut bucket_ns, by_ns);
+            buckets.set(policy, bucket_ns, 0)?;
+        }
+        Ok(())
+    }
+
+    fn tally(&mut self) -> Result<Tally> {
+        let counters: PerCpuArray<_, Counters> = PerCpuArray::try_from(self.map(maps::COUNTERS)?)?;
+        let mut tally = Tally::default();
+        for policy in 0..POLICIES_MAX {
+            for cpu in counters.get(&policy, 0)?.iter() {
+                for (reason, packets) in cpu.packets.iter().enumerate() {
+                    tally.add(policy, Count::Packets, reason as u8, *packets);
+                }
+                for (reason, packets) in cpu.observed.iter().enumerate() {
+                    tally.add(policy, Count::Observed, reason as u8, *packets);
+                }
+            }
+        }
+        Ok(tally)
+    }
+
+    fn events(&mut self) -> Result<Vec<Event>> {
+        const HEADER_LEN: usize = mem::size_of::<EventHeader>();
+        let mut events = Vec::new();
+        while let Some(item) = self.ring.next() {
+            let (header, bytes) = item.split_at_checked(HEADER_LEN).context("a short event")?;
+            // SAFETY: `header` has the size of an EventHeader, which is Plain: any bytes are one.
+            let header: EventHeader =
+                unsafe { header.as_ptr().cast::<EventHeader>().read_unaligned() };
+            ensure!(bytes.len() == header.captured as usize, "{header:?} with {}", bytes.len());
+            ensure!(header.at_ns != 0 && header.ifindex != 0, "{header:?}");
+            events.push(Event::new(&header, bytes));
+        }
+        Ok(events)
+    }
+
+    fn events_left_out(&mut self) -> Result<(u64, u64)> {
+        let counts: PerCpuArray<_, EventCounts> =
+            PerCpuArray::try_from(self.map(maps::EVENT_COUNTS)?)?;
+        let cpus = counts.get(&0, 0)?;
+        Ok(cpus.iter().fold((0, 0), |sum, cpu| (sum.0 + cpu.suppressed, sum.1 + cpu.lost)))
+    }
+}
