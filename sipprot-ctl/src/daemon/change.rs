@@ -22,7 +22,9 @@ use crate::config::{Config, Scope, format_duration};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
-use crate::store::{BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store};
+use crate::store::{
+    BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store,
+};
 
 /// METHOD of blocks by hand.
 const BY_HAND: &str = "MANUAL:operator";
@@ -60,13 +62,11 @@ impl Core {
         if list == List::Deny {
             self.spares_own(network)?;
         }
-        let item = self
-            .list_item(&entry)
-            .ok_or_else(|| {
-                let wanted = entry.endpoint.clone().unwrap_or_default();
-                let wanted = clean(wanted.as_bytes(), 64);
-                Fault::invalid("endpoint", format!("no endpoint {wanted:?} is configured"))
-            })?;
+        let item = self.list_item(&entry).ok_or_else(|| {
+            let wanted = entry.endpoint.clone().unwrap_or_default();
+            let wanted = clean(wanted.as_bytes(), 64);
+            Fault::invalid("endpoint", format!("no endpoint {wanted:?} is configured"))
+        })?;
         self.kernel
             .with(|datapath| datapath.add_entry(kernel_list(list), &item))
             .map_err(|error| self.fault("adding a list entry", &error))?;
@@ -112,6 +112,7 @@ impl Core {
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
         info!("removed {} from the {} by {by}", address(network), name(list));
+        self.fresh_denials.retain(|it| it.network != network);
         let count = &mut self.list_counts[list as usize];
         *count = count.saturating_sub(keys.len() as u64);
         if list == List::Deny && is_one_source(network) {
@@ -218,12 +219,10 @@ impl Core {
         asked: IpAddr,
         network: IpNetwork,
     ) -> Result<(Vec<ListKey>, Vec<IpNetwork>), Fault> {
-        let Some(store) = self.store.clone() else { return Ok((Vec::new(), Vec::new())) };
-        let judged = Address::from(asked).to_ip();
-        let covering =
-            store.covering(List::Deny, judged).map_err(|error| super::answers::internal(&error))?;
+        let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) =
             covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
+        self.fresh_denials.retain(|it| it.network != network);
         let mut keys = Vec::new();
         for entry in own {
             let key = entry.key();
@@ -311,6 +310,7 @@ impl Core {
         if renumbered {
             self.renumber(&plan_before);
         }
+        self.peers_seen.clear();
         self.forget_trust();
         self.restore_trust();
         self.follow_interfaces();

@@ -29,10 +29,6 @@ impl Geography {
         Self { geo }
     }
 
-    pub fn none() -> Self {
-        Self { geo: Geo::none() }
-    }
-
     pub fn is_available(&self) -> bool {
         self.geo.database().is_some()
     }

@@ -1,5 +1,6 @@
 //! What time brings: ticks for the rules, ends of blocks, writes, interfaces that come and go.
 
+use jiff::SignedDuration;
 use sipprot_common::source::SourceKey;
 use tracing::{debug, error, info, warn};
 
@@ -34,6 +35,7 @@ impl Core {
         if self.seconds.is_multiple_of(WRITE_EVERY) {
             self.write_renewals();
             self.write_attacks();
+            self.forget_fresh_denials();
         }
         if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_memory();
@@ -72,7 +74,11 @@ impl Core {
                     .blocks_of(record.source)
                     .any(|known| known.key() == key && known.expires_at > record.expires_at);
                 if !goes_on {
-                    self.kernel.carry("ending a block", |datapath| datapath.remove_block(target));
+                    // What came in while the block was being put may have left a hold.
+                    self.kernel.carry("ending a block", |datapath| {
+                        datapath.clear_source(source)?;
+                        datapath.remove_block(target)
+                    });
                 }
                 !goes_on
             }
@@ -102,6 +108,14 @@ impl Core {
             let count = &mut self.list_counts[key.list as usize];
             *count = count.saturating_sub(1);
             self.journal.write(vec![Change::RemoveList(key)]);
+        }
+    }
+
+    /// By now they are in the store.
+    fn forget_fresh_denials(&mut self) {
+        if self.journal.complaint().is_none() {
+            let limit = self.clock.timestamp_now() - SignedDuration::from_secs(5);
+            self.fresh_denials.retain(|entry| entry.added_at > limit);
         }
     }
 
