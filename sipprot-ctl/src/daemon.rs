@@ -25,7 +25,7 @@ mod status;
 mod tests;
 mod upkeep;
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,10 +127,8 @@ fn open_datapath(config: &crate::config::Config) -> anyhow::Result<Kernel> {
     Ok(Kernel::new(Datapath::open(&options)?))
 }
 
-fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Everything in turn, until a signal ends it.
