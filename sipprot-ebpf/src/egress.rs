@@ -22,7 +22,9 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     // Headers may lie in fragments of the buffer; a short packet gives an error, which is fine.
     let _ = frame.pull_data(if frame.len() < HEADERS_LEN { frame.len() } else { HEADERS_LEN });
     let (first, end) = frame.bounds();
-    if packet::read(first, end, &mut work.packet).is_some() || work.packet.beyond != 0 {
+    if packet::read(first, end, frame.length(), &mut work.packet).is_some()
+        || work.packet.beyond != 0
+    {
         return;
     }
     if config.flags & CONFIG_TRACK_FLOWS != 0 {

@@ -8,6 +8,8 @@ use sipprot_common::sip::Text;
 pub trait Frame {
     /// First byte and end of what can be read directly.
     fn bounds(&self) -> (usize, usize);
+    /// Of the whole packet.
+    fn length(&self) -> u64;
     /// Copies `length` bytes (1 to the text's capacity) from `offset`; false when they aren't there.
     fn load(&self, offset: u32, text: &mut Text, length: u32) -> bool;
     fn ifindex(&self) -> u32;
@@ -17,6 +19,11 @@ impl Frame for XdpContext {
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         (self.data(), self.data_end())
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u64 {
+        (self.data_end() - self.data()) as u64
     }
 
     #[inline(always)]
@@ -38,6 +45,11 @@ impl Frame for TcContext {
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         (self.data(), self.data_end())
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 
     #[inline(always)]

@@ -62,7 +62,7 @@ pub fn sipprot_egress(frame: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let (start, end) = frame.bounds();
-    if let Some(fault) = packet::read(start, end, &mut work.packet) {
+    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet) {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };

@@ -68,6 +68,8 @@ pub fn slot<const LENGTH: usize, T>(array: &mut [T; LENGTH], index: u64) -> &mut
 pub struct Cursor {
     start: usize,
     end: usize,
+    /// Of the whole frame: TC may let only its beginning be read directly.
+    length: u64,
 }
 
 macro_rules! load {
@@ -88,8 +90,8 @@ macro_rules! load {
 }
 
 impl Cursor {
-    pub const fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+    pub const fn new(start: usize, end: usize, length: u64) -> Self {
+        Self { start, end, length }
     }
 
     #[inline(always)]
@@ -110,7 +112,7 @@ impl Cursor {
 
     #[inline(always)]
     fn len(&self) -> u64 {
-        (self.end - self.start) as u64
+        self.length
     }
 }
 
@@ -128,8 +130,8 @@ struct Network {
 /// Reads the frame's headers into `packet`. `Some` is the reason why that ended before a judgement
 /// could be made; such packets pass.
 #[inline(never)]
-pub fn read(start: usize, end: usize, packet: &mut Packet) -> Option<Reason> {
-    read_into(Cursor::new(start, end), packet).err()
+pub fn read(start: usize, end: usize, length: u64, packet: &mut Packet) -> Option<Reason> {
+    read_into(Cursor::new(start, end, length), packet).err()
 }
 
 #[inline(always)]
@@ -330,7 +332,7 @@ pub fn is_neighbour_discovery(packet: &Packet) -> bool {
 /// The flow that an ICMP error quotes, as the ends saw it when we sent: ours first.
 #[inline(never)]
 pub fn quoted_ports(start: usize, end: usize, packet: &Packet, quoted: &mut Quoted) -> bool {
-    read_quoted(Cursor::new(start, end), packet, quoted).is_some()
+    read_quoted(Cursor::new(start, end, (end - start) as u64), packet, quoted).is_some()
 }
 
 /// Of a packet inside an ICMP error.
