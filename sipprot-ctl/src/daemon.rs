@@ -25,7 +25,7 @@ mod status;
 mod tests;
 mod upkeep;
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +72,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 async fn serve(options: Options) -> anyhow::Result<()> {
     let detach = options.detach_on_exit;
     let config = &options.loaded.config;
-    if options.interfaces.is_empty() && config.interfaces.is_empty() {
+    let wanted = match options.interfaces.as_slice() {
+        [] => &config.interfaces,
+        named => named,
+    };
+    if wanted.is_empty() {
         anyhow::bail!("no interface to protect: name one with --iface or in the configuration");
+    }
+    if !wanted.iter().any(|interface| own::has_interface(interface)) {
+        anyhow::bail!("there is no interface {}", wanted.join(", nor "));
     }
     let kernel = open_datapath(config)?;
     let socket = config.daemon.socket.clone();
@@ -120,10 +127,8 @@ fn open_datapath(config: &crate::config::Config) -> anyhow::Result<Kernel> {
     Ok(Kernel::new(Datapath::open(&options)?))
 }
 
-fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Everything in turn, until a signal ends it.

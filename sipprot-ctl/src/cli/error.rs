@@ -15,7 +15,7 @@ pub enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "no daemon answers on {}: start it with 'sipprot run' ('sipprot rescue' works without one)",
+        "the daemon is not running (nobody answers on {}): start it with 'sipprot run'; 'sipprot rescue' works without it",
         .0.display()
     )]
     NotRunning(PathBuf),

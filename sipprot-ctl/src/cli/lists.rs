@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::args::{Entries as EntriesArgs, List, Which};
-use super::client::query;
+use super::client::{Client, query};
 use super::table::{Align, Table};
 use super::{CliError, Context, change};
 use crate::api::{BlockView, BlocksAnswer, Entries, Entry, TrustAnswer};
@@ -43,9 +43,29 @@ fn one(
     if let Some(verb) = args.verb {
         return change::edit(context, list, super::args::Edit { verb });
     }
-    let query = query(&[("search", args.search.as_deref()), ("country", args.country.as_deref())]);
-    let entries: Entries = context.client()?.get(&format!("/lists/{name}{query}"))?;
+    let filter = [("search", args.search.as_deref()), ("country", args.country.as_deref())];
+    let entries = fetch(&context.client()?, name, &filter)?;
     context.print(&entries, entries_table)
+}
+
+/// All entries of a list, page by page.
+pub(super) fn fetch(
+    client: &Client,
+    list: &str,
+    filter: &[(&str, Option<&str>)],
+) -> Result<Entries, CliError> {
+    let mut all = Entries { entries: Vec::new(), total: 0 };
+    loop {
+        let offset = all.entries.len().to_string();
+        let parts = [filter, &[("offset", Some(offset.as_str()))]].concat();
+        let page: Entries = client.get(&format!("/lists/{list}{}", query(&parts)))?;
+        all.total = page.total;
+        let done = page.entries.is_empty();
+        all.entries.extend(page.entries);
+        if done || all.entries.len() as u64 >= all.total {
+            return Ok(all);
+        }
+    }
 }
 
 /// The two columns of `status`.

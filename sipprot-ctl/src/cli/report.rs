@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::client::query;
 use super::table::{Align, Table};
 use super::{CliError, Context};
-use crate::api::Report;
+use crate::api::{Report, ReportRow};
 
 pub(super) fn run(context: &Context, date: Option<Date>) -> Result<(), CliError> {
     let date = date.map(|date| date.to_string());
@@ -28,7 +28,7 @@ pub(super) fn text(report: &Report) -> String {
             row.country_name.clone().unwrap_or_default(),
             row.method.clone(),
             row.victim.map(|victim| victim.to_string()).unwrap_or_default(),
-            row.blocks.to_string(),
+            blocks(row).to_string(),
         ]);
     }
     let none = String::new;
@@ -43,6 +43,11 @@ pub(super) fn text(report: &Report) -> String {
         report.total_containments,
         report.total_drops
     )
+}
+
+/// A scanner that never gets past its user agent needs no dynamic block: it counts as blocked once.
+fn blocks(row: &ReportRow) -> u64 {
+    if row.blocks == 0 && row.containments == 0 && row.drops > 0 { 1 } else { row.blocks }
 }
 
 /// `Tue, 28 Feb 2023`.

@@ -29,8 +29,8 @@ struct Lists {
 fn detailed(context: &Context, client: &Client, shown: &Shown) -> Result<(), CliError> {
     let when = |wanted: bool| (wanted || shown.all).then_some(());
     let lists = Lists {
-        allow: when(shown.allow).map(|()| client.get("/lists/allow")).transpose()?,
-        deny: when(shown.deny).map(|()| client.get("/lists/deny")).transpose()?,
+        allow: when(shown.allow).map(|()| lists::fetch(client, "allow", &[])).transpose()?,
+        deny: when(shown.deny).map(|()| lists::fetch(client, "deny", &[])).transpose()?,
         dynamic: when(shown.dynamic).map(|()| client.get("/blocks?kind=dynamic")).transpose()?,
     };
     context.print(&lists, |lists| {

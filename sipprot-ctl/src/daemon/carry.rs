@@ -51,6 +51,10 @@ impl Core {
         let done = self.kernel.carry("blocking", |datapath| datapath.put_block(target, &entry));
         let Some(()) = done else { return };
         let reaction_us = self.reaction(case.evidence_at);
+        if self.blocks_wholly(policy) {
+            // The block stands for the attempts: when it ends, they are not held against it again.
+            self.kernel.carry("emptying a window", |it| it.clear_source(case.source));
+        }
         let record = BlockRecord {
             scope: scope(block.scope),
             endpoint_only: policy != 0,
@@ -70,6 +74,16 @@ impl Core {
         self.ledger.put_block(record.clone());
         let standing = self.standing(case.source);
         self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
+    }
+
+    /// Whether a block of this policy stops the source at every endpoint, so that the kernel's own
+    /// window isn't needed while it lasts.
+    fn blocks_wholly(&self, policy: u32) -> bool {
+        let only_observed = sipprot_common::policy::Protection::Block.bit();
+        let enforced = |policy: &abi::Policy| {
+            policy.mode == abi::MODE_ENFORCE && policy.observe & only_observed == 0
+        };
+        policy == 0 && self.plan.policies.iter().all(enforced)
     }
 
     /// The last of too many blocks: it counts as one, and ends as a denylist entry.
@@ -108,6 +122,7 @@ impl Core {
         let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
         changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
         self.count_entry(&entry);
+        self.fresh_denials.push(entry.clone());
         changes.extend([Change::PutList(entry), Change::PutStanding(standing)]);
         self.journal.write(changes);
     }

@@ -1,6 +1,7 @@
 //! Changes by hand: lists, blocks, trust, the configuration. At once in the kernel, then in the store.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -12,6 +13,7 @@ use super::answers::Outcome;
 use super::carry::{kernel_block, rules_scope};
 use super::clock::after;
 use super::core::{Core, Expiring};
+use super::geography::Geography;
 use super::own::Own;
 use super::plan::{self, Plan};
 use super::upkeep::kernel_list;
@@ -20,7 +22,9 @@ use crate::config::{Config, Scope, format_duration};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
-use crate::store::{BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin};
+use crate::store::{
+    BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store,
+};
 
 /// METHOD of blocks by hand.
 const BY_HAND: &str = "MANUAL:operator";
@@ -58,9 +62,11 @@ impl Core {
         if list == List::Deny {
             self.spares_own(network)?;
         }
-        let item = self
-            .list_item(&entry)
-            .ok_or_else(|| Fault::invalid("endpoint", "no such endpoint is configured"))?;
+        let item = self.list_item(&entry).ok_or_else(|| {
+            let wanted = entry.endpoint.clone().unwrap_or_default();
+            let wanted = clean(wanted.as_bytes(), 64);
+            Fault::invalid("endpoint", format!("no endpoint {wanted:?} is configured"))
+        })?;
         self.kernel
             .with(|datapath| datapath.add_entry(kernel_list(list), &item))
             .map_err(|error| self.fault("adding a list entry", &error))?;
@@ -106,6 +112,7 @@ impl Core {
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
         info!("removed {} from the {} by {by}", address(network), name(list));
+        self.fresh_denials.retain(|it| it.network != network);
         let count = &mut self.list_counts[list as usize];
         *count = count.saturating_sub(keys.len() as u64);
         if list == List::Deny && is_one_source(network) {
@@ -212,12 +219,10 @@ impl Core {
         asked: IpAddr,
         network: IpNetwork,
     ) -> Result<(Vec<ListKey>, Vec<IpNetwork>), Fault> {
-        let Some(store) = self.store.clone() else { return Ok((Vec::new(), Vec::new())) };
-        let judged = Address::from(asked).to_ip();
-        let covering =
-            store.covering(List::Deny, judged).map_err(|error| super::answers::internal(&error))?;
+        let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) =
             covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
+        self.fresh_denials.retain(|it| it.network != network);
         let mut keys = Vec::new();
         for entry in own {
             let key = entry.key();
@@ -275,7 +280,8 @@ impl Core {
     fn try_reload(&mut self) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
-        let plan = Plan::new(&loaded.config, self.observe)
+        let geography = Geography::open(&loaded.config);
+        let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
@@ -287,12 +293,15 @@ impl Core {
         let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
+        let geography_before = std::mem::replace(&mut self.geography, Arc::new(geography));
         if let Err(error) = self.tell_kernel() {
             self.config = before;
             self.plan = plan_before;
+            self.geography = geography_before;
             let fault = self.fault("applying the configuration", &error);
-            self.kernel.carry("going back", |_| Ok(()));
-            let _ = self.tell_kernel();
+            if let Err(error) = self.tell_kernel() {
+                self.kernel.failed("going back to the old configuration", &error);
+            }
             return Err(fault);
         }
         self.files = loaded.files;
@@ -301,6 +310,7 @@ impl Core {
         if renumbered {
             self.renumber(&plan_before);
         }
+        self.peers_seen.clear();
         self.forget_trust();
         self.restore_trust();
         self.follow_interfaces();
@@ -344,7 +354,7 @@ impl Core {
         }
     }
 
-    fn needs_store(&self) -> Result<std::sync::Arc<crate::store::Store>, Fault> {
+    fn needs_store(&self) -> Result<Arc<Store>, Fault> {
         self.store.clone().ok_or_else(super::journal::not_stored)
     }
 

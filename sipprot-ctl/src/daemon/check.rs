@@ -101,10 +101,16 @@ impl Core {
     }
 
     /// Entries in force that cover an address.
-    fn covering(&self, list: List, address: IpAddr) -> Result<Vec<ListEntry>, Fault> {
+    pub(super) fn covering(&self, list: List, address: IpAddr) -> Result<Vec<ListEntry>, Fault> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let now = self.clock.timestamp_now();
         let mut entries = store.covering(list, address).map_err(|error| internal(&error))?;
+        let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
+        for entry in fresh.filter(|it| it.network.contains(address)) {
+            if !entries.iter().any(|known| known.key() == entry.key()) {
+                entries.push(entry.clone());
+            }
+        }
         entries.retain(|entry| entry.expires_at.is_none_or(|at| now < at));
         Ok(entries)
     }

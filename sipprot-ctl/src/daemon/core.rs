@@ -1,6 +1,6 @@
 //! What the daemon is made of, how it comes up and how it ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Open
 use crate::message::Reader;
 use crate::metrics::Metrics;
 use crate::rules::{Decision, Engine};
-use crate::store::{ListKey, Store, StoreError};
+use crate::store::{ListEntry, ListKey, Store, StoreError};
 
 pub struct Core {
     pub(super) config_path: Option<PathBuf>,
@@ -50,10 +50,14 @@ pub struct Core {
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
+    /// Denials by rules that may not be in the store yet.
+    pub(super) fresh_denials: Vec<ListEntry>,
     pub(super) complaints: Vec<String>,
     pub(super) store_notes: Vec<String>,
     pub(super) reload_complaint: Option<String>,
     pub(super) started_at: Timestamp,
+    /// Sources of configured peer networks that the kernel was told of.
+    pub(super) peers_seen: HashSet<SourceKey>,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -87,7 +91,8 @@ impl Core {
     pub(super) fn start(options: Options, kernel: Kernel) -> anyhow::Result<Self> {
         let config = options.loaded.config;
         let (store, store_notes) = open_store(&config)?;
-        let plan = Plan::new(&config, options.observe)?;
+        let geography = Geography::open(&config);
+        let plan = Plan::new(&config, options.observe, geography.is_available())?;
         let own = Own::look();
         let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
         let mut core = Self {
@@ -106,14 +111,16 @@ impl Core {
             persisted: Persisted::default(),
             metrics: Metrics::new(&version().version).context("cannot make the metrics")?,
             own,
-            geography: Arc::new(Geography::open(&config)),
+            geography: Arc::new(geography),
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
+            fresh_denials: Vec::new(),
             complaints: Vec::new(),
             store_notes,
             reload_complaint: None,
             started_at: Timestamp::now(),
+            peers_seen: HashSet::new(),
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,

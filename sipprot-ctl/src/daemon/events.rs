@@ -1,8 +1,12 @@
 //! An event on its way: to the rules, to the day's attacks, to who was dropped and why.
 
-use sipprot_common::abi::{EVENT_DROP, EVENT_HOLD, EVENT_RENEWED};
+use std::net::IpAddr;
+
+use sipprot_common::abi::{
+    EVENT_DROP, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TRUSTED, EVENT_HOLD, EVENT_RENEWED,
+};
 use sipprot_common::reason::Reason;
-use sipprot_common::source::SourceKey;
+use sipprot_common::source::{Address, SourceKey};
 use tracing::debug;
 
 use super::clock::timestamp;
@@ -12,12 +16,18 @@ use crate::message::{Packet, observations, signature};
 use crate::rules::{EndpointId, KernelDrop, Observation, RuleId};
 use crate::store::AttackRecord;
 
+/// Forged sources of a wide peer network must not take all the room for trust.
+const PEERS_SEEN_MAX: usize = 16_384;
+
 impl Core {
     /// Judges one event and carries out what follows, before the next one is looked at.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         let header = &event.header;
         let at = self.clock.to_time(header.at_ns);
         let packet = Packet { header, payload: event.payload, at };
+        if header.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_OUTBOUND) == 0 {
+            self.trust_peer(packet.source().ip());
+        }
         for observation in observations(&mut self.reader, &packet) {
             self.observe(&observation);
             if let Observation::KernelDrop(drop) = &observation {
@@ -29,6 +39,23 @@ impl Core {
             }
         }
         self.lag_seconds = monotonic_precise_ns().saturating_sub(header.at_ns) as f64 / 1e9;
+    }
+
+    /// The kernel knows single sources only: one of a configured network is told to it when it is
+    /// first seen.
+    fn trust_peer(&mut self, address: IpAddr) {
+        let source = SourceKey::from(address);
+        if !self.engine.settings().is_peer(Address::from(address).to_ip())
+            || self.peers_seen.len() >= PEERS_SEEN_MAX
+            || !self.peers_seen.insert(source)
+        {
+            return;
+        }
+        debug!("{address} is a configured peer");
+        self.kernel.carry("trusting", |datapath| {
+            datapath.clear_source(source)?;
+            datapath.trust(source, 0)
+        });
     }
 
     pub(super) fn observe(&mut self, observation: &Observation) {

@@ -147,7 +147,10 @@ fn work(store: &Store, waiting: &Receiver<Job>, health: &Health) {
 }
 
 fn clone_result(result: &Result<(), StoreError>) -> Result<(), String> {
-    result.as_ref().map(|()| ()).map_err(ToString::to_string)
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn told<E: ToString>(health: &Health, result: Result<(), E>) {

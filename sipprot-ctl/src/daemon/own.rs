@@ -1,7 +1,7 @@
 //! What belongs to this host, and what it can't do without: its addresses and on-link networks, its
 //! gateways, its resolvers. No rule blocks these.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
@@ -44,6 +44,14 @@ impl Own {
         let others = self.gateways.iter().chain(&self.resolvers);
         on_link.chain(others.map(|address| IpNetwork::from(*address)))
     }
+}
+
+/// Whether there is such an interface now.
+pub fn has_interface(name: &str) -> bool {
+    CString::new(name).is_ok_and(|name| {
+        // SAFETY: the name ends with a NUL.
+        unsafe { libc::if_nametoindex(name.as_ptr()) != 0 }
+    })
 }
 
 /// Addresses of all interfaces but the loopback's, with their prefixes.

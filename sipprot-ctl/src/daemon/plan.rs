@@ -48,12 +48,16 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// `observe` overrides every mode that enforces.
-    pub fn new(config: &Config, observe: bool) -> Result<Self, PlanError> {
+    /// `observe` overrides every mode that enforces. Without a country database (`knows_countries`)
+    /// geo protection is off: else its allow mode would let nobody in.
+    pub fn new(config: &Config, observe: bool, knows_countries: bool) -> Result<Self, PlanError> {
         let mut sets = PortSets::default();
         let host = Tenant::host(config);
         let others = config.endpoints.iter().map(|endpoint| Tenant::of(endpoint, config));
-        let tenants: Vec<Tenant> = std::iter::once(host).chain(others).collect();
+        let mut tenants: Vec<Tenant> = std::iter::once(host).chain(others).collect();
+        if !knows_countries {
+            tenants.iter_mut().for_each(|tenant| tenant.geo_mode = GeoMode::Off);
+        }
         let mut policies = Vec::with_capacity(tenants.len());
         for tenant in &tenants {
             let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;

@@ -4,7 +4,7 @@ use super::*;
 
 fn plan(text: &str, observe: bool) -> Plan {
     let config = Config::parse(Path::new("test.toml"), text).unwrap();
-    Plan::new(&config, observe).unwrap()
+    Plan::new(&config, observe, true).unwrap()
 }
 
 const TWO_ENDPOINTS: &str = r#"
@@ -49,7 +49,7 @@ fn endpoints_differ_where_they_say_so() {
     assert_eq!(host.observe, policy::Protection::Geo.bit());
     assert_eq!((plan.port_sets[1].get(5080), plan.port_sets[1].get(5060)), (PORT_SIP, 0));
     let france = Country::from_code("FR").unwrap();
-    assert!(policy::geo_drops(one, Some(u32::from(france.index()))));
+    assert!(policy::geo_drops(one, u32::from(france.index())));
     assert_eq!(plan.countries, [france]);
     assert!(plan.tracks_flows());
     assert_eq!(plan.endpoints.len(), 3);
@@ -66,6 +66,14 @@ fn observing_overrides_enforcing_only() {
 }
 
 #[test]
+fn without_a_database_nobody_is_dropped_for_a_country() {
+    let config = Config::parse(Path::new("test.toml"), TWO_ENDPOINTS).unwrap();
+    let plan = Plan::new(&config, false, false).unwrap();
+    assert!(plan.policies.iter().all(|policy| policy.geo_mode == GEO_OFF));
+    assert!(plan.countries.is_empty());
+}
+
+#[test]
 fn too_many_port_sets_are_refused() {
     let mut text = String::new();
     for number in 0..70 {
@@ -76,7 +84,7 @@ fn too_many_port_sets_are_refused() {
         );
     }
     let config = Config::parse(Path::new("test.toml"), &text).unwrap();
-    assert_eq!(Plan::new(&config, false).err(), Some(PlanError::TooManyPortSets));
+    assert_eq!(Plan::new(&config, false, true).err(), Some(PlanError::TooManyPortSets));
 }
 
 #[test]

@@ -13,21 +13,24 @@ use super::carry::{kernel_scope, rules_scope};
 use super::clock::{boot_id, time};
 use super::core::{Core, Expiring};
 use super::plan::nanoseconds;
-use super::rescued;
 use crate::config::Scope;
 use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
-use crate::rules::RuleId;
+use crate::rules::{RuleId, Time};
 use crate::store::{BlockKey, BlockKind, BlockRecord, Change, ClockBase, List, ListEntry};
 
 impl Core {
     pub(super) fn restore(&mut self) -> anyhow::Result<()> {
         if let Some(store) = self.store.clone() {
-            self.honour_rescue();
+            let rescued = self.honour_rescue();
             let blocks = store.blocks().context("reading the blocks")?;
             let trust = store.trust().context("reading the trusted peers")?;
             let standings = store.standings().context("reading the standings")?;
             let state = self.persisted.load(trust, standings, &blocks);
             self.engine.restore(state, self.clock.time_now());
+            for (source, at) in rescued {
+                self.engine.unblock(source, at);
+                self.persisted.dirty = true;
+            }
             self.restore_blocks(blocks);
             let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
             self.journal.write(vec![Change::PutClockBase(booted)]);
@@ -40,9 +43,10 @@ impl Core {
     }
 
     /// What `sipprot rescue` undid while no daemon ran stays undone.
-    fn honour_rescue(&mut self) {
-        let Some(store) = self.store.clone() else { return };
-        for rescue in rescued::take(&self.config.daemon.state_dir) {
+    fn honour_rescue(&mut self) -> Vec<(SourceKey, Time)> {
+        let Some(store) = self.store.clone() else { return Vec::new() };
+        let mut rescued = Vec::new();
+        for rescue in super::rescued::take(&self.config.daemon.state_dir) {
             let source = SourceKey::from(rescue.address);
             info!("{} was unblocked by 'sipprot rescue'", rescue.address);
             let mut changes = Vec::new();
@@ -61,8 +65,9 @@ impl Core {
             if let Err(error) = store.apply(&changes) {
                 warn!("store: {error}");
             }
-            self.engine.unblock(source, time(rescue.at));
+            rescued.push((source, time(rescue.at)));
         }
+        rescued
     }
 
     fn restore_blocks(&mut self, blocks: Vec<BlockRecord>) {

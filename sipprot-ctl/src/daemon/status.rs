@@ -115,7 +115,7 @@ impl Core {
         problems.extend(self.reload_complaint.clone());
         let geo = std::iter::once(self.config.geo.mode)
             .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
-        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.view().available {
+        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
             problems.push("geo protection is on, and there is no country database".to_owned());
         }
         problems.extend(self.complaints.iter().cloned());

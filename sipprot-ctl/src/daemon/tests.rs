@@ -1,1 +1,256 @@
+//! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::api::{Answer, Call, Check, Command, Entries, Fault, List, NewBlock, NewEntry, Status};
+use crate::config::{Config, Loaded, Scope};
+use crate::rules::{
+    Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,
+    Time, Transport,
+};
+
+const ATTACKER: &str = "198.51.100.9";
+
+fn options(state: &Path, text: &str) -> Options {
+    let text = format!("daemon.state_dir = {state:?}\ninterfaces = [\"none0\"]\n{text}");
+    let config = Config::parse(Path::new("test.toml"), &text).unwrap();
+    Options {
+        config_path: None,
+        loaded: Loaded { config, files: Vec::new() },
+        interfaces: Vec::new(),
+        observe: false,
+        detach_on_exit: false,
+    }
+}
+
+fn start(state: &Path, text: &str) -> Core {
+    Core::start(options(state, text), Kernel::default()).unwrap()
+}
+
+async fn ask(core: &mut Core, command: Command) -> Result<Answer, Fault> {
+    let (reply, answer) = oneshot::channel();
+    core.answer(Call { command, reply });
+    tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap()
+}
+
+async fn check(core: &mut Core, address: &str) -> Check {
+    match ask(core, Command::Check { address: address.parse().unwrap() }).await.unwrap() {
+        Answer::Check(check) => *check,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn status(core: &mut Core) -> Status {
+    match ask(core, Command::Status).await.unwrap() {
+        Answer::Status(status) => *status,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn entry(network: &str) -> NewEntry {
+    NewEntry {
+        network: network.parse().unwrap(),
+        note: "a note\x1b[0m".to_owned(),
+        added_by: "ann".to_owned(),
+        expires_in_s: None,
+        scope: Scope::All,
+        endpoint: None,
+    }
+}
+
+fn add(list: List, network: &str) -> Command {
+    Command::AddEntry { list, entry: entry(network) }
+}
+
+/// Guesses a password, proven by a nonce, and is rejected.
+fn guess(core: &mut Core, number: u32) {
+    let at = Time(core.clock.time_now().0 + u64::from(number));
+    let phone: SocketAddr = format!("{ATTACKER}:5060").parse().unwrap();
+    let pbx: SocketAddr = "192.0.2.11:5060".parse().unwrap();
+    let (call_id, branch) = ("c".to_owned(), format!("z9hG4bK-{number}"));
+    core.observe(&Observation::Request(Request {
+        at,
+        direction: Direction::Inbound,
+        source: phone,
+        destination: pbx,
+        endpoint: EndpointId(1),
+        transport: Transport::Udp,
+        method: Method::Register,
+        call_id: call_id.clone(),
+        cseq: number,
+        branch: branch.clone(),
+        account: Account::new("100", "pbx"),
+        credentials: Some(Credentials {
+            username: "100".to_owned(),
+            realm: "pbx".to_owned(),
+            nonce_hash: 7,
+            response_hash: u64::from(number),
+            response_empty: false,
+        }),
+        user_agent: Some("cracker".into()),
+        proof: Proof::Nonce,
+    }));
+    core.observe(&Observation::Response(Response {
+        at,
+        direction: Direction::Outbound,
+        source: pbx,
+        destination: phone,
+        endpoint: EndpointId(1),
+        transport: Transport::Udp,
+        status: 403,
+        cseq: number,
+        method: Method::Register,
+        call_id,
+        branch,
+        challenge: None,
+    }));
+}
+
+const ENDPOINT: &str = "[[endpoint]]\nname = \"pbx1\"\naddresses = [\"192.0.2.11\"]\n";
+
+#[tokio::test]
+async fn lists_are_kept_and_searched() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    for (list, network) in [
+        (List::Deny, "203.0.113.77/24"),
+        (List::Deny, "2001:db8::/32"),
+        (List::Allow, "203.0.113.5"),
+    ] {
+        ask(&mut core, add(list, network)).await.unwrap();
+    }
+    let query = crate::api::EntriesQuery { search: Some("203.0".to_owned()), ..Default::default() };
+    let found = ask(&mut core, Command::Entries { list: List::Deny, query }).await.unwrap();
+    let Answer::Entries(Entries { entries, total: 1 }) = found else { panic!("{found:?}") };
+    assert_eq!(
+        (entries[0].ip.as_str(), entries[0].note.contains('\x1b')),
+        ("203.0.113.0/24", false)
+    );
+    let found = check(&mut core, "203.0.113.5").await;
+    assert!(found.allowed && found.denied && found.entries.len() == 2);
+    let remove = |network: &str| Command::RemoveEntry {
+        list: List::Deny,
+        network: network.parse().unwrap(),
+        by: "ann".to_owned(),
+    };
+    ask(&mut core, remove("203.0.113.0/24")).await.unwrap();
+    let missing = ask(&mut core, remove("203.0.113.0/24")).await.unwrap_err();
+    assert!(missing.message.contains("203.0.113.0/24"), "{missing}");
+    core.finish(false).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let lists = status(&mut core).await.lists;
+    assert_eq!((lists.allow, lists.deny), (1, 1));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let refused = async |core: &mut Core, command, field: Option<&str>| {
+        let fault = ask(core, command).await.unwrap_err();
+        assert_eq!(fault.field.as_deref(), field, "{fault}");
+    };
+    refused(&mut core, add(List::Deny, "0.0.0.0/0"), None).await;
+    let unknown = NewEntry { endpoint: Some("pbx9".to_owned()), ..entry("203.0.113.1") };
+    let command = Command::AddEntry { list: List::Deny, entry: unknown };
+    refused(&mut core, command, Some("endpoint")).await;
+    let long = NewEntry { note: "x".repeat(2000), ..entry("203.0.113.1") };
+    refused(&mut core, Command::AddEntry { list: List::Deny, entry: long }, Some("note")).await;
+    let block = NewBlock {
+        address: "203.0.113.1".parse().unwrap(),
+        duration_s: Some(0),
+        reason: String::new(),
+        by: "ann".to_owned(),
+        scope: Scope::All,
+    };
+    refused(&mut core, Command::Block(block), Some("duration_s")).await;
+    let nobody = Command::RevokeTrust { address: [203, 0, 113, 1].into(), by: "ann".to_owned() };
+    refused(&mut core, nobody, None).await;
+    assert_eq!(status(&mut core).await.lists.deny, 0);
+}
+
+#[tokio::test]
+async fn an_attack_is_blocked_reported_kept_and_lifted() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    (1..=10).for_each(|number| guess(&mut core, number));
+    let found = check(&mut core, ATTACKER).await;
+    assert!(found.blocked && !found.denied, "{found:?}");
+    let block = found.block.unwrap();
+    assert_eq!((block.rule.as_str(), block.proven), ("BRUTEFORCE:register", true));
+    assert_eq!(
+        (block.endpoint.as_deref(), block.account.as_deref()),
+        (Some("pbx1"), Some("100@pbx"))
+    );
+    assert_eq!(block.user_agent.as_deref(), Some("cracker"));
+    assert!(block.reason.contains("limit is 10") && block.reaction_us.is_some(), "{block:?}");
+    assert_eq!(found.blocks_counted, 1);
+
+    let Answer::Report(report) = ask(&mut core, Command::Report { date: None }).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((report.total_rows, report.total_blocks), (1, 1));
+    core.finish(false).unwrap();
+
+    let mut core = start(state.path(), ENDPOINT);
+    let found = check(&mut core, ATTACKER).await;
+    assert!(found.blocked && found.blocks_counted == 1, "{found:?}");
+    let unblock = Command::Unblock { address: ATTACKER.parse().unwrap(), by: "ann".to_owned() };
+    ask(&mut core, unblock).await.unwrap();
+    (11..=30).for_each(|number| guess(&mut core, number));
+    let found = check(&mut core, ATTACKER).await;
+    assert!(!found.blocked && found.grace_until.is_some(), "{found:?}");
+    core.finish(false).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    assert!(check(&mut core, ATTACKER).await.grace_until.is_some(), "grace survives");
+}
+
+#[tokio::test]
+async fn the_threshold_leads_to_the_denylist() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), &format!("rules.block_threshold = 1\n{ENDPOINT}"));
+    (1..=10).for_each(|number| guess(&mut core, number));
+    let found = check(&mut core, ATTACKER).await;
+    assert!(found.denied && !found.blocked, "{found:?}");
+    assert_eq!(found.entries[0].origin, "escalation");
+    assert_eq!(status(&mut core).await.lists.deny, 1);
+    let unblock = Command::Unblock { address: ATTACKER.parse().unwrap(), by: "ann".to_owned() };
+    // The denial is still on its way to the disk when it is lifted.
+    core.journal.write_for_good(Vec::new()).await.unwrap().unwrap();
+    ask(&mut core, unblock).await.unwrap();
+    assert!(!check(&mut core, ATTACKER).await.denied);
+}
+
+#[tokio::test]
+async fn metrics_name_no_address() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    (1..=10).for_each(|number| guess(&mut core, number));
+    let Answer::Metrics(text) = ask(&mut core, Command::Metrics).await.unwrap() else { panic!() };
+    assert!(text.contains("sipprot_blocks_total{kind=\"dynamic\"} 1"), "{text}");
+    assert!(text.contains("sipprot_reaction_seconds_count 1"), "{text}");
+    assert!(!text.contains(ATTACKER));
+}
+
+#[tokio::test]
+async fn rescued_addresses_stay_unblocked() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    (1..=10).for_each(|number| guess(&mut core, number));
+    core.finish(false).unwrap();
+    let rescue = rescued::Rescue {
+        address: ATTACKER.parse().unwrap(),
+        denied: Vec::new(),
+        at: jiff::Timestamp::now(),
+    };
+    rescued::leave(state.path(), &rescue).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let found = check(&mut core, ATTACKER).await;
+    assert!(!found.blocked && found.grace_until.is_some(), "{found:?}");
+}

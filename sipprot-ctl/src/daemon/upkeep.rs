@@ -1,7 +1,8 @@
 //! What time brings: ticks for the rules, ends of blocks, writes, interfaces that come and go.
 
+use jiff::SignedDuration;
 use sipprot_common::source::SourceKey;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::clock::Clock;
 use super::core::Core;
@@ -14,6 +15,7 @@ const TIDY_EVERY: u64 = 2;
 const RECONCILE_EVERY: u64 = 5;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
+const GEOGRAPHY_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -33,9 +35,14 @@ impl Core {
         if self.seconds.is_multiple_of(WRITE_EVERY) {
             self.write_renewals();
             self.write_attacks();
+            self.forget_fresh_denials();
         }
         if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_memory();
+        }
+        if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) && self.geography.has_changed() {
+            info!("the country database has changed");
+            self.reload_and_log();
         }
     }
 
@@ -67,7 +74,11 @@ impl Core {
                     .blocks_of(record.source)
                     .any(|known| known.key() == key && known.expires_at > record.expires_at);
                 if !goes_on {
-                    self.kernel.carry("ending a block", |datapath| datapath.remove_block(target));
+                    // What came in while the block was being put may have left a hold.
+                    self.kernel.carry("ending a block", |datapath| {
+                        datapath.clear_source(source)?;
+                        datapath.remove_block(target)
+                    });
                 }
                 !goes_on
             }
@@ -97,6 +108,14 @@ impl Core {
             let count = &mut self.list_counts[key.list as usize];
             *count = count.saturating_sub(1);
             self.journal.write(vec![Change::RemoveList(key)]);
+        }
+    }
+
+    /// By now they are in the store.
+    fn forget_fresh_denials(&mut self) {
+        if self.journal.complaint().is_none() {
+            let limit = self.clock.timestamp_now() - SignedDuration::from_secs(5);
+            self.fresh_denials.retain(|entry| entry.added_at > limit);
         }
     }
 

@@ -265,8 +265,10 @@ impl Engine {
         };
         match drop.reason {
             Reason::UserAgent | Reason::NotSip => self.fail(failure, decisions),
+            // A hold is the kernel's own line and ends by itself: in its grace a source isn't blocked,
+            // but may not guess without end either.
             Reason::Held | Reason::TcpBudget => {
-                self.kernel_stopped(&failure, decisions);
+                self.kernel_stopped(&failure, false, decisions);
             }
             Reason::Contained => self.kernel_contained(&failure, decisions),
             Reason::Blocked => self.kernel_renewed(&failure, decisions),
@@ -281,12 +283,16 @@ impl Engine {
     }
 
     /// The kernel stopped a source by itself. False if it must not: then it is released.
-    fn kernel_stopped(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) -> bool {
+    fn kernel_stopped(
+        &mut self,
+        failure: &Failure,
+        in_grace: bool,
+        decisions: &mut Vec<Decision>,
+    ) -> bool {
         let (source, at) = (failure.key(), failure.at);
         let source_ip = failure.address().to_ip();
         self.sources.entry(source, Source::default).note(failure.clone());
-        if !self.is_trusted(source_ip) && !self.is_spared(source_ip) && !self.has_grace(source, at)
-        {
+        if !self.is_trusted(source_ip) && !self.is_spared(source_ip) && !in_grace {
             return true;
         }
         let reason = ReleaseReason::Spared;
@@ -297,7 +303,8 @@ impl Engine {
     /// The kernel began a containment, or dropped packets by one.
     fn kernel_contained(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
         let (source, at) = (failure.key(), failure.at);
-        if !self.kernel_stopped(failure, decisions) || self.is_blocked(source, at) {
+        let in_grace = self.has_grace(source, at);
+        if !self.kernel_stopped(failure, in_grace, decisions) || self.is_blocked(source, at) {
             return;
         }
         let known = self.sources.get(source);
