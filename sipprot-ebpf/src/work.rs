@@ -4,7 +4,7 @@
 //! and has one state where it would else have one per combination of headers.
 
 use sipprot_common::abi::{EventHeader, Source};
-use sipprot_common::sip::{AgentMatch, Parameter, Scan, Text, Value};
+use sipprot_common::sip::{AgentMatch, Leading, Parameter, Scan, Text, Value};
 use sipprot_common::source::Address;
 
 use crate::packet::Quoted;
@@ -14,6 +14,7 @@ pub struct Work {
     pub packet: Packet,
     pub quoted: Quoted,
     pub facts: Facts,
+    pub leading: Leading,
     pub scan: Scan,
     pub parameter: Parameter,
     pub value: Value,
@@ -76,7 +77,8 @@ pub struct Facts {
     pub held: u32,
     /// 1: passes a containment, or would if there were one.
     pub trickles: u32,
-    pub pad: u32,
+    /// Of a response.
+    pub status: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.
