@@ -25,14 +25,16 @@ pub fn begin(contained: &mut Contained, now_ns: u64, shortest_ns: u64, longest_n
     contained.until_ns = now_ns + duration_ns;
 }
 
-/// May an uncredentialed REGISTER pass now?
+/// May an uncredentialed REGISTER pass now? `exchange` is the world's atomic exchange of a word that
+/// still holds what it held: of the CPUs that ask at once, one gets the answer yes.
 #[inline(always)]
-pub fn trickle(contained: &mut Contained, now_ns: u64) -> bool {
-    if now_ns < contained.next_trickle_ns {
-        return false;
-    }
-    contained.next_trickle_ns = now_ns + TRICKLE_NS;
-    true
+pub fn trickle(
+    contained: &mut Contained,
+    now_ns: u64,
+    exchange: impl Fn(&mut u64, u64, u64) -> bool,
+) -> bool {
+    let next_ns = contained.next_trickle_ns;
+    now_ns >= next_ns && exchange(&mut contained.next_trickle_ns, next_ns, now_ns + TRICKLE_NS)
 }
 
 #[cfg(test)]
@@ -53,7 +55,13 @@ mod tests {
     #[test]
     fn one_register_in_five_seconds() {
         let mut contained = Contained::default();
-        let passed = (0..600u64).filter(|i| trickle(&mut contained, i * 100_000_000)).count();
+        let exchange = |place: &mut u64, old: u64, new: u64| {
+            let same = *place == old;
+            *place = if same { new } else { *place };
+            same
+        };
+        let passed =
+            (0..600u64).filter(|i| trickle(&mut contained, i * 100_000_000, exchange)).count();
         assert_eq!(passed, 12);
     }
 }

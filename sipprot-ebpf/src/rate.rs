@@ -25,7 +25,7 @@ pub fn fetch_add(place: &mut u32, amount: u32) -> u32 {
 
 /// Puts `new` into `place` if it still holds `old`.
 #[inline(always)]
-fn compare_exchange(place: &mut u64, old: u64, new: u64) -> bool {
+pub fn compare_exchange(place: &mut u64, old: u64, new: u64) -> bool {
     let mut found = old;
     // SAFETY: place is a valid word; the instruction compares with and answers in r0.
     unsafe {

@@ -272,7 +272,9 @@ fn trickles(work: &mut Work) -> bool {
         return false;
     }
     let passes = match maps::contained(work.packet.source_key) {
-        Some(contained) => containment::trickle(contained, work.facts.now_ns),
+        Some(contained) => {
+            containment::trickle(contained, work.facts.now_ns, rate::compare_exchange)
+        }
         None => true,
     };
     work.facts.trickles = passes as u32;

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::mem;
 use std::ops::Range;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -235,6 +236,27 @@ impl Kernel {
             self.ebpf.program_mut(PROGRAM_EGRESS).context("no egress program")?.try_into()?;
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         program.test_run(options).context("cannot run egress")
+    }
+
+    /// Runs each list of frames on a thread of its own, all at once; returns how many passed in all.
+    pub fn run_at_once(&self, lists: &[Vec<Vec<u8>>]) -> Result<usize> {
+        let program = self.ebpf.program(PROGRAM_INGRESS).context("no ingress program")?;
+        let program: &Xdp = program.try_into()?;
+        let passed = |frame: &Vec<u8>| -> Result<bool> {
+            let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
+            Ok(program.test_run(options)?.return_value == XDP_PASS)
+        };
+        let run = &|frames: &[Vec<u8>]| -> Result<usize> {
+            frames.iter().try_fold(0, |count, frame| Ok(count + usize::from(passed(frame)?)))
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                lists.iter().map(|frames| scope.spawn(move || run(frames))).collect();
+            threads.into_iter().try_fold(0, |count, thread| {
+                let passed = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+                Ok(count + passed)
+            })
+        })
     }
 
     pub fn verified(&self) -> Result<Verified> {

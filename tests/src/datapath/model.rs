@@ -472,7 +472,7 @@ impl Model {
             && self
                 .contained
                 .get_mut(&passage.key())
-                .is_some_and(|contained| containment::trickle(contained, now_ns));
+                .is_some_and(|contained| containment::trickle(contained, now_ns, exchange));
         passage.trickles
     }
 
@@ -676,6 +676,14 @@ impl Model {
         source.tcp_bytes = 0;
         self.contained.remove(&remote);
     }
+}
+
+fn exchange(place: &mut u64, old: u64, new: u64) -> bool {
+    let same = *place == old;
+    if same {
+        *place = new;
+    }
+    same
 }
 
 /// The source is held already: a bit of [`Passage::flags`] that no event shows.

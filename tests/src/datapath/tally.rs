@@ -46,6 +46,12 @@ impl Tally {
         difference
     }
 
+    /// The reason of most packets.
+    pub fn most(&self) -> Option<Reason> {
+        let packets = self.0.iter().filter(|((_, count, _), _)| *count == Count::Packets);
+        packets.max_by_key(|(_, n)| **n).and_then(|((.., reason), _)| Reason::from_number(*reason))
+    }
+
     /// The reason of the only packet in this tally.
     pub fn only(&self) -> Option<Reason> {
         let mut packets = self.0.iter().filter(|((_, count, _), _)| *count == Count::Packets);

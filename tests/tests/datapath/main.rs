@@ -10,6 +10,7 @@ mod geo;
 mod headers;
 mod lists;
 mod observation;
+mod parallel;
 mod paths;
 mod places;
 mod policies;
