@@ -1,11 +1,12 @@
 //! Step 6 of a packet's way: what is said on a SIP port, and what follows from it.
 
+mod fingerprint;
+
 use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Verdict};
 use sipprot_common::containment;
-use sipprot_common::hash;
 use sipprot_common::reason::Reason;
-use sipprot_common::sip::{CAPACITY, Header, Method, Start, start, value};
+use sipprot_common::sip::{CAPACITY, Header, Method, Start, start};
 
 use crate::event;
 use crate::flow;
@@ -15,6 +16,9 @@ use crate::packet::{bounded, protocol, slot};
 use crate::rate::{self, Seen, Sender};
 use crate::verdict::Judge;
 use crate::work::Work;
+
+use self::fingerprint::read_credentials;
+pub use self::fingerprint::transaction;
 
 /// `Facts::start` in numbers, so that the verifier has no enum to split on.
 const REQUEST: u32 = 1;
@@ -325,46 +329,6 @@ fn attempted(
             holds(judge, work, source, Reason::Contained).then_some(Reason::Contained)
         }
     }
-}
-
-/// Reads the nonce of the first credentials in the text; returns the fingerprint by which a
-/// retransmission is known: of every byte, since a request that differs anywhere may be another guess.
-#[inline(never)]
-fn read_credentials(work: &mut Work) -> u32 {
-    let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
-    let place = match work.scan.place(Header::Authorization) {
-        Some(place) => Some(place),
-        None => work.scan.place(Header::ProxyAuthorization),
-    };
-    work.facts.nonce_seen = 0;
-    if let Some(place) = place
-        && let Some(at) = work.parameter.find(text, place, end, b"nonce")
-    {
-        work.facts.nonce = work.value.hash(text, at, end, seed);
-        work.facts.nonce_seen = 1;
-    }
-    work.value.hash_all(text, 0, end, seed) as u32 | 1
-}
-
-/// The hash by which a response finds its request: branch, Call-ID and CSeq.
-#[inline(never)]
-pub fn transaction(work: &mut Work) -> u32 {
-    let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
-    let mut print = seed;
-    if let Some(place) = work.scan.place(Header::Via)
-        && let Some(at) = work.parameter.find(text, place, end, b"branch")
-    {
-        print = hash::fold(print, work.value.hash(text, at, end, seed));
-    }
-    if let Some(place) = work.scan.place(Header::CallId) {
-        let at = value::skip(text, place);
-        print = hash::fold(print, work.value.hash_line(text, at, end, seed));
-    }
-    if let Some(place) = work.scan.place(Header::CSeq) {
-        let at = value::skip(text, place);
-        print = hash::fold(print, work.value.hash_line(text, at, end, seed));
-    }
-    hash::finish(print) as u32 | 1
 }
 
 #[inline(always)]

@@ -1,0 +1,100 @@
+//! What an endpoint sends: its answers, and the flows that it opens.
+
+use sipprot_common::abi::*;
+use sipprot_common::attempt;
+use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
+
+use super::headers::{self, Packet};
+use super::speech::{Kind, Speech};
+use super::{Flow, Model, Passage, TcpConnection};
+use crate::datapath::frame::protocol;
+
+impl Model {
+    /// What an endpoint sends.
+    pub(super) fn watch(&mut self, frame: &[u8]) {
+        let Ok(packet) = headers::read(frame) else { return };
+        if packet.beyond {
+            return;
+        }
+        let local = (packet.source, packet.source_port);
+        let remote = (packet.destination, packet.destination_port);
+        let flow = (packet.protocol, local, remote);
+        if self.world.track_flows {
+            let opens = packet.tcp.is_none_or(|tcp| tcp.syn && !tcp.ack);
+            if opens || self.flows.contains_key(&flow) {
+                self.flows.insert(flow, self.now_ns);
+            }
+        }
+        let index = self.endpoint(packet.source);
+        let Some(policy) = self.policy(index) else { return };
+        if policy.mode == MODE_OFF || self.port_class(index, &packet, local.1) != PORT_SIP {
+            return;
+        }
+        self.note_tcp_sent(&packet, flow);
+        let several = packet.protocol == protocol::TCP;
+        let speech = Speech::read(packet.payload, several);
+        let flags = EVENT_FLAG_OUTBOUND;
+        let passage = Passage {
+            packet,
+            index,
+            policy,
+            on_sip: PORT_SIP,
+            observed: None,
+            flags,
+            trickles: false,
+        };
+        self.hear_answer(&passage, &speech, remote.0.key());
+    }
+
+    fn note_tcp_sent(&mut self, packet: &Packet, flow: Flow) {
+        let Some(tcp) = packet.tcp else { return };
+        if tcp.syn && tcp.ack {
+            let first = tcp.sequence.wrapping_add(1);
+            self.connections.insert(flow, TcpConnection { first, next: first });
+        } else if let Some(connection) = self.connections.get_mut(&flow) {
+            let next = tcp.sequence.wrapping_add(packet.payload.len() as u32);
+            if !tcp.rst && (next.wrapping_sub(connection.next) as i32) > 0 {
+                connection.next = next;
+            }
+        }
+    }
+
+    fn hear_answer(&mut self, passage: &Passage, speech: &Speech, remote: SourceKey) {
+        match speech.kind {
+            Kind::Request if speech.is_telling() => {
+                self.tell(passage, speech, EVENT_REQUEST, Reason::SipRequest, None);
+            }
+            Kind::Response => {
+                match speech.status() {
+                    0..=199 => return,
+                    200..=299 => self.accept(speech, remote),
+                    401 | 407 => {
+                        if let Some(nonce) = speech.given_nonce() {
+                            let to = self.nonces.entry(nonce).or_insert(Some(remote));
+                            if *to != Some(remote) {
+                                *to = None;
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                self.tell(passage, speech, EVENT_RESPONSE, Reason::SipResponse, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// A 2xx to a credentialed REGISTER or INVITE: all is forgiven.
+    fn accept(&mut self, speech: &Speech, remote: SourceKey) {
+        let Some(source) = self.untrusted.get_mut(&remote) else { return };
+        let transaction = speech.transaction();
+        let Some(at) = source.pending.iter().position(|pending| *pending == transaction) else {
+            return;
+        };
+        source.pending.remove(at);
+        attempt::accept(&mut source.attempts, self.now_ns);
+        source.tcp_bytes = 0;
+        self.contained.remove(&remote);
+    }
+}

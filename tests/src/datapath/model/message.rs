@@ -1,0 +1,331 @@
+//! Step 6 on the host: what is said on a SIP port, and what follows from it.
+
+use sipprot_common::abi::*;
+use sipprot_common::attempt::{self, Verdict};
+use sipprot_common::ceiling;
+use sipprot_common::containment;
+use sipprot_common::reason::Reason;
+use sipprot_common::sip::Method;
+use sipprot_common::source::SourceKey;
+
+use super::headers::Packet;
+use super::speech::{Kind, Speech};
+use super::{Model, Passage, SECOND_NS, Untrusted};
+use crate::datapath::Event;
+use crate::datapath::frame::protocol;
+
+impl Model {
+    /// What is said to a SIP port.
+    pub(super) fn by_message(&mut self, passage: &mut Passage, class: u8) -> Reason {
+        let payload = passage.packet.payload;
+        let speech = if class == PORT_SIP {
+            Speech::read(payload, passage.packet.protocol == protocol::TCP)
+        } else {
+            Speech::silent(Kind::Opaque)
+        };
+        let trusted = self.trusted.contains_key(&passage.key());
+        if trusted {
+            passage.flags |= EVENT_FLAG_TRUSTED;
+            if self.is_quarantined(passage) && passage.drops(Reason::Quarantined) {
+                return Reason::Quarantined;
+            }
+        } else if self.source(passage).attempts.hold_until_ns > self.now_ns {
+            passage.flags |= HELD;
+            if passage.drops(Reason::Held) {
+                return Reason::Held;
+            }
+        }
+        if payload.is_empty() && passage.packet.protocol == protocol::TCP {
+            return passing(&speech);
+        }
+        let asked = !only_answers(&passage.packet, &speech);
+        if asked
+            && speech.lists_agent(&self.world)
+            && self.refuses(passage, &speech, Reason::UserAgent)
+        {
+            return Reason::UserAgent;
+        }
+        if let Some(reason) = self.over_ceiling(passage, trusted)
+            && self.refuses(passage, &speech, reason)
+        {
+            return reason;
+        }
+        if !trusted
+            && class == PORT_SIP
+            && let Some(reason) = self.unaccepted(passage, &speech)
+        {
+            return reason;
+        }
+        self.pass(passage, &speech)
+    }
+
+    fn source(&mut self, passage: &Passage) -> &mut Untrusted {
+        self.untrusted.entry(passage.key()).or_default()
+    }
+
+    fn is_quarantined(&self, passage: &Passage) -> bool {
+        self.world.quarantine.iter().any(|(source, port, until)| {
+            *source == passage.key()
+                && *port == passage.packet.source_port
+                && self.now_ns < self.at(*until)
+        })
+    }
+
+    /// Tells of a drop, also of one that is only observed.
+    fn refuses(&mut self, passage: &mut Passage, speech: &Speech, reason: Reason) -> bool {
+        let drops = passage.drops(reason);
+        self.tell(passage, speech, EVENT_DROP, reason, Some(passage.key()));
+        drops
+    }
+
+    fn over_ceiling(&mut self, passage: &Passage, trusted: bool) -> Option<Reason> {
+        let (now_ns, policy) = (self.now_ns, passage.policy);
+        let take = |bucket: &mut u64, interval_ns, burst_ns| {
+            let next_ns = ceiling::take(*bucket, now_ns, interval_ns, burst_ns);
+            *bucket = next_ns.unwrap_or(*bucket);
+            next_ns.is_none()
+        };
+        if trusted {
+            let trust = self.trusted.get_mut(&passage.key())?;
+            let own_ns = SECOND_NS.checked_div(trust.rate as u64);
+            let interval_ns = own_ns.unwrap_or(policy.trusted_interval_ns);
+            let over = take(&mut trust.ceiling_ns, interval_ns, policy.trusted_burst_ns);
+            return over.then_some(Reason::SourceCeiling);
+        }
+        let source = self.untrusted.entry(passage.key()).or_default();
+        if take(&mut source.ceiling_ns, policy.source_interval_ns, policy.source_burst_ns) {
+            return Some(Reason::SourceCeiling);
+        }
+        let bucket = self.buckets.entry(passage.index).or_default();
+        take(bucket, policy.endpoint_interval_ns, policy.endpoint_burst_ns)
+            .then_some(Reason::EndpointCeiling)
+    }
+
+    /// What a source may say before the PBX has accepted it.
+    fn unaccepted(&mut self, passage: &mut Passage, speech: &Speech) -> Option<Reason> {
+        let now_ns = self.now_ns;
+        if passage.packet.protocol == protocol::TCP {
+            if self.is_established(&passage.packet) {
+                passage.flags |= EVENT_FLAG_TCP;
+            }
+            let length = passage.packet.payload.len();
+            let source = self.source(passage);
+            if now_ns - source.tcp_start_ns >= attempt::WINDOW_NS {
+                (source.tcp_start_ns, source.tcp_bytes) = (now_ns, 0);
+            }
+            source.tcp_bytes += length;
+            if source.tcp_bytes > attempt::TCP_BYTES_MAX as usize {
+                source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
+                if self.holds(passage, speech, Reason::TcpBudget) {
+                    return Some(Reason::TcpBudget);
+                }
+            }
+        }
+        let contained = self.contained.get(&passage.key());
+        let contained = contained.is_some_and(|contained| containment::in_force(contained, now_ns));
+        if is_attempt(passage, speech) {
+            return self.attempted(passage, speech, contained);
+        }
+        let contained = contained && !matches!(speech.kind, Kind::Response | Kind::Keepalive);
+        (contained && !self.trickles(passage, speech) && passage.drops(Reason::Contained))
+            .then_some(Reason::Contained)
+    }
+
+    fn is_established(&self, packet: &Packet) -> bool {
+        let Some(tcp) = packet.tcp else { return false };
+        let local = (packet.destination, packet.destination_port);
+        let remote = (packet.source, packet.source_port);
+        let connection = self.connections.get(&(protocol::TCP, local, remote));
+        tcp.ack
+            && connection.is_some_and(|connection| {
+                let sent = connection.next.wrapping_sub(connection.first);
+                tcp.acknowledgement.wrapping_sub(connection.first) <= sent
+            })
+    }
+
+    /// Tells of a hold or containment that begins.
+    fn holds(&mut self, passage: &mut Passage, speech: &Speech, reason: Reason) -> bool {
+        let begins = passage.flags & HELD == 0;
+        let drops = passage.drops(reason);
+        if begins {
+            self.tell(passage, speech, EVENT_HOLD, reason, Some(passage.key()));
+        }
+        drops
+    }
+
+    fn trickles(&mut self, passage: &mut Passage, speech: &Speech) -> bool {
+        let now_ns = self.now_ns;
+        let wanted = speech.kind == Kind::Request && speech.method == Method::Register;
+        passage.trickles = wanted
+            && self
+                .contained
+                .get_mut(&passage.key())
+                .is_some_and(|contained| containment::trickle(contained, now_ns, exchange));
+        passage.trickles
+    }
+
+    fn attempted(
+        &mut self,
+        passage: &mut Passage,
+        speech: &Speech,
+        contained: bool,
+    ) -> Option<Reason> {
+        let key = passage.key();
+        let nonce = speech.echoed_nonce().and_then(|nonce| self.nonces.get(&nonce));
+        if nonce == Some(&Some(key)) {
+            passage.flags |= EVENT_FLAG_NONCE;
+        }
+        let proven = passage.flags & (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) != 0;
+        let request = attempt::Request {
+            now_ns: self.now_ns,
+            limit: passage.policy.attempt_limit,
+            count: speech.credentials,
+            proven,
+            contained,
+        };
+        let source = self.source(passage);
+        let verdict = if source.recent.iter().any(|bytes| bytes == speech.bytes()) {
+            match (contained, proven) {
+                (true, true) => Verdict::Trickle,
+                (true, false) => Verdict::Contain,
+                _ => Verdict::Pass,
+            }
+        } else {
+            let verdict = attempt::judge(&mut source.attempts, &request, |place, amount| {
+                let before = *place;
+                *place += amount;
+                before
+            });
+            if matches!(verdict, Verdict::Pass | Verdict::Trickle) {
+                remember(source, speech);
+            }
+            verdict
+        };
+        match verdict {
+            Verdict::Pass => None,
+            Verdict::Trickle => {
+                passage.trickles = true;
+                None
+            }
+            Verdict::Hold => self.holds(passage, speech, Reason::Held).then_some(Reason::Held),
+            Verdict::Contain if contained => {
+                passage.drops(Reason::Contained).then_some(Reason::Contained)
+            }
+            Verdict::Contain => {
+                let entry = self.contained.entry(key).or_default();
+                let policy = &passage.policy;
+                let (shortest_ns, longest_ns) = (policy.containment_ns, policy.containment_max_ns);
+                containment::begin(entry, request.now_ns, shortest_ns, longest_ns);
+                let drops = passage.drops(Reason::Contained);
+                self.tell(passage, speech, EVENT_HOLD, Reason::Contained, Some(key));
+                drops.then_some(Reason::Contained)
+            }
+        }
+    }
+
+    fn pass(&mut self, passage: &mut Passage, speech: &Speech) -> Reason {
+        let reason = if passage.trickles { Reason::Trickle } else { passing(speech) };
+        let kind = match speech.kind {
+            Kind::Request if speech.is_telling() => EVENT_REQUEST,
+            Kind::Response => EVENT_RESPONSE,
+            Kind::Segment => EVENT_SEGMENT,
+            Kind::NotSip => EVENT_NOT_SIP,
+            Kind::Request | Kind::Keepalive | Kind::Opaque => return reason,
+        };
+        self.tell(passage, speech, kind, reason, Some(passage.key()));
+        reason
+    }
+
+    /// Sends an event, if the source's share allows.
+    pub(super) fn tell(
+        &mut self,
+        passage: &Passage,
+        speech: &Speech,
+        kind: u8,
+        reason: Reason,
+        share: Option<SourceKey>,
+    ) {
+        let config = self.world.config();
+        let share = share.and_then(|key| match self.trusted.get_mut(&key) {
+            Some(trust) => Some(&mut trust.events_ns),
+            None => self.untrusted.get_mut(&key).map(|source| &mut source.events_ns),
+        });
+        if let Some(bucket) = share {
+            let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);
+            match ceiling::take(*bucket, self.now_ns, interval_ns, burst_ns) {
+                Some(next_ns) => *bucket = next_ns,
+                None => {
+                    self.suppressed += 1;
+                    return;
+                }
+            }
+        }
+        let packet = &passage.packet;
+        let observed = if passage.observed.is_some() { EVENT_FLAG_OBSERVED } else { 0 };
+        let bytes = if kind == EVENT_NOT_SIP { &[] } else { speech.bytes() };
+        let flags = if kind == EVENT_RENEWED { 0 } else { passage.flags & !HELD | observed };
+        self.events.push(Event {
+            kind,
+            flags,
+            reason: Some(reason),
+            policy: passage.index,
+            protocol: packet.protocol,
+            source: (packet.literal, packet.source_port),
+            destination: (packet.destination, packet.destination_port),
+            credentials: speech.credentials,
+            payload_len: packet.payload.len() as u32,
+            bytes: bytes.to_vec(),
+        });
+    }
+}
+
+fn exchange(place: &mut u64, old: u64, new: u64) -> bool {
+    let same = *place == old;
+    if same {
+        *place = new;
+    }
+    same
+}
+
+/// The source is held already: a bit of [`Passage::flags`] that no event shows.
+const HELD: u8 = 0x80;
+
+/// The reason of a packet to a SIP port that nothing stopped.
+fn passing(speech: &Speech) -> Reason {
+    match speech.kind {
+        Kind::Request => Reason::SipRequest,
+        Kind::Response => Reason::SipResponse,
+        Kind::Keepalive => Reason::SipKeepalive,
+        Kind::Segment => Reason::SipSegment,
+        Kind::NotSip => Reason::NotSip,
+        Kind::Opaque => Reason::SipOpaque,
+    }
+}
+
+/// Credentials in a response mean nothing, and ACK and CANCEL have no outcome. A TCP segment may
+/// hold other messages behind its first.
+fn is_attempt(passage: &Passage, speech: &Speech) -> bool {
+    let silent = matches!(speech.method, Method::Ack | Method::Cancel);
+    speech.credentials != 0
+        && !only_answers(&passage.packet, speech)
+        && (passage.packet.protocol == protocol::TCP || !silent)
+}
+
+/// Is it a response, and nothing else?
+fn only_answers(packet: &Packet, speech: &Speech) -> bool {
+    packet.protocol != protocol::TCP && speech.kind == Kind::Response
+}
+
+/// Notes a counted request, to know its retransmission and its acceptance.
+fn remember(source: &mut Untrusted, speech: &Speech) {
+    source.recent.push_back(speech.bytes().to_vec());
+    if source.recent.len() > attempt::RECENT {
+        source.recent.pop_front();
+    }
+    if matches!(speech.method, Method::Register | Method::Invite) {
+        source.pending.push_back(speech.transaction());
+        if source.pending.len() > 8 {
+            source.pending.pop_front();
+        }
+    }
+}
