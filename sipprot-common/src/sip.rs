@@ -13,6 +13,6 @@ pub mod value;
 
 pub use agent::AgentMatch;
 pub use header::{Header, Scan};
-pub use start::{Method, Start};
+pub use start::{Leading, Method, Start};
 pub use text::{CAPACITY, Text};
 pub use value::{Parameter, Value};

@@ -5,7 +5,7 @@ use aya_ebpf::programs::TcContext;
 use sipprot_common::abi::*;
 use sipprot_common::attempt;
 use sipprot_common::reason::Reason;
-use sipprot_common::sip::{Header, start};
+use sipprot_common::sip::Header;
 
 use crate::frame::Frame;
 use crate::packet::protocol;
@@ -35,7 +35,8 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
         _ => 0,
     };
     let Some(policy) = maps::policy(index) else { return };
-    if crate::port_class_of(work, policy, work.packet.source_port) != PORT_SIP {
+    let class = crate::port_class_of(work, policy, work.packet.source_port);
+    if policy.mode == MODE_OFF || class != PORT_SIP {
         return;
     }
     if work.packet.protocol == protocol::TCP {
@@ -66,8 +67,7 @@ fn said(judge: &Judge, work: &mut Work) {
     if !sip::is_response(work) {
         return;
     }
-    let status = start::status(&work.event.text, start::leading(&work.event.text));
-    match status {
+    match work.facts.status {
         0..=199 => return,
         200..=299 => accepted(work, remote),
         401 | 407 => challenged(work, remote),

@@ -1,6 +1,6 @@
 //! The maps, behind functions. Nobody else names a map.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC};
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
@@ -189,9 +189,10 @@ pub fn source(source: u64) -> Option<&'static mut Source> {
     get!(SOURCES.get_ptr_mut(&source))
 }
 
+/// Adds a source, unless another CPU just did: its counts stand.
 #[inline(always)]
 pub fn add_source(source: u64, fresh: &Source) {
-    let _ = SOURCES.insert(source, fresh, BPF_ANY as u64);
+    let _ = SOURCES.insert(source, fresh, BPF_NOEXIST as u64);
 }
 
 #[inline(always)]

@@ -291,7 +291,7 @@ fn transport(frame: Cursor, network: &Network, packet: &mut Packet) -> Result<()
         words * 4
     } else {
         // 0 is a jumbogram's (RFC 2675): the IP header's length counts.
-        let length = frame.u16(at + 6).ok_or(Reason::Truncated)? as u64;
+        let length = frame.u16(at + 4).ok_or(Reason::Truncated)? as u64;
         if length != 0 && length < 8 {
             return Err(Reason::BadHeader);
         }

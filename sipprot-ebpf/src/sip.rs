@@ -24,6 +24,8 @@ const SEGMENT: u32 = 4;
 const NOT_SIP: u32 = 5;
 /// On a TLS or WebSocket port: not read.
 const OPAQUE: u32 = 6;
+/// A word that may be a method; settled once the version has been looked at.
+const TOKEN: u32 = 7;
 
 /// Copies the payload and reads what it is.
 #[inline(always)]
@@ -59,33 +61,46 @@ pub fn leave_unread(work: &mut Work) {
 fn parse(work: &mut Work) {
     let text = &work.event.text;
     let length = work.facts.captured;
-    let several = work.packet.protocol == protocol::TCP;
-    let at = start::leading(text);
-    let begins = start::classify(text, at, length);
+    let at = work.leading.skip(text);
     work.facts.method = Method::Other as u32;
-    work.facts.start = match begins {
+    work.facts.start = match start::classify(text, at, length) {
         Start::Request(method) => {
             work.facts.method = method as u32;
             REQUEST
         }
-        Start::Token => REQUEST,
+        Start::Token => TOKEN,
         Start::Response => RESPONSE,
         Start::Keepalive => KEEPALIVE,
         Start::NotSip => NOT_SIP,
     };
-    if several && matches!(begins, Start::Token | Start::NotSip) {
-        work.facts.start = SEGMENT;
+    work.facts.status = start::status(text, at);
+    let several = work.packet.protocol == protocol::TCP;
+    work.scan.run_from(text, at, length, several);
+    work.facts.start = settled(work, several);
+}
+
+/// What the payload is, now that its lines are known. Whatever has credentials is taken for a
+/// request: what a PBX makes of an odd beginning is not ours to guess.
+#[inline(always)]
+fn settled(work: &Work, several: bool) -> u32 {
+    let start = work.facts.start;
+    if start == REQUEST || start == RESPONSE {
+        return start;
     }
-    if work.facts.start == KEEPALIVE || work.facts.start == NOT_SIP {
-        return;
+    if several && start != KEEPALIVE {
+        return SEGMENT;
     }
-    work.scan.run(text, length, several);
-    if matches!(begins, Start::Token)
-        && !several
-        && !start::has_version(text, work.scan.first_line_end)
-    {
-        work.facts.start = NOT_SIP;
+    let version = start == TOKEN && start::has_version(&work.event.text, work.scan.first_line_end);
+    if version || work.scan.credentials != 0 {
+        return REQUEST;
     }
+    if start == TOKEN { NOT_SIP } else { start }
+}
+
+/// Is it an answer, and nothing else? A TCP segment may hold requests behind one.
+#[inline(always)]
+fn only_answers(work: &Work) -> bool {
+    work.facts.start == RESPONSE && work.packet.protocol != protocol::TCP
 }
 
 /// Judges a packet to a SIP port that nothing above stopped.
@@ -121,9 +136,8 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
 
 #[inline(always)]
 fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
-    let key = work.packet.source_key;
-    let Some(source) = known_source(key) else { return Reason::LookupFailed };
     let now_ns = work.facts.now_ns;
+    let Some(source) = known_source(work) else { return Reason::LookupFailed };
     work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
     if work.facts.held != 0 && judge.drops(work, Reason::Held) {
         count(work, true);
@@ -173,19 +187,24 @@ fn refuses(judge: &Judge, work: &mut Work, share: &mut u64, reason: Reason) -> b
     drops
 }
 
-#[inline(always)]
-fn known_source(key: u64) -> Option<&'static mut Source> {
+/// The source's entry. A new one's window begins now: turning it later is a matter of several words,
+/// in which two CPUs could lose each other's counts.
+#[inline(never)]
+fn known_source(work: &mut Work) -> Option<&'static mut Source> {
+    let key = work.packet.source_key;
     if let Some(source) = maps::source(key) {
         return Some(source);
     }
-    maps::add_source(key, &Source::NEW);
+    work.fresh = Source::NEW;
+    work.fresh.attempts.start_ns = work.facts.now_ns;
+    maps::add_source(key, &work.fresh);
     maps::source(key)
 }
 
 /// Is the message's user agent on the list?
 #[inline(never)]
 fn lists_agent(work: &mut Work) -> bool {
-    if work.facts.start != REQUEST && work.facts.start != SEGMENT {
+    if work.facts.captured == 0 || only_answers(work) {
         return false;
     }
     let Some(place) = work.scan.place(Header::UserAgent) else { return false };
@@ -241,10 +260,9 @@ fn over_tcp_budget(source: &mut Source, payload_len: u32, now_ns: u64) -> bool {
 #[inline(always)]
 fn counts_as_attempt(work: &Work) -> bool {
     let method = work.facts.method;
+    let silent = method == Method::Ack as u32 || method == Method::Cancel as u32;
     work.scan.credentials != 0
-        && work.facts.start != RESPONSE
-        && (work.packet.protocol == protocol::TCP
-            || (method != Method::Ack as u32 && method != Method::Cancel as u32))
+        && (work.packet.protocol == protocol::TCP || !silent && !only_answers(work))
 }
 
 /// One uncredentialed REGISTER in five seconds passes a containment.

@@ -3,8 +3,8 @@
 //! What the packet reader finds is written here and read back: the verifier then knows nothing of it
 //! and has one state where it would else have one per combination of headers.
 
-use sipprot_common::abi::EventHeader;
-use sipprot_common::sip::{AgentMatch, Parameter, Scan, Text, Value};
+use sipprot_common::abi::{EventHeader, Source};
+use sipprot_common::sip::{AgentMatch, Leading, Parameter, Scan, Text, Value};
 use sipprot_common::source::Address;
 
 use crate::packet::Quoted;
@@ -14,10 +14,13 @@ pub struct Work {
     pub packet: Packet,
     pub quoted: Quoted,
     pub facts: Facts,
+    pub leading: Leading,
     pub scan: Scan,
     pub parameter: Parameter,
     pub value: Value,
     pub agent: AgentMatch,
+    /// A source that is about to be added.
+    pub fresh: Source,
     /// Bucket of all events of this CPU.
     pub events_ns: u64,
     pub event: Event,
@@ -74,7 +77,8 @@ pub struct Facts {
     pub held: u32,
     /// 1: passes a containment, or would if there were one.
     pub trickles: u32,
-    pub pad: u32,
+    /// Of a response.
+    pub status: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.

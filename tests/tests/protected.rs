@@ -74,7 +74,10 @@ fn wait_for_check(
     what: &str,
     wanted: impl Fn(&Check) -> bool,
 ) -> Result<()> {
-    wait_for(what, || Ok(wanted(&daemon.check(source)?)))
+    wait_for(what, || Ok(wanted(&daemon.check(source)?))).with_context(|| {
+        let check = daemon.text(&["check", &source.to_string(), "--json"]);
+        format!("{check:?}\n{}", daemon.log())
+    })
 }
 
 fn short(lab: &Lab) -> Plan {

@@ -1,5 +1,6 @@
 //! Finds header lines: one pass, one table look-up per line.
 
+use super::start::leading;
 use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, splat};
 
 /// The headers of interest. The numbers index [`Scan::places`].
@@ -21,7 +22,7 @@ pub enum Header {
 
 const HEADERS: usize = 16;
 /// Words and lines that fit into a text: the loop's bound.
-const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32;
+const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32 + 1;
 
 /// Where the headers of a message are. In the kernel it lies in a map.
 #[repr(C)]
@@ -35,7 +36,8 @@ pub struct Scan {
     pub credentials: u32,
     /// Offset of the line feed that ends the start line, 0 when there is none.
     pub first_line_end: u32,
-    pad: u32,
+    /// 1: the first line may be a header too, for a TCP segment that goes on with a message.
+    begins: u32,
     /// Behind the name of the first header of each kind, 0 when absent.
     places: [u32; HEADERS],
 }
@@ -119,10 +121,20 @@ static TABLE: [Name; SLOTS] = match fill(MULTIPLIER) {
 
 impl Scan {
     /// Reads the first `length` bytes of `text`.
-    #[inline(always)]
     pub fn run(&mut self, text: &Text, length: u32, several: bool) {
-        *self = Self { end: length, several: several as u32, ..Self::default() };
+        self.run_from(text, leading(text), length, several);
+    }
+
+    /// Reads `text` from `at`, where its start line begins, up to `length`.
+    #[inline(always)]
+    pub fn run_from(&mut self, text: &Text, at: u32, length: u32, several: bool) {
+        let several = several as u32;
+        *self = Self { at, end: length, several, begins: several, ..Self::default() };
         super::text::repeat(STEPS_MAX, self, text);
+        if self.at < self.end {
+            // Lines of three bytes and fewer on average: what lies behind them is taken for the worst.
+            self.credentials += 1;
+        }
     }
 
     /// The offset just behind the name of the first such header.
@@ -142,6 +154,10 @@ impl Step<Text> for Scan {
         if at >= self.end {
             return Flow::Stop;
         }
+        if self.begins != 0 {
+            self.begins = 0;
+            return self.line(text, at);
+        }
         let feeds = equals(text.word(at), splat(b'\n'));
         if feeds == 0 {
             self.at = at + 8;
@@ -149,6 +165,7 @@ impl Step<Text> for Scan {
         }
         let feed = at + lowest(feeds);
         if feed >= self.end {
+            self.at = self.end;
             return Flow::Stop;
         }
         self.at = feed + 1;
@@ -166,9 +183,11 @@ impl Scan {
         let first = text.word(start);
         let head = first as u8;
         if head == b'\n' || first as u16 == u16::from_le_bytes(*b"\r\n") {
-            // The empty line, unless it is one of the line ends that may precede a start line.
-            let leading = start <= LEADING_MAX;
-            return if self.several != 0 || leading { Flow::More } else { Flow::Stop };
+            if self.several != 0 {
+                return Flow::More;
+            }
+            self.at = self.end;
+            return Flow::Stop;
         }
         let found = lookup(text, start, lower(first));
         let header = (found.header & 15) as usize;
@@ -185,9 +204,6 @@ impl Scan {
         Flow::More
     }
 }
-
-/// Line ends before a start line are skipped this far (RFC 3261 7.5).
-pub(super) const LEADING_MAX: u32 = 16;
 
 /// Cuts a word at its first blank or colon; the second result is 0 when there was none.
 #[inline(always)]
@@ -268,6 +284,29 @@ mod tests {
         let all = [one, one, one].concat();
         check(&all, true, &[(Header::ProxyAuthorization, ": Dige")], 3);
         check(&all, false, &[(Header::ProxyAuthorization, ": Dige")], 1);
+    }
+
+    #[test]
+    fn a_segment_may_begin_with_a_header() {
+        let segment = "Authorization: Digest\r\nVia: 123456\r\n\r\n";
+        check(segment, true, &[(Header::Authorization, ": Dige"), (Header::Via, ": 1234")], 1);
+        check(segment, false, &[(Header::Via, ": 1234")], 0);
+    }
+
+    #[test]
+    fn any_number_of_line_ends_may_precede() {
+        let message = format!("{}FOO sip:x SIP/2.0\r\nv: 123456\r\n\r\n", "\r\n".repeat(30));
+        check(&message, false, &[(Header::Via, ": 1234")], 0);
+    }
+
+    #[test]
+    fn more_lines_than_are_read_count_as_credentials() {
+        let folds = |count: usize| format!("REGISTER sip:x SIP/2.0\nX:{}\n", "\n ".repeat(count));
+        let message = |count| folds(count) + "Authorization: Digest\n\n";
+        check(&message(400), false, &[(Header::Authorization, ": Dige")], 1);
+        check(&message(900), false, &[], 1);
+        check(&(folds(900) + "\n"), false, &[], 1);
+        check("A: b\n\n", false, &[], 0);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a payload begins with: a request line, a status line, a keep-alive, or something else.
 
-use super::header::LEADING_MAX;
-use super::text::{Text, lower};
+use super::text::{CAPACITY, Flow, Step, Text, differs, lower, lowest, repeat, splat};
 
 /// SIP methods; unknown ones are `Other`.
 #[repr(u8)]
@@ -42,11 +41,14 @@ struct Word {
     value: u64,
     mask: u64,
     number: u64,
+    /// As the standard writes it; 0 where case doesn't matter.
+    exact: u64,
 }
 
 const RESPONSE: u8 = 15;
 const PROXY: u8 = 16;
-/// First eight bytes, lower case; matched without case, as lenient PBXs do.
+/// First eight bytes, lower case; matched without case, as lenient PBXs do. ACK and CANCEL are
+/// matched with it: only they have no outcome, and what a strict PBX takes for another method has one.
 const WORDS: [(&str, u8); 16] = [
     ("register ", Method::Register as u8),
     ("invite ", Method::Invite as u8),
@@ -66,10 +68,17 @@ const WORDS: [(&str, u8); 16] = [
     ("proxy ", PROXY),
 ];
 const SLOTS: usize = 64;
-const NO_WORD: Word = Word { value: 1, mask: 0, number: 0 };
+const NO_WORD: Word = Word { value: 1, mask: 0, number: 0, exact: 0 };
 
 const fn slot(multiplier: u32, word: u64) -> usize {
     (((word as u32).wrapping_mul(multiplier)) >> (32 - 6)) as usize
+}
+
+/// Of a word of lower-case letters and blanks.
+const fn upper(word: u64) -> u64 {
+    let mut bytes = word.to_le_bytes();
+    bytes.make_ascii_uppercase();
+    u64::from_le_bytes(bytes)
 }
 
 const fn fill(multiplier: u32) -> Option<[Word; SLOTS]> {
@@ -87,7 +96,9 @@ const fn fill(multiplier: u32) -> Option<[Word; SLOTS]> {
         if table[slot].number != 0 {
             return None;
         }
-        table[slot] = Word { value, mask, number: WORDS[index].1 as u64 };
+        let number = WORDS[index].1 as u64;
+        let silent = number == Method::Ack as u64 || number == Method::Cancel as u64;
+        table[slot] = Word { value, mask, number, exact: if silent { upper(value) } else { 0 } };
         index += 1;
     }
     Some(table)
@@ -110,17 +121,44 @@ const STUN_COOKIE: u32 = u32::from_le_bytes([0x21, 0x12, 0xa4, 0x42]);
 /// The second half of the PROXY v2 signature, behind its leading line ends.
 const PROXY_V2: u64 = u64::from_le_bytes(*b"\0\r\nQUIT\n");
 
-/// Where the start line begins, behind the line ends that a sender may put before it.
-#[inline(always)]
-pub fn leading(text: &Text) -> u32 {
-    let mut at = 0;
-    for _ in 0..LEADING_MAX {
-        if !matches!(text.byte(at), b'\r' | b'\n') {
-            break;
+/// The search for the start line behind the line ends that a sender may put before it (RFC 3261
+/// 7.5): any number of them, since PBXs skip any number. In the kernel it lies in a map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leading {
+    at: u32,
+    pad: u32,
+}
+
+impl Leading {
+    /// Where the start line begins.
+    #[inline(always)]
+    pub fn skip(&mut self, text: &Text) -> u32 {
+        self.at = 0;
+        if matches!(text.byte(0), b'\r' | b'\n') {
+            repeat(CAPACITY as u32 / 8, self, text);
         }
-        at += 1;
+        self.at
     }
-    at
+}
+
+impl Step<Text> for Leading {
+    #[inline(always)]
+    fn step(&mut self, text: &Text) -> Flow {
+        let word = text.word(self.at);
+        let others = differs(word, splat(b'\r')) & differs(word, splat(b'\n'));
+        if others == 0 {
+            self.at += 8;
+            return Flow::More;
+        }
+        self.at += lowest(others);
+        Flow::Stop
+    }
+}
+
+/// Where the start line begins, for callers whose search need not lie in a map.
+pub fn leading(text: &Text) -> u32 {
+    Leading::default().skip(text)
 }
 
 #[inline(always)]
@@ -139,6 +177,9 @@ pub fn classify(text: &Text, at: u32, length: u32) -> Start {
     let found = &TABLE[slot(MULTIPLIER, lowered) & (SLOTS - 1)];
     if lowered & found.mask != found.value {
         return if head.is_ascii_alphabetic() { Start::Token } else { Start::NotSip };
+    }
+    if found.exact != 0 && word & found.mask != found.exact {
+        return Start::Request(Method::Other);
     }
     match found.number as u8 {
         RESPONSE => Start::Response,
@@ -232,6 +273,12 @@ mod tests {
             check(format!("{} sip:x SIP/2.0\r\n", method.name()).as_bytes(), Request(method));
         }
         check(b"register sip:x SIP/2.0", Request(Method::Register));
+        check(b"ack sip:x SIP/2.0", Request(Method::Other));
+        check(b"CANCEl sip:x SIP/2.0", Request(Method::Other));
+        check(&[b"\r\n".repeat(40), b"BYE sip:x SIP/2.0".to_vec()].concat(), Request(Method::Bye));
+        check(&b"\r\n".repeat(40), Keepalive);
+        check(&b"\r".repeat(3000), Keepalive);
+        check(b"\r\x0c\n", NotSip);
         check(b"\r\n\r\nINVITE sip:x SIP/2.0", Request(Method::Invite));
         check(b"REGISTERED sip:x SIP/2.0", Request(Method::Register));
         check(b"SIP/2.0 200 OK", Response);
@@ -245,6 +292,15 @@ mod tests {
         check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Keepalive);
         check(b"\x16\x03\x01\x02\0", NotSip);
         check(b"\x80\0\0\0rtp", NotSip);
+    }
+
+    #[test]
+    fn line_ends_of_any_number() {
+        for count in 0..CAPACITY {
+            let mut text = Box::new(Text::EMPTY);
+            text.fill(&[b"\n".repeat(count), b"x\n".to_vec()].concat());
+            assert_eq!(leading(&text), count as u32);
+        }
     }
 
     #[test]

@@ -75,6 +75,14 @@ pub const fn equals(word: u64, splat: u64) -> u64 {
     difference.wrapping_sub(0x0101_0101_0101_0101) & !difference & 0x8080_8080_8080_8080
 }
 
+/// The top bit of each byte of `word` that does not equal `splat`'s; exact in all eight.
+#[inline(always)]
+pub const fn differs(word: u64, splat: u64) -> u64 {
+    let difference = word ^ splat;
+    let heptets = difference & 0x7f7f_7f7f_7f7f_7f7f;
+    ((heptets + 0x7f7f_7f7f_7f7f_7f7f) | difference) & 0x8080_8080_8080_8080
+}
+
 /// Index of the lowest byte whose top bit is set in a non-zero `mask`.
 ///
 /// BPF has no instruction that counts zeroes: one multiplication moves the index to the top byte.

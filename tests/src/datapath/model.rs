@@ -350,7 +350,11 @@ impl Model {
         if payload.is_empty() && passage.packet.protocol == protocol::TCP {
             return passing(&speech);
         }
-        if speech.lists_agent(&self.world) && self.refuses(passage, &speech, Reason::UserAgent) {
+        let asked = !only_answers(&passage.packet, &speech);
+        if asked
+            && speech.lists_agent(&self.world)
+            && self.refuses(passage, &speech, Reason::UserAgent)
+        {
             return Reason::UserAgent;
         }
         if let Some(reason) = self.over_ceiling(passage, trusted)
@@ -703,7 +707,13 @@ fn passing(speech: &Speech) -> Reason {
 fn is_attempt(passage: &Passage, speech: &Speech) -> bool {
     let silent = matches!(speech.method, Method::Ack | Method::Cancel);
     speech.credentials != 0
-        && (passage.packet.protocol == protocol::TCP || speech.kind != Kind::Response && !silent)
+        && !only_answers(&passage.packet, speech)
+        && (passage.packet.protocol == protocol::TCP || !silent)
+}
+
+/// Is it a response, and nothing else?
+fn only_answers(packet: &Packet, speech: &Speech) -> bool {
+    packet.protocol != protocol::TCP && speech.kind == Kind::Response
 }
 
 /// Notes a counted request, to know its retransmission and its acceptance.
