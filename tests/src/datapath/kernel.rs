@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::mem;
+use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -244,9 +245,21 @@ impl Kernel {
         Ok(Verified { ingress: count(PROGRAM_INGRESS)?, egress: count(PROGRAM_EGRESS)? })
     }
 
-    /// The value of a hash map; `None` when it isn't there.
-    pub fn value<K: Pod, V: Pod>(&mut self, name: &str, key: K) -> Result<Option<V>> {
-        Ok(self.hash::<K, V>(name)?.get(&key, 0).ok())
+    /// The counters of some policies.
+    pub fn tally_of(&mut self, policies: Range<u32>) -> Result<Tally> {
+        let counters: PerCpuArray<_, Counters> = PerCpuArray::try_from(self.map(maps::COUNTERS)?)?;
+        let mut tally = Tally::default();
+        for policy in policies {
+            for cpu in counters.get(&policy, 0)?.iter() {
+                for (reason, packets) in cpu.packets.iter().enumerate() {
+                    tally.add(policy, Count::Packets, reason as u8, *packets);
+                }
+                for (reason, packets) in cpu.observed.iter().enumerate() {
+                    tally.add(policy, Count::Observed, reason as u8, *packets);
+                }
+            }
+        }
+        Ok(tally)
     }
 
     /// Makes every value of a hash map older.
@@ -344,19 +357,7 @@ impl Datapath for Kernel {
     }
 
     fn tally(&mut self) -> Result<Tally> {
-        let counters: PerCpuArray<_, Counters> = PerCpuArray::try_from(self.map(maps::COUNTERS)?)?;
-        let mut tally = Tally::default();
-        for policy in 0..POLICIES_MAX {
-            for cpu in counters.get(&policy, 0)?.iter() {
-                for (reason, packets) in cpu.packets.iter().enumerate() {
-                    tally.add(policy, Count::Packets, reason as u8, *packets);
-                }
-                for (reason, packets) in cpu.observed.iter().enumerate() {
-                    tally.add(policy, Count::Observed, reason as u8, *packets);
-                }
-            }
-        }
-        Ok(tally)
+        self.tally_of(0..POLICIES_MAX)
     }
 
     fn events(&mut self) -> Result<Vec<Event>> {
