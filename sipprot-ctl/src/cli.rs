@@ -117,8 +117,9 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Version => version::run(&context),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut script);
+            write_out(&String::from_utf8_lossy(&script))
         }
     }
 }

@@ -9,6 +9,7 @@ use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
 use crate::api::{Report, ReportRow, country_name};
+use crate::rules::RuleId;
 use crate::store::{AttackRecord, BlockKind, BlockRecord};
 
 /// Makes the report of a day from the blocks that began on it and what was dropped on it.
@@ -37,6 +38,7 @@ pub fn daily(
         row.first = row.first.min(block.evidence_first.as_second());
         row.last = row.last.max(block.evidence_last.as_second());
     }
+    join_attempts(&mut rows);
     let mut rows: Vec<ReportRow> = rows.into_values().collect();
     for row in &mut rows {
         row.country_name = row.country.as_deref().and_then(country_name);
@@ -52,6 +54,26 @@ pub fn daily(
     }
 }
 
+/// What the kernel held back before the rules blocked the same attacker belongs to that block.
+fn join_attempts(rows: &mut BTreeMap<Key, ReportRow>) {
+    let attempts = RuleId::KernelAttempts.signature();
+    let loose = |row: &ReportRow| row.method == attempts && row.blocks + row.containments == 0;
+    let held: Vec<ReportRow> =
+        rows.extract_if(.., |_, row| loose(row)).map(|(_, row)| row).collect();
+    for row in held {
+        let same = |other: &&mut ReportRow| {
+            other.attacker == row.attacker && other.victim == row.victim && other.blocks > 0
+        };
+        if let Some(block) = rows.values_mut().find(same) {
+            block.drops += row.drops;
+            block.first = block.first.min(row.first);
+            block.last = block.last.max(row.last);
+            continue;
+        }
+        rows.insert(Key::of_row(&row), row);
+    }
+}
+
 /// In the order of the table: by victim, then by attacker.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -63,6 +85,12 @@ struct Key {
 impl Key {
     fn of_attack(attack: &AttackRecord) -> Self {
         Self { victim: attack.victim, attacker: attack.source, method: attack.method.clone() }
+    }
+
+    fn of_row(row: &ReportRow) -> Self {
+        let everyone = IpNetwork::from(IpAddr::from([0, 0, 0, 0]));
+        let attacker = row.attacker.parse().unwrap_or(everyone);
+        Self { victim: row.victim, attacker, method: row.method.clone() }
     }
 
     fn of_block(block: &BlockRecord) -> Self {
@@ -175,6 +203,8 @@ mod tests {
         let attacks = [
             attack("198.51.100.9/32", "BRUTEFORCE:register", 3),
             attack("198.51.100.7/32", "SCANNER:21da605", 40),
+            attack("198.51.100.9/32", "BRUTEFORCE:attempts", 2),
+            attack("198.51.100.8/32", "BRUTEFORCE:attempts", 1),
         ];
         let date = "2026-02-28".parse().unwrap();
         let report = daily("host".to_owned(), date, blocks, attacks);
@@ -185,13 +215,14 @@ mod tests {
             .collect();
         let expected = [
             ("198.51.100.7", "SCANNER:21da605", 0, 40),
-            ("198.51.100.9", "BRUTEFORCE:register", 2, 3),
+            ("198.51.100.8", "BRUTEFORCE:attempts", 0, 1),
+            ("198.51.100.9", "BRUTEFORCE:register", 2, 5),
             ("2001:db8::/64", "BRUTEFORCE:attempts", 0, 0),
         ];
         assert_eq!(rows, expected);
         let totals = (report.total_rows, report.total_blocks, report.total_containments);
-        assert_eq!((totals, report.total_drops), ((3, 2, 1), 43));
-        assert_eq!(report.rows[1].first, 5);
+        assert_eq!((totals, report.total_drops), ((4, 2, 1), 46));
+        assert_eq!(report.rows[2].first, 5);
         assert_eq!(report.rows[0].country_name.as_deref(), country_name("PS").as_deref());
     }
 }

@@ -6,6 +6,8 @@ use super::lists::time;
 use super::{CliError, Context};
 use crate::api::{BlockKind, BlockView, Check};
 
+const ACCOUNTS_SHOWN: usize = 5;
+
 pub(super) fn run(context: &Context, address: IpAddr) -> Result<(), CliError> {
     let check: Check = context.client()?.get(&format!("/check/{address}"))?;
     context.print(&check, text)
@@ -60,6 +62,9 @@ fn because(block: &BlockView) -> String {
     if let Some(endpoint) = &block.endpoint {
         text += &format!("; endpoint {endpoint}");
     }
+    if block.renewals > 0 {
+        text += &format!("; renewed {} times", block.renewals);
+    }
     if let Some(reaction) = block.reaction_us {
         text += &format!("; blocked {reaction} µs after the packet");
     }
@@ -98,7 +103,12 @@ fn seen(check: &Check) -> Vec<String> {
         lines.push(format!("  User agent: {agent}"));
     }
     if !check.accounts.is_empty() {
-        lines.push(format!("  Accounts: {}", check.accounts.join(", ")));
+        let shown = &check.accounts[..check.accounts.len().min(ACCOUNTS_SHOWN)];
+        let more = match check.accounts.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        lines.push(format!("  Accounts: {}{more}", shown.join(", ")));
     }
     let counts = check.counts;
     lines.push(format!(

@@ -47,7 +47,8 @@ pub(super) fn text(report: &Report) -> String {
 
 /// A scanner that never gets past its user agent needs no dynamic block: it counts as blocked once.
 fn blocks(row: &ReportRow) -> u64 {
-    if row.blocks == 0 && row.containments == 0 && row.drops > 0 { 1 } else { row.blocks }
+    let turned_away = row.method.starts_with("SCANNER:") && row.containments == 0 && row.drops > 0;
+    if turned_away { row.blocks.max(1) } else { row.blocks }
 }
 
 /// `Tue, 28 Feb 2023`.

@@ -67,8 +67,13 @@ fn health(status: &Status) -> String {
         (false, true) => "The system is NOT protected.",
         (false, false) => "The system is NOT protected; problems detected:",
     };
+    let watching = match status.mode.as_str() {
+        "observe" => " Nothing is dropped: the mode is observe.",
+        "off" => " Nothing is looked at: the mode is off.",
+        _ => "",
+    };
     let mut text = format!(
-        "{verdict}\nMode: {}   Interfaces: {interfaces}   Contained: {}   Trusted: {}\n",
+        "{verdict}{watching}\nMode: {}   Interfaces: {interfaces}   Contained: {}   Trusted: {}\n",
         status.mode, status.lists.contained, status.lists.trust
     );
     for problem in &status.problems {

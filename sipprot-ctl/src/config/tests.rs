@@ -1,3 +1,5 @@
+//! What files mean, and what is said of wrong ones.
+
 use std::path::Path;
 
 use super::*;

@@ -280,7 +280,12 @@ impl Core {
     fn try_reload(&mut self) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
-        let geography = Geography::open(&loaded.config);
+        // Reading a database takes long: only when it may have changed.
+        let other = loaded.config.geo.databases != self.config.geo.databases;
+        let geography = match other || self.geography.has_changed() {
+            true => Arc::new(Geography::open(&loaded.config)),
+            false => self.geography.clone(),
+        };
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
@@ -293,7 +298,7 @@ impl Core {
         let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
-        let geography_before = std::mem::replace(&mut self.geography, Arc::new(geography));
+        let geography_before = std::mem::replace(&mut self.geography, geography);
         if let Err(error) = self.tell_kernel() {
             self.config = before;
             self.plan = plan_before;

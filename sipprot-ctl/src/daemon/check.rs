@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
 use sipprot_common::reason::Reason;
 use sipprot_common::source::{Address, SourceKey};
 use sipprot_common::{attempt, block, containment};
@@ -37,7 +38,6 @@ impl Core {
             self.look_again(BlockTarget { source, policy });
         }
         let mut held = self.held(source)?;
-        let now = self.clock.timestamp_now();
         let (allow, deny) =
             (self.covering(List::Allow, asked)?, self.covering(List::Deny, address)?);
         let standing = self.engine.explain(source, self.clock.time_now());
@@ -46,13 +46,7 @@ impl Core {
             let known = held.drops.entry(reason.label()).or_default();
             *known = (*known).max(count);
         }
-        let mut blocks: Vec<&BlockRecord> =
-            self.ledger.blocks_of(network).filter(|record| now < record.expires_at).collect();
-        blocks.sort_by_key(|record| match record.kind {
-            BlockKind::Dynamic => 0,
-            BlockKind::Containment => 1,
-            BlockKind::Quarantine => 2,
-        });
+        let blocks = self.blocks_in_force(network);
         let in_books = |kind| !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind);
         let current = blocks.first().map(|record| block_view(record));
         let country = self.geography.country(address);
@@ -98,6 +92,19 @@ impl Core {
             block_threshold: self.config.rules.block_threshold,
             grace_until: standing.grace_until.map(seconds),
         })))
+    }
+
+    /// Of one source, the widest first.
+    fn blocks_in_force(&self, network: IpNetwork) -> Vec<&BlockRecord> {
+        let now = self.clock.timestamp_now();
+        let mut blocks: Vec<&BlockRecord> =
+            self.ledger.blocks_of(network).filter(|record| now < record.expires_at).collect();
+        blocks.sort_by_key(|record| match record.kind {
+            BlockKind::Dynamic => 0,
+            BlockKind::Containment => 1,
+            BlockKind::Quarantine => 2,
+        });
+        blocks
     }
 
     /// Entries in force that cover an address.

@@ -1,3 +1,5 @@
+//! From a configuration to what the maps must hold.
+
 use std::path::Path;
 
 use super::*;

@@ -254,6 +254,11 @@ impl Core {
             return;
         }
         let started_at = ends.checked_sub(lasts).unwrap_or(now).min(now);
+        // The kernel contains by itself; a dynamic block it only has from a daemon.
+        let (rule, reason) = match kind {
+            BlockKind::Dynamic => ("UNKNOWN:store", "in the kernel, but not in the store"),
+            _ => (RuleId::KernelAttempts.signature(), "by the kernel while no daemon ran"),
+        };
         let record = BlockRecord {
             source: network,
             kind,
@@ -265,8 +270,8 @@ impl Core {
             expires_at: ends,
             duration_s: lasts.as_secs(),
             scope,
-            rule: RuleId::KernelAttempts.signature().to_owned(),
-            reason: "decided by the kernel while no daemon ran".to_owned(),
+            rule: rule.to_owned(),
+            reason: reason.to_owned(),
             user_agent: None,
             account: None,
             country: self.country_code(network.ip()),

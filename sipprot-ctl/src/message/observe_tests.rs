@@ -1,3 +1,5 @@
+//! From SIP on the wire to observations.
+
 use std::net::IpAddr;
 
 use sipprot_common::abi::{EVENT_REQUEST, EVENT_RESPONSE};

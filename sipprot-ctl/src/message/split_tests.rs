@@ -1,3 +1,5 @@
+//! Messages out of segments.
+
 use super::*;
 
 const SEED: u64 = 42;

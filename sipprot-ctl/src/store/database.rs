@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::codec::COMMIT_KEY;
 
@@ -18,6 +19,11 @@ pub(super) struct Database {
     sled: Option<sled::Db>,
     directory: PathBuf,
     file: File,
+}
+
+/// sled tells of its lock in words only.
+fn is_held(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::Broken(reason) if reason.contains("could not acquire lock"))
 }
 
 /// What a database looked like when every record had been read once.
@@ -67,6 +73,9 @@ impl From<sled::Error> for DatabaseError {
 }
 
 const CACHE_BYTES: u64 = 32 << 20;
+/// How long sled's own threads may still hold a database that was just closed.
+const RELEASE_WAIT: Duration = Duration::from_secs(10);
+const RELEASE_POLL: Duration = Duration::from_millis(20);
 
 impl Database {
     /// Opens or creates. A panic on broken files is an error like any other.
@@ -79,7 +88,19 @@ impl Database {
                 .flush_every_ms(None)
                 .open()
         };
-        let sled = guarded(open)?;
+        let start = Instant::now();
+        let sled = loop {
+            match guarded(open) {
+                Err(error) if is_held(&error) && start.elapsed() < RELEASE_WAIT => {
+                    std::thread::sleep(RELEASE_POLL);
+                }
+                // A database that somebody holds is not broken: it must not be set aside.
+                Err(error) if is_held(&error) => {
+                    return Err(DatabaseError::Machine(io::Error::other(error.to_string())));
+                }
+                result => break result?,
+            }
+        };
         let file = File::open(directory.join("db")).map_err(DatabaseError::Machine)?;
         Ok(Database { sled: Some(sled), directory: directory.to_owned(), file })
     }

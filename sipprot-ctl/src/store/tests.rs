@@ -278,6 +278,32 @@ fn the_export_is_rewritten_before_it_is_mostly_past() {
     assert_eq!(store.clock_base().unwrap(), Some(clock));
 }
 
+/// sled's threads may hold a database for a moment after it was closed.
+#[test]
+fn a_database_that_is_still_held_is_waited_for_and_not_set_aside() {
+    use std::os::fd::AsRawFd;
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    store.put_list_entry(entry("10.0.0.1", List::Allow)).unwrap();
+    drop(store);
+    let held = fs::File::open(directory.path().join("store/db")).unwrap();
+    let lock = |how| {
+        // SAFETY: flock takes an open descriptor and touches no memory.
+        let done = unsafe { libc::flock(held.as_raw_fd(), how) };
+        assert_eq!(done, 0);
+    };
+    lock(libc::LOCK_EX);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| open(directory.path()));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!opening.is_finished());
+        lock(libc::LOCK_UN);
+        let (store, report) = opening.join().unwrap();
+        assert_eq!(report, OpenReport::default());
+        assert_eq!(store.list(List::Allow).count(), 1);
+    });
+}
+
 #[test]
 fn a_bulk_change_happens_as_a_whole_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
