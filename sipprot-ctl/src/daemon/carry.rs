@@ -266,6 +266,7 @@ impl Core {
             country: self.country_code(alert.source_ip),
             user_agent: None,
             drops: 0,
+            observed: 0,
             first: at,
             last: at,
         });

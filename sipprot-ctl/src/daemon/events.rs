@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use sipprot_common::abi::{
-    EVENT_DROP, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TRUSTED, EVENT_HOLD, EVENT_RENEWED,
+    EVENT_DROP, EVENT_FLAG_OBSERVED, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TRUSTED, EVENT_HOLD,
+    EVENT_RENEWED,
 };
 use sipprot_common::reason::Reason;
 use sipprot_common::source::{Address, SourceKey};
@@ -32,7 +33,9 @@ impl Core {
             self.observe(&observation);
             if let Observation::KernelDrop(drop) = &observation {
                 match header.kind {
-                    EVENT_DROP | EVENT_HOLD => self.note_drop(drop),
+                    EVENT_DROP | EVENT_HOLD => {
+                        self.note_drop(drop, header.flags & EVENT_FLAG_OBSERVED != 0);
+                    }
                     EVENT_RENEWED => self.note_renewal(drop),
                     _ => {}
                 }
@@ -73,9 +76,13 @@ impl Core {
         self.metrics.lag.set(self.lag_seconds);
     }
 
-    fn note_drop(&mut self, drop: &KernelDrop) {
+    /// What the kernel dropped by itself, or would have, had the protection not only observed.
+    fn note_drop(&mut self, drop: &KernelDrop, observed: bool) {
         let source = SourceKey::from(drop.source.ip());
-        self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
+        if !observed {
+            self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
+        }
+        let count = u64::from(drop.count);
         let Some(method) = method(drop) else { return };
         let at = timestamp(drop.at);
         self.ledger.add_attack(AttackRecord {
@@ -86,7 +93,8 @@ impl Core {
             endpoint: self.endpoint_name(drop.endpoint),
             country: self.country_code(drop.source.ip()),
             user_agent: drop.user_agent.as_deref().map(str::to_owned),
-            drops: u64::from(drop.count),
+            drops: if observed { 0 } else { count },
+            observed: if observed { count } else { 0 },
             first: at,
             last: at,
         });

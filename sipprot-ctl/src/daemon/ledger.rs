@@ -140,12 +140,13 @@ impl Ledger {
         };
         if let Some(row) = self.attacks.get_mut(&key) {
             row.drops += attack.drops;
+            row.observed += attack.observed;
             row.last = row.last.max(attack.last);
             row.user_agent = attack.user_agent.or(row.user_agent.take());
         } else if self.attacks.len() < ATTACKS_MAX {
             self.attacks.insert(key, attack);
         } else {
-            self.attacks_left_out += attack.drops;
+            self.attacks_left_out += attack.drops + attack.observed;
         }
     }
 
@@ -183,6 +184,7 @@ mod tests {
             country: None,
             user_agent: Some("a".to_owned()),
             drops: 1,
+            observed: 0,
             first: at,
             last: at,
         }

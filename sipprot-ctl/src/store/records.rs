@@ -225,8 +225,10 @@ pub struct AttackRecord {
     /// The last one that was seen.
     #[serde(default)]
     pub user_agent: Option<String>,
-    /// Packets dropped, or that would have been.
     pub drops: u64,
+    /// Packets that would have been dropped, had the protection not only observed.
+    #[serde(default)]
+    pub observed: u64,
     pub first: Timestamp,
     pub last: Timestamp,
 }

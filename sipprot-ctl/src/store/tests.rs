@@ -89,6 +89,7 @@ fn attack(source: &str, day: &str, drops: u64) -> AttackRecord {
         country: None,
         user_agent: None,
         drops,
+        observed: 0,
         first: time(drops as i64),
         last: time(drops as i64),
     }
