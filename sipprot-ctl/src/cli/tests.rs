@@ -171,7 +171,7 @@ Blocks: 1   Containments: 0   Packets dropped: 7   Would have been dropped: 3
 
 #[test]
 fn check_sentences() {
-    let address = [83, 221, 171, 193].into();
+    let address = [203, 0, 113, 193].into();
     let nothing = Check {
         address,
         source: "203.0.113.193/32".to_owned(),
