@@ -199,11 +199,14 @@ impl Core {
         changes.extend(denied.iter().cloned().map(Change::RemoveList));
         self.engine.unblock(source, self.clock.time_now());
         changes.push(Change::PutStanding(self.standing(source)));
-        let grace = format_duration(self.config.rules.unblock_grace);
+        let grace = match self.engine.settings().unblock_grace {
+            Duration::ZERO => String::new(),
+            grace => format!(", and left alone for {}", format_duration(grace)),
+        };
         let any = in_kernel || !keys.is_empty() || !denied.is_empty();
         let mut message = match any {
-            true => format!("{asked} is unblocked, and left alone for {grace}"),
-            false => format!("nothing stood against {asked}; it is left alone for {grace}"),
+            true => format!("{asked} is unblocked{grace}"),
+            false => format!("nothing stood against {asked}{grace}"),
         };
         for network in wider {
             message += &format!("; it is still denied by {}", address(network));

@@ -254,3 +254,19 @@ async fn rescued_addresses_stay_unblocked() {
     let found = check(&mut core, ATTACKER).await;
     assert!(!found.blocked && found.grace_until.is_some(), "{found:?}");
 }
+
+#[tokio::test]
+async fn an_unblock_says_the_grace_that_is_given() {
+    let state = tempfile::tempdir().unwrap();
+    let unblock = Command::Unblock { address: ATTACKER.parse().unwrap(), by: "ann".to_owned() };
+    for (grace, said) in [("20m", ", and left alone for 20m"), ("0s", "")] {
+        let mut core = start(state.path(), &format!("rules.unblock_grace = \"{grace}\"\n"));
+        let now = core.clock.timestamp_now().as_second();
+        let Answer::Done(done) = ask(&mut core, unblock.clone()).await.unwrap() else { panic!() };
+        assert_eq!(done.message, format!("nothing stood against {ATTACKER}{said}"));
+        let left = check(&mut core, ATTACKER).await.grace_until.map(|until| until - now);
+        assert_eq!(left.is_some(), !said.is_empty());
+        assert!(left.is_none_or(|left| (1199..=1201).contains(&left)), "{left:?}");
+        core.finish(false).unwrap();
+    }
+}

@@ -51,13 +51,13 @@ pub struct PortState {
 pub struct RecordState {
     #[serde(with = "key")]
     pub source: SourceKey,
-    /// When its blocks of the last 30 days counted.
+    /// When the blocks counted that still do.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
     pub grace_until: Option<Time>,
     /// No new trust until then.
     pub distrusted_until: Option<Time>,
-    /// When its containments of the last 30 days began, one for each separate hour.
+    /// When the containments began that still count, one for each separate hour.
     pub containments: Vec<Time>,
 }
 
