@@ -241,7 +241,7 @@ impl Core {
         }
     }
 
-    fn adopt_one(
+    pub(super) fn adopt_one(
         &mut self,
         source: SourceKey,
         kind: BlockKind,
@@ -256,7 +256,9 @@ impl Core {
         let started_at = ends.checked_sub(lasts).unwrap_or(now).min(now);
         // The kernel contains by itself; a dynamic block it only has from a daemon.
         let (rule, reason) = match kind {
-            BlockKind::Dynamic => ("UNKNOWN:store", "in the kernel, but not in the store"),
+            BlockKind::Dynamic => {
+                ("UNKNOWN:store", "in the kernel, but not in the store: why is not known")
+            }
             _ => (RuleId::KernelAttempts.signature(), "by the kernel while no daemon ran"),
         };
         let record = BlockRecord {
@@ -275,7 +277,7 @@ impl Core {
             user_agent: None,
             account: None,
             country: self.country_code(network.ip()),
-            proven: kind == BlockKind::Dynamic,
+            proven: false,
             evidence_first: started_at,
             evidence_last: started_at,
             renewals: 0,

@@ -270,3 +270,17 @@ async fn an_unblock_says_the_grace_that_is_given() {
         core.finish(false).unwrap();
     }
 }
+
+#[tokio::test]
+async fn an_adopted_block_claims_no_proof() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let (now, hour) = (core.clock.timestamp_now(), Duration::from_secs(3600));
+    let source = ATTACKER.parse::<std::net::IpAddr>().unwrap().into();
+    let span = (clock::after(now, hour), hour);
+    core.adopt_one(source, crate::store::BlockKind::Dynamic, span, (None, Scope::All), now);
+    let found = check(&mut core, ATTACKER).await;
+    let block = found.block.unwrap();
+    assert_eq!((found.blocked, block.proven, block.rule.as_str()), (true, false, "UNKNOWN:store"));
+    assert!(block.reason.contains("not known"), "{}", block.reason);
+}
