@@ -70,7 +70,7 @@ impl Core {
             block.count,
             block.threshold
         );
-        self.metrics.blocks.with_label_values(&["dynamic"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["dynamic"]).inc();
         self.ledger.put_block(record.clone());
         let standing = self.standing(case.source);
         self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
@@ -117,7 +117,7 @@ impl Core {
             origin: Origin::Escalation,
         };
         warn!("denied {} for good: {}", address(network), entry.note);
-        self.metrics.blocks.with_label_values(&["deny"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["deny"]).inc();
         let standing = self.standing(case.source);
         let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
         changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
@@ -172,7 +172,7 @@ impl Core {
             record.rule,
             record.reason
         );
-        self.metrics.blocks.with_label_values(&["containment"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["containment"]).inc();
         self.persisted.dirty = true;
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
@@ -205,7 +205,7 @@ impl Core {
             address(record.source),
             format_duration(*duration)
         );
-        self.metrics.blocks.with_label_values(&["quarantine"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["quarantine"]).inc();
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
     }
@@ -252,7 +252,7 @@ impl Core {
     fn alert(&mut self, alert: &Alert) {
         let kind = alert_kind(&alert.kind);
         warn!("alert {kind}: {}: {:?}", alert.source_ip, alert.kind);
-        self.metrics.alerts.with_label_values(&[kind]).inc();
+        self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
         if matches!(alert.kind, AlertKind::Spared { .. } | AlertKind::TrustFull) {
             return;
         }
@@ -274,7 +274,7 @@ impl Core {
     /// From the packet that broke the limit to now.
     fn reaction(&self, evidence_at: Time) -> u64 {
         let since_ns = monotonic_precise_ns().saturating_sub(self.clock.to_kernel(evidence_at));
-        self.metrics.reaction.observe(since_ns as f64 / 1e9);
+        self.metrics.judgement.reaction.observe(since_ns as f64 / 1e9);
         since_ns / 1000
     }
 

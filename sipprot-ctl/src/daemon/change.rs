@@ -154,7 +154,7 @@ impl Core {
         let record =
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
         info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
-        self.metrics.blocks.with_label_values(&["manual"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.ledger.put_block(record.clone());
         let length = format_duration(duration);
         let message = format!("{} is blocked for {length}", address(network));
@@ -266,12 +266,12 @@ impl Core {
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
     pub(super) fn reload(&mut self) -> Result<Done, Fault> {
         let result = self.try_reload();
-        self.metrics.reload_successful.set(result.is_ok().into());
+        self.metrics.health.reload_successful.set(result.is_ok().into());
         match &result {
             Ok(_) => {
                 self.reload_complaint = None;
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
-                self.metrics.reload_time.set(now);
+                self.metrics.health.reload_time.set(now);
             }
             Err(fault) => {
                 self.reload_complaint = Some(format!("the last reload failed: {fault}"));
