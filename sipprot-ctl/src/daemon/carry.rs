@@ -253,6 +253,10 @@ impl Core {
         let kind = alert_kind(&alert.kind);
         warn!("alert {kind}: {}: {:?}", alert.source_ip, alert.kind);
         self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
+        if matches!(alert.kind, AlertKind::PossibleBreakIn { .. }) {
+            let standing = self.standing(alert.source);
+            self.journal.write(vec![Change::PutStanding(standing)]);
+        }
         if matches!(alert.kind, AlertKind::Spared { .. } | AlertKind::TrustFull) {
             return;
         }

@@ -69,6 +69,10 @@ fn add(list: List, network: &str) -> Command {
 
 /// Guesses a password, proven by a nonce, and is rejected.
 fn guess(core: &mut Core, number: u32) {
+    register(core, number, 403);
+}
+
+fn register(core: &mut Core, number: u32, status: u16) {
     let at = Time(core.clock.time_now().0 + u64::from(number));
     let phone: SocketAddr = format!("{ATTACKER}:5060").parse().unwrap();
     let pbx: SocketAddr = "192.0.2.11:5060".parse().unwrap();
@@ -102,7 +106,7 @@ fn guess(core: &mut Core, number: u32) {
         destination: phone,
         endpoint: EndpointId(1),
         transport: Transport::Udp,
-        status: 403,
+        status,
         cseq: number,
         method: Method::Register,
         call_id,
@@ -283,4 +287,35 @@ async fn an_adopted_block_claims_no_proof() {
     let block = found.block.unwrap();
     assert_eq!((found.blocked, block.proven, block.rule.as_str()), (true, false, "UNKNOWN:store"));
     assert!(block.reason.contains("not known"), "{}", block.reason);
+}
+
+#[tokio::test]
+async fn distrust_survives_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let source: std::net::IpAddr = ATTACKER.parse().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 1, 200);
+    assert!(core.engine.is_trusted(source));
+    let revoke = Command::RevokeTrust { address: source, by: "ann".to_owned() };
+    ask(&mut core, revoke).await.unwrap();
+    // Killed: nothing is written at the end.
+    core.journal.finish();
+    drop(core.store);
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 2, 200);
+    assert!(!core.engine.is_trusted(source));
+}
+
+#[tokio::test]
+async fn a_possible_break_in_survives_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    (1..=3).for_each(|number| guess(&mut core, number));
+    register(&mut core, 4, 200);
+    assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
+    core.journal.finish();
+    drop(core.store);
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 5, 200);
+    assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use sipprot_common::source::SourceKey;
 
+use super::account::Account;
 use super::rule::RuleId;
 use super::settings::Settings;
-use super::state::{BlockState, RecordState};
+use super::state::{BlockState, RecordState, SuspectState};
 use super::table::Warmth;
 use super::time::{DAY, HOUR, MINUTE, Time};
 
-/// No new trust after a revocation.
+/// No new trust after a revocation or a possible break-in.
 pub const DISTRUST: Duration = DAY;
 const CONTAINMENT_SHORTEST: Duration = MINUTE;
 const CONTAINMENT_LONGEST: Duration = Duration::from_secs(600);
@@ -25,6 +26,7 @@ const RENEWAL_PACKETS: u32 = 10;
 const UNPROVEN_LENGTHS_MAX: u32 = 4;
 const QUARANTINES_MAX: usize = 64;
 const COUNTS_MAX: usize = 20;
+const SUSPECTS_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Containment {
@@ -41,6 +43,7 @@ pub struct Record {
     pub block: Option<BlockState>,
     pub grace_until: Option<Time>,
     pub distrusted_until: Option<Time>,
+    suspects: Vec<SuspectState>,
     /// When containments began that may escalate, one for each hour.
     pub containments: Vec<Time>,
     containment: Option<Containment>,
@@ -196,6 +199,16 @@ impl Record {
         self.distrusted_until = Some(now.after(DISTRUST));
     }
 
+    /// An account that may have been broken into from here. Of too many the oldest is forgotten.
+    pub fn suspect(&mut self, account: &Account, until: Time, now: Time) {
+        self.last = now;
+        self.suspects.retain(|other| now < other.until && other.account != *account);
+        if self.suspects.len() >= SUSPECTS_MAX {
+            self.suspects.remove(0);
+        }
+        self.suspects.push(SuspectState { account: account.clone(), until });
+    }
+
     pub fn state(&self, source: SourceKey, now: Time, count_age: Duration) -> RecordState {
         let counts = |at: &&Time| now.since(**at) < count_age;
         RecordState {
@@ -204,18 +217,19 @@ impl Record {
             block: self.block_in_force(now).copied(),
             grace_until: self.grace_until.filter(|until| now < *until),
             distrusted_until: self.distrusted_until.filter(|until| now < *until),
+            suspects: self.suspects.iter().filter(|it| now < it.until).cloned().collect(),
             containments: self.containments.iter().filter(counts).copied().collect(),
         }
     }
 
     pub fn restore(state: RecordState, now: Time) -> Self {
-        let RecordState { blocks, block, grace_until, distrusted_until, containments, .. } = state;
         Self {
-            blocks,
-            block,
-            grace_until,
-            distrusted_until,
-            containments,
+            blocks: state.blocks,
+            block: state.block,
+            grace_until: state.grace_until,
+            distrusted_until: state.distrusted_until,
+            suspects: state.suspects,
+            containments: state.containments,
             last: now,
             ..Self::default()
         }
@@ -225,7 +239,9 @@ impl Record {
 impl Warmth for Record {
     /// Counted blocks are promises of escalation; a containment is forgotten first.
     fn warmth(&self) -> (u8, Time) {
-        (u8::from(!self.blocks.is_empty() || self.distrusted_until.is_some()), self.last)
+        let promised =
+            !self.blocks.is_empty() || self.distrusted_until.is_some() || !self.suspects.is_empty();
+        (u8::from(promised), self.last)
     }
 }
 

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use sipprot_common::source::SourceKey;
 
 use super::Engine;
+use crate::rules::ledger::Target;
 use crate::rules::record::Record;
 use crate::rules::source::Source;
 use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
-use crate::rules::state::{AcceptedState, State, TrustState};
+use crate::rules::state::{AcceptedState, RecordState, State, TrustState};
 use crate::rules::time::Time;
 use crate::rules::window::Window;
 
@@ -77,6 +78,12 @@ impl Engine {
         standings
     }
 
+    /// What was done about one source, as it must survive a restart.
+    pub fn record(&self, source: SourceKey, now: Time) -> Option<RecordState> {
+        let record = self.records.get(source)?;
+        Some(record.state(source, now, self.settings.count_age))
+    }
+
     /// What must survive a restart.
     pub fn state(&self) -> State {
         let mut accounts: HashMap<SourceKey, Vec<AcceptedState>> = HashMap::new();
@@ -108,6 +115,10 @@ impl Engine {
         }
         for record in state.records {
             let source = record.source;
+            for suspect in &record.suspects {
+                let target = self.hash(&suspect.account);
+                self.targets.entry(target, Target::default).suspect(suspect.until, now);
+            }
             *self.records.entry(source, Record::default) = Record::restore(record, now);
         }
     }
