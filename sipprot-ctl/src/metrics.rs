@@ -3,8 +3,6 @@
 //! Labels are bounded: endpoint names, country codes, reasons, kinds, maps, interfaces; never an
 //! address. What the kernel counts is taken over when it is asked for.
 
-use std::collections::BTreeMap;
-
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -34,6 +32,7 @@ pub struct Traffic {
 pub struct Judgement {
     pub blocks: IntCounterVec,
     pub in_force: IntGaugeVec,
+    pub refused: IntGauge,
     pub alerts: IntCounterVec,
     pub list_entries: IntGaugeVec,
     pub trusted: IntGauge,
@@ -129,6 +128,10 @@ impl Judgement {
                 "Blocks, containments and quarantines in force.",
                 &["kind"],
             )?,
+            refused: made.gauge(
+                "sipprot_blocks_refused",
+                "Blocks that are not in force, for the kernel did not take them.",
+            )?,
             alerts: made.counters("sipprot_alerts_total", "Alerts raised.", &["kind"])?,
             list_entries: made.gauges("sipprot_list_entries", "Entries on a list.", &["list"])?,
             trusted: made.gauge("sipprot_trusted_sources", "Learned trusted peers.")?,
@@ -217,12 +220,6 @@ pub fn take_over(counter: &IntCounter, total: u64) {
         counter.inc_by(total);
     } else {
         counter.inc_by(total - known);
-    }
-}
-
-pub fn take_over_map(counters: &IntCounterVec, totals: &BTreeMap<&'static str, u64>) {
-    for (label, total) in totals {
-        take_over(&counters.with_label_values(&[label]), *total);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP};
+use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP, maps};
 use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
@@ -48,19 +48,21 @@ impl Core {
         };
         let target = BlockTarget { source: case.source, policy };
         let entry = kernel_block(block.duration, block.scope);
-        let done = self.kernel.carry("blocking", |datapath| datapath.put_block(target, &entry));
-        let Some(()) = done else { return };
+        let record = BlockRecord {
+            scope: scope(block.scope),
+            endpoint_only: policy != 0,
+            ..self.record(case, BlockKind::Dynamic, block.duration)
+        };
+        let done = self.kernel.put(maps::BLOCKS, |datapath| datapath.put_block(target, &entry));
+        if let Err(error) = done {
+            return self.refused(case.source, record, &error);
+        }
         let reaction_us = self.reaction(case.evidence_at);
         if self.blocks_wholly(policy) {
             // The block stands for the attempts: when it ends, they are not held against it again.
             self.kernel.carry("emptying a window", |it| it.clear_source(case.source));
         }
-        let record = BlockRecord {
-            scope: scope(block.scope),
-            endpoint_only: policy != 0,
-            reaction_us: Some(reaction_us),
-            ..self.record(case, BlockKind::Dynamic, block.duration)
-        };
+        let record = BlockRecord { reaction_us: Some(reaction_us), ..record };
         info!(
             "blocked {} for {}: {} ({}), {} of {}, after {reaction_us} µs",
             address(record.source),
@@ -307,6 +309,7 @@ impl Core {
             renewals: 0,
             reaction_us: None,
             lifted: None,
+            refused: false,
         }
     }
 

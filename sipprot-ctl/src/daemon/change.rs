@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use jiff::Timestamp;
+use sipprot_common::abi::maps;
 use sipprot_common::source::{Address, SourceKey};
 use tracing::{info, warn};
 
@@ -147,7 +148,7 @@ impl Core {
         let block = kernel_block(duration, rules_scope(new.scope));
         let target = BlockTarget::host(source);
         self.kernel
-            .with(|datapath| datapath.put_block(target, &block))
+            .put(maps::BLOCKS, |datapath| datapath.put_block(target, &block))
             .map_err(|error| self.fault("blocking", &error))?;
         let now = self.clock.timestamp_now();
         let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
@@ -343,7 +344,7 @@ impl Core {
                 self.kernel.carry("moving a block", |datapath| datapath.remove_block(target));
             }
         }
-        records.iter().for_each(|record| self.put_back(record));
+        records.into_iter().for_each(|record| self.put_back(record));
     }
 
     fn follow_interfaces(&mut self) {
@@ -421,6 +422,7 @@ fn by_hand(
         renewals: 0,
         reaction_us: None,
         lifted: None,
+        refused: false,
     }
 }
 

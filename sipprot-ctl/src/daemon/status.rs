@@ -12,7 +12,7 @@ use crate::cli::version;
 use crate::config::GeoMode;
 use crate::datapath::{Egress, Fill, Mode as XdpMode};
 use crate::geo::Country;
-use crate::metrics::{take_over, take_over_map};
+use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
 
 /// A map this full is a problem (percent).
@@ -105,6 +105,15 @@ impl Core {
             let share = fill.used * 100 / fill.max;
             problems.push(format!("the kernel's map {} is {share} % full", fill.map));
         }
+        for (map, count) in self.kernel.refusing() {
+            let refused = format!("entries refused so far: {count}");
+            problems.push(format!("the kernel's map {map} was full within the hour; {refused}"));
+        }
+        let refused = self.ledger.refused_len();
+        if refused > 0 {
+            problems
+                .push(format!("blocks not in force, for the kernel did not take them: {refused}"));
+        }
         if self.losing {
             problems.push("the kernel loses events: more attacks than can be told".to_owned());
         }
@@ -145,6 +154,7 @@ impl Core {
         for (kind, count) in in_force {
             metrics.judgement.in_force.with_label_values(&[kind]).set(count as i64);
         }
+        metrics.judgement.refused.set(self.ledger.refused_len() as i64);
         metrics.judgement.trusted.set(lists.trust as i64);
         for map in &status.maps {
             let name = map.map.to_ascii_lowercase();
@@ -153,7 +163,10 @@ impl Core {
         }
         take_over(&metrics.events.suppressed, status.events.suppressed);
         take_over(&metrics.events.lost, status.events.lost);
-        take_over_map(&metrics.maps.refusals, self.kernel.refused());
+        for (map, count) in self.kernel.refused() {
+            let name = map.to_ascii_lowercase();
+            take_over(&metrics.maps.refusals.with_label_values(&[&name]), count);
+        }
         if let Some(days) = status.geo.age_days {
             metrics.health.geo_age.set((days * 86_400) as f64);
         }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use sipprot_common::abi::maps;
+use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -318,4 +320,54 @@ async fn a_possible_break_in_survives_a_restart() {
     let mut core = start(state.path(), ENDPOINT);
     register(&mut core, 5, 200);
     assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_block_that_finds_no_room_is_told_and_tried_again() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    core.kernel.full = Some(maps::BLOCKS);
+    (1..=10).for_each(|number| guess(&mut core, number));
+    let found = check(&mut core, ATTACKER).await;
+    let block = found.block.unwrap();
+    assert_eq!((found.blocked, block.refused, found.blocks_counted), (false, true, 1));
+    assert!(block.reason.ends_with("NOT IN FORCE: the kernel did not take it"), "{}", block.reason);
+    let told = status(&mut core).await;
+    let problems = [
+        "the kernel's map BLOCKS was full within the hour; entries refused so far: 1",
+        "blocks not in force, for the kernel did not take them: 1",
+    ];
+    assert!(problems.iter().all(|it| told.problems.iter().any(|told| told == it)), "{told:?}");
+    assert_eq!(told.lists.dynamic, 0);
+    let Answer::Metrics(text) = ask(&mut core, Command::Metrics).await.unwrap() else { panic!() };
+    assert!(text.contains("sipprot_map_refusals_total{map=\"blocks\"} 1"), "{text}");
+    assert!(text.contains("sipprot_blocks_refused 1"), "{text}");
+    assert!(!text.contains("sipprot_blocks_total{kind=\"dynamic\"}"), "{text}");
+    let by_hand = NewBlock {
+        address: "203.0.113.1".parse().unwrap(),
+        duration_s: None,
+        reason: String::new(),
+        by: "ann".to_owned(),
+        scope: Scope::All,
+    };
+    let fault = ask(&mut core, Command::Block(by_hand)).await.unwrap_err();
+    assert_eq!(fault.code, crate::api::Code::Full, "{fault}");
+    // It goes on with what needs no block.
+    ask(&mut core, add(List::Deny, "203.0.113.77")).await.unwrap();
+    core.finish(false).unwrap();
+
+    let mut core = start(state.path(), ENDPOINT);
+    assert!(check(&mut core, ATTACKER).await.blocked, "there is room again");
+    core.kernel.full = Some(maps::BLOCKS);
+    let source = SourceKey::from(ATTACKER.parse::<std::net::IpAddr>().unwrap());
+    let record = core.ledger.blocks_of(Core::network_of(source)).next().unwrap().clone();
+    core.put_back(record);
+    core.try_refused();
+    assert!(!check(&mut core, ATTACKER).await.blocked);
+    core.kernel.full = None;
+    core.try_refused();
+    let found = check(&mut core, ATTACKER).await;
+    assert!(found.blocked && !found.block.unwrap().refused);
+    let still = status(&mut core).await.problems;
+    assert!(!still.iter().any(|problem| problem.contains("blocks not in force")), "{still:?}");
 }

@@ -125,6 +125,9 @@ pub struct BlockRecord {
     pub reaction_us: Option<u64>,
     #[serde(default)]
     pub lifted: Option<Lifted>,
+    /// The kernel did not take it: it is not in force, and is tried again.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What can be blocked once at a time.

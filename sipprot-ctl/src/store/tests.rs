@@ -55,6 +55,7 @@ fn block(source: &str, started: i64) -> BlockRecord {
         renewals: 0,
         reaction_us: Some(420),
         lifted: None,
+        refused: false,
     }
 }
 
