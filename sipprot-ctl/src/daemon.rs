@@ -18,6 +18,7 @@ mod ledger;
 mod memory;
 mod own;
 mod plan;
+mod refused;
 pub mod rescued;
 mod restore;
 mod status;

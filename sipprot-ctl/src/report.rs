@@ -31,6 +31,7 @@ pub fn daily(
     for block in blocks {
         let row = rows.entry(Key::of_block(&block)).or_insert_with(|| block_row(&block));
         match block.kind {
+            _ if block.refused => {}
             BlockKind::Dynamic => row.blocks += 1,
             BlockKind::Containment | BlockKind::Quarantine => row.containments += 1,
         }
@@ -196,6 +197,7 @@ mod tests {
             renewals: 0,
             reaction_us: None,
             lifted: None,
+            refused: false,
         }
     }
 

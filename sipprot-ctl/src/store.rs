@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use open::{OpenReport, Recovery};
 pub use records::{
     AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, Lifted, List, ListEntry,
-    ListKey, Origin, SourceStanding, TrustKey, TrustKind, TrustRecord,
+    ListKey, Origin, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
 };
 
 /// The most bytes that one record may take.

@@ -149,6 +149,8 @@ pub struct BlockView {
     pub country: Option<String>,
     pub country_name: Option<String>,
     pub lifted_at: Option<i64>,
+    /// The kernel did not take it: it is not in force, and is tried again.
+    pub refused: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

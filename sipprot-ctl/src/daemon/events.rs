@@ -71,9 +71,9 @@ impl Core {
     }
 
     pub(super) fn after_batch(&mut self, batch: Batch) {
-        self.metrics.events_received.inc_by(batch.events as u64);
-        self.metrics.events_malformed.inc_by(batch.malformed as u64);
-        self.metrics.lag.set(self.lag_seconds);
+        self.metrics.events.received.inc_by(batch.events as u64);
+        self.metrics.events.malformed.inc_by(batch.malformed as u64);
+        self.metrics.events.lag.set(self.lag_seconds);
     }
 
     /// What the kernel dropped by itself, or would have, had the protection not only observed.

@@ -125,6 +125,9 @@ pub struct BlockRecord {
     pub reaction_us: Option<u64>,
     #[serde(default)]
     pub lifted: Option<Lifted>,
+    /// The kernel did not take it: it is not in force, and is tried again.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What can be blocked once at a time.
@@ -171,6 +174,10 @@ pub struct TrustRecord {
     /// After a possible break-in.
     #[serde(default)]
     pub no_new_trust_until: Option<Timestamp>,
+    /// Source ports that were used with success: by this account alone, or (of the peer itself) by
+    /// several accounts or by none.
+    #[serde(default)]
+    pub ports: Vec<u16>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -206,6 +213,19 @@ pub struct SourceStanding {
     /// No new block before this, after an unblock by hand.
     #[serde(default)]
     pub grace_until: Option<Timestamp>,
+    /// No new trust before this, after trust was revoked.
+    #[serde(default)]
+    pub distrusted_until: Option<Timestamp>,
+    /// Accounts that may have been broken into from here.
+    #[serde(default)]
+    pub suspects: Vec<SuspectRecord>,
+}
+
+/// An account after a possible break-in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SuspectRecord {
+    pub account: String,
+    pub no_new_trust_until: Timestamp,
 }
 
 /// What one source tried against one address on one day (UTC), for the report.
