@@ -46,6 +46,10 @@ fn aliases_and_single_dashes() {
         "Run(Run { interfaces: [\"eth0\", \"eth1\"]",
     );
     check("sipprot rescue unblock ::1", "Rescue(");
+    check(
+        "sipprot replay a.pcap --endpoints 192.0.2.0/24,2001:db8::1",
+        "Replay(Replay { file: \"a.pcap\", endpoints: [V4(",
+    );
 }
 
 #[test]
@@ -60,6 +64,8 @@ fn wrong_lines_are_usage_errors() {
         "sipprot --log nowhere status",
         "sipprot report --date 2026-13-01",
         "sipprot list grey",
+        "sipprot replay",
+        "sipprot replay a.pcap --endpoints pbx",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }
