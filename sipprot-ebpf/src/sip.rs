@@ -6,7 +6,7 @@ use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Verdict};
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
-use sipprot_common::sip::{CAPACITY, Header, Method, Start, start};
+use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
 
 use crate::event;
 use crate::flow;
@@ -65,7 +65,7 @@ pub fn leave_unread(work: &mut Work) {
 fn parse(work: &mut Work) {
     let text = &work.event.text;
     let length = work.facts.captured;
-    let at = work.leading.skip(text);
+    let at = work.skip.line_ends(text);
     work.facts.method = Method::Other as u32;
     work.facts.start = match start::classify(text, at, length) {
         Start::Request(method) => {
@@ -205,17 +205,15 @@ fn known_source(work: &mut Work) -> Option<&'static mut Source> {
     maps::source(key)
 }
 
-/// Is the message's user agent on the list?
+/// Is one of the user agents on the list?
 #[inline(never)]
 fn lists_agent(work: &mut Work) -> bool {
     if work.facts.captured == 0 || only_answers(work) {
         return false;
     }
-    let Some(place) = work.scan.place(Header::UserAgent) else { return false };
-    match maps::user_agents() {
-        Some(list) => work.agent.listed(&work.event.text, place, list),
-        None => false,
-    }
+    let Some(list) = maps::user_agents() else { return false };
+    let (text, length, scan) = (&work.event.text, work.facts.captured, &work.scan);
+    work.agent.listed(&Agents { text, length, scan, list })
 }
 
 /// The attempt window, the TCP budget and containment: what an untrusted source may say before the

@@ -4,7 +4,7 @@
 //! and has one state where it would else have one per combination of headers.
 
 use sipprot_common::abi::{EventHeader, Source};
-use sipprot_common::sip::{AgentMatch, Leading, Parameter, Scan, Text, Value};
+use sipprot_common::sip::{AgentMatch, Parameter, Scan, Skip, Text, Value};
 use sipprot_common::source::Address;
 
 use crate::packet::Quoted;
@@ -14,7 +14,7 @@ pub struct Work {
     pub packet: Packet,
     pub quoted: Quoted,
     pub facts: Facts,
-    pub leading: Leading,
+    pub skip: Skip,
     pub scan: Scan,
     pub parameter: Parameter,
     pub value: Value,

@@ -21,6 +21,8 @@ pub enum Header {
 }
 
 const HEADERS: usize = 16;
+/// User-Agent headers that are looked at: a message may repeat it, a TCP segment hold several messages.
+pub const AGENTS_MAX: usize = 8;
 /// Words and lines that fit into a text: the loop's bound.
 const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32 + 1;
 
@@ -38,8 +40,13 @@ pub struct Scan {
     pub first_line_end: u32,
     /// 1: the first line may be a header too, for a TCP segment that goes on with a message.
     begins: u32,
+    /// User-Agent headers that were seen.
+    agents_seen: u32,
+    pad: u32,
     /// Behind the name of the first header of each kind, 0 when absent.
     places: [u32; HEADERS],
+    /// Behind the names of the first User-Agent headers, 0 when there are no more.
+    agents: [u32; AGENTS_MAX],
 }
 
 /// A header's name as the words that a line begins with, cut at its first blank or colon.
@@ -147,6 +154,17 @@ impl Scan {
     }
 }
 
+impl Scan {
+    /// The offset just behind the name of the User-Agent header at `index` of them all.
+    #[inline(always)]
+    pub fn agent(&self, index: u32) -> Option<u32> {
+        match self.agents[index as usize & (AGENTS_MAX - 1)] {
+            0 => None,
+            place => Some(place),
+        }
+    }
+}
+
 impl Step<Text> for Scan {
     #[inline(always)]
     fn step(&mut self, text: &Text) -> Flow {
@@ -197,6 +215,13 @@ impl Scan {
         if header == Header::Authorization as usize || header == Header::ProxyAuthorization as usize
         {
             self.credentials += 1;
+        }
+        if header == Header::UserAgent as usize {
+            let seen = self.agents_seen;
+            self.agents_seen = seen + 1;
+            if seen < AGENTS_MAX as u32 {
+                self.agents[seen as usize & (AGENTS_MAX - 1)] = start + found.length;
+            }
         }
         if self.places[header] == 0 {
             self.places[header] = start + found.length;

@@ -1,7 +1,7 @@
 //! What a payload says: the shared scanner's findings as ordinary values.
 
 use sipprot_common::sip::{
-    AgentMatch, CAPACITY, Header, Method, Parameter, Scan, Start, Text, Value, start, value,
+    AgentMatch, Agents, CAPACITY, Header, Method, Parameter, Scan, Start, Text, Value, start, value,
 };
 
 use crate::datapath::World;
@@ -77,9 +77,8 @@ impl Speech {
     }
 
     pub fn lists_agent(&self, world: &World) -> bool {
-        self.scan
-            .place(Header::UserAgent)
-            .is_some_and(|at| AgentMatch::default().listed(&self.text, at, &world.agents()))
+        let (text, length, scan) = (&*self.text, self.captured, &self.scan);
+        AgentMatch::default().listed(&Agents { text, length, scan, list: &world.agents() })
     }
 
     /// Requests whose outcome matters.
