@@ -79,6 +79,9 @@ pub struct Facts {
     pub trickles: u32,
     /// Of a response.
     pub status: u32,
+    /// 1: its headers go on behind what was read.
+    pub cut: u32,
+    pub pad: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.

@@ -36,13 +36,14 @@ pub struct Scan {
     several: u32,
     /// Headers with credentials that were seen.
     pub credentials: u32,
-    /// Offset of the line feed that ends the start line, 0 when there is none.
+    /// Offset of the last byte that ends the start line, 0 when there is none.
     pub first_line_end: u32,
     /// 1: the first line may be a header too, for a TCP segment that goes on with a message.
     begins: u32,
     /// User-Agent headers that were seen.
     agents_seen: u32,
-    pad: u32,
+    /// 1: there was an empty line.
+    ended: u32,
     /// Behind the name of the first header of each kind, 0 when absent.
     places: [u32; HEADERS],
     /// Behind the names of the first User-Agent headers, 0 when there are no more.
@@ -144,6 +145,15 @@ impl Scan {
         }
     }
 
+    /// What was not read is taken for the worst: when a message is `cut` before its headers end, by
+    /// the capacity of the text or by IP fragmentation, it counts as one with credentials. True if so.
+    #[inline(always)]
+    pub fn supposes_credentials(&mut self, cut: bool) -> bool {
+        let unseen = cut && (self.several != 0 || self.ended == 0);
+        self.credentials += unseen as u32;
+        unseen
+    }
+
     /// The offset just behind the name of the first such header.
     #[inline(always)]
     pub fn place(&self, header: Header) -> Option<u32> {
@@ -176,12 +186,16 @@ impl Step<Text> for Scan {
             self.begins = 0;
             return self.line(text, at);
         }
-        let feeds = equals(text.word(at), splat(b'\n'));
-        if feeds == 0 {
+        let word = text.word(at);
+        let ends = equals(word, splat(b'\n')) | equals(word, splat(b'\r'));
+        if ends == 0 {
             self.at = at + 8;
             return Flow::More;
         }
-        let feed = at + lowest(feeds);
+        // A bare carriage return ends a line as well: PJSIP takes it for one.
+        let end = at + lowest(ends);
+        let pair = text.byte(end) == b'\r' && text.byte(end + 1) == b'\n';
+        let feed = end + pair as u32;
         if feed >= self.end {
             self.at = self.end;
             return Flow::Stop;
@@ -200,7 +214,8 @@ impl Scan {
     fn line(&mut self, text: &Text, start: u32) -> Flow {
         let first = text.word(start);
         let head = first as u8;
-        if head == b'\n' || first as u16 == u16::from_le_bytes(*b"\r\n") {
+        if head == b'\n' || head == b'\r' {
+            self.ended = 1;
             if self.several != 0 {
                 return Flow::More;
             }
@@ -301,6 +316,33 @@ mod tests {
             &[(Header::Via, ": 1234"), (Header::ContentLength, ": 0   ")],
             0,
         );
+    }
+
+    #[test]
+    fn bare_carriage_returns_end_lines() {
+        check(
+            "OPTIONS sip:x SIP/2.0\rv: 123456\rl: 0     \r\rt: abcdef",
+            false,
+            &[(Header::Via, ": 1234"), (Header::ContentLength, ": 0   ")],
+            0,
+        );
+    }
+
+    #[test]
+    fn what_is_cut_before_its_headers_end_may_have_credentials() {
+        let supposed = |message: &str, several| {
+            let mut text = Box::new(Text::EMPTY);
+            let length = text.fill(message.as_bytes());
+            let mut scan = Scan::default();
+            scan.run(&text, length, several);
+            let unseen = scan.supposes_credentials(true);
+            assert_eq!(scan.credentials, unseen as u32);
+            assert!(!Scan::default().supposes_credentials(false));
+            unseen
+        };
+        assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n", false));
+        assert!(!supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", false));
+        assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", true));
     }
 
     #[test]

@@ -137,12 +137,15 @@ pub fn classify(text: &Text, at: u32, length: u32) -> Start {
     if head & 0xc0 == 0 {
         let stun = (word >> 32) as u32 == STUN_COOKIE;
         let nul = length - at <= 8 && word == 0;
-        return if stun || nul { Start::Keepalive } else { Start::NotSip };
+        if stun || nul {
+            return Start::Keepalive;
+        }
     }
     let lowered = lower(word);
     let found = &TABLE[slot(MULTIPLIER, lowered) & (SLOTS - 1)];
     if lowered & found.mask != found.value {
-        return if head.is_ascii_alphabetic() { Start::Token } else { Start::NotSip };
+        // A method is a token (RFC 3261 25.1), which may begin with a digit or a sign.
+        return if head.is_ascii_graphic() { Start::Token } else { Start::NotSip };
     }
     if found.exact != 0 && word & found.mask != found.exact {
         return Start::Request(Method::Other);
@@ -256,6 +259,9 @@ mod tests {
         check(b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl", Keepalive);
         check(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Keepalive);
         check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Keepalive);
+        check(b"!odd sip:x SIP/2.0", Token);
+        check(b"7 sip:x SIP/2.0", Token);
+        check(b" INVITE sip:x SIP/2.0", NotSip);
         check(b"\x16\x03\x01\x02\0", NotSip);
         check(b"\x80\0\0\0rtp", NotSip);
     }

@@ -4,6 +4,10 @@ use super::skip::Skip;
 use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, repeat, splat};
 use crate::hash;
 
+/// Blanks that may stand on either side of an equals sign (RFC 3261 25.1, EQUAL). A nonce behind more
+/// of them is not found: the attempt counts all the same, but is not proven.
+const BLANKS_MAX: u32 = 4;
+
 /// [`Skip::to_value`], for callers whose search need not lie in a map.
 pub fn skip(text: &Text, from: u32) -> u32 {
     Skip::default().to_value(text, from)
@@ -67,11 +71,25 @@ impl Step<Text> for Parameter {
             let folded = matches!(text.byte(mark + 1), b' ' | b'\t');
             return if folded { Flow::More } else { Flow::Stop };
         }
-        let before = lower(text.word(mark.wrapping_sub(8)));
-        let apart = text.byte(mark.wrapping_sub(self.length + 1));
+        let mut behind = mark;
+        for _ in 0..BLANKS_MAX {
+            if !matches!(text.byte(behind.wrapping_sub(1)), b' ' | b'\t') {
+                break;
+            }
+            behind -= 1;
+        }
+        let before = lower(text.word(behind.wrapping_sub(8)));
+        let apart = text.byte(behind.wrapping_sub(self.length + 1));
         let separated = matches!(apart, b' ' | b',' | b';' | b'\t' | b'\n');
         if before & self.mask == self.name && separated {
-            self.found = mark + 1;
+            let mut found = mark + 1;
+            for _ in 0..BLANKS_MAX {
+                if !matches!(text.byte(found), b' ' | b'\t') {
+                    break;
+                }
+                found += 1;
+            }
+            self.found = found;
             return Flow::Stop;
         }
         Flow::More
@@ -182,6 +200,10 @@ mod tests {
         check("Authorization: Digest cnonce=\"c\"", b"nonce", None);
         check("Authorization: Digest realm=\"\",\r\n nonce=\"folded\"", b"nonce", Some("folded"));
         check("Authorization: Digest nonce=\"\"", b"nonce", Some(""));
+        check("Authorization: Digest nonce = \"x\"", b"nonce", Some("x"));
+        check("Authorization: Digest a=1,nonce\t \t = \t  x", b"nonce", Some("x"));
+        check("Authorization: Digest cnonce = \"x\"", b"nonce", None);
+        check("Authorization: Digest nonce     = \"x\"", b"nonce", None);
     }
 
     #[test]

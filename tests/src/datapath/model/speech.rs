@@ -4,7 +4,9 @@ use sipprot_common::sip::{
     AgentMatch, Agents, CAPACITY, Header, Method, Parameter, Scan, Start, Text, Value, start, value,
 };
 
+use super::headers::{Fragment, Packet};
 use crate::datapath::World;
+use crate::datapath::frame::protocol;
 use crate::datapath::world::SEED;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,15 +25,22 @@ pub struct Speech {
     pub method: Method,
     pub credentials: u32,
     pub captured: u32,
+    /// Its headers go on behind what was read.
+    pub cut: bool,
     text: Box<Text>,
     scan: Scan,
 }
 
 impl Speech {
-    /// Reads a payload; `several` for a TCP segment.
-    pub fn read(payload: &[u8], several: bool) -> Self {
+    /// Reads what a packet says.
+    pub fn of(packet: &Packet) -> Self {
+        let (payload, several) = (packet.payload, packet.protocol == protocol::TCP);
+        let fragmented = packet.fragment == Fragment::First;
         let mut speech = Self::silent(Kind::Keepalive);
         if payload.is_empty() {
+            if fragmented {
+                (speech.kind, speech.credentials, speech.cut) = (Kind::Request, 1, true);
+            }
             return speech;
         }
         speech.captured = speech.text.fill(payload);
@@ -40,6 +49,8 @@ impl Speech {
                 as u32;
         let begins = start::classify(&speech.text, at, speech.captured);
         speech.scan.run(&speech.text, speech.captured, several);
+        let cut = fragmented || payload.len() > CAPACITY;
+        speech.cut = speech.scan.supposes_credentials(cut);
         speech.credentials = speech.scan.credentials;
         let version = start::has_version(&speech.text, speech.scan.first_line_end);
         let credentialed = speech.credentials != 0;
@@ -63,6 +74,7 @@ impl Speech {
             method: Method::Other,
             credentials: 0,
             captured: 0,
+            cut: false,
             text: Box::new(Text::EMPTY),
             scan: Scan::default(),
         }
