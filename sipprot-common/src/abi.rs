@@ -67,8 +67,8 @@ abi! {
     Nonce = 16;
     SourceCounts = 40;
     TcpConnection = 16;
-    UserAgents = 4_104;
-    UserAgentPattern = 64;
+    UserAgents = 4_616;
+    UserAgentPattern = 72;
     Counters = 1_024;
     EventCounts = 16;
     EventHeader = 72;
@@ -335,7 +335,7 @@ pub struct TcpConnection {
     pub pad: u64,
 }
 
-/// Prefixes of listed user agents, lower case, matched without case.
+/// Listed user agents, lower case, matched without case.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct UserAgents {
@@ -348,8 +348,20 @@ pub struct UserAgents {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserAgentPattern {
     pub value: [u64; 4],
+    /// All ones where `value` has a byte.
     pub mask: [u64; 4],
+    /// `AGENT_*`.
+    pub kind: u32,
+    /// Bytes of `value`.
+    pub length: u32,
 }
+
+/// The value begins with the pattern.
+pub const AGENT_PREFIX: u32 = 0;
+/// The value is the pattern.
+pub const AGENT_EXACT: u32 = 1;
+/// The pattern is somewhere in the value.
+pub const AGENT_SUBSTRING: u32 = 2;
 
 /// Packets by reason, of one policy on one CPU.
 #[repr(C)]

@@ -7,12 +7,14 @@
 
 pub mod agent;
 pub mod header;
+pub mod skip;
 pub mod start;
 pub mod text;
 pub mod value;
 
-pub use agent::AgentMatch;
+pub use agent::{AgentMatch, Agents};
 pub use header::{Header, Scan};
-pub use start::{Leading, Method, Start};
+pub use skip::Skip;
+pub use start::{Method, Start};
 pub use text::{CAPACITY, Text};
 pub use value::{Parameter, Value};

@@ -78,7 +78,8 @@ pub struct Sip {
     /// In the SIP scope of blocks, but encrypted: never parsed.
     pub tls_ports: Vec<PortRange>,
     pub protocols: Vec<Transport>,
-    /// Prefixes of the User-Agent header's value, compared without regard to ASCII case.
+    /// Patterns of the User-Agent header's value, compared without regard to ASCII case: `=text` is
+    /// the whole of it, `*text*` is anywhere in its first 64 bytes, other text is its beginning.
     pub blocked_user_agents: Vec<String>,
 }
 
@@ -201,8 +202,8 @@ impl Endpoint {
     }
 }
 
-/// The scanners that are known by their User-Agent. None of these is the beginning of what a real
-/// phone sends.
+/// The scanners that are known by their User-Agent. None of these is what a real phone sends. Names
+/// that are short or that a real product's begins with are matched as a whole.
 const KNOWN_SCANNERS: &[&str] = &[
     "friendly-scanner",
     "friendly-request",
@@ -219,6 +220,8 @@ const KNOWN_SCANNERS: &[&str] = &[
     "sundayddr",
     "Conaito",
     "Nmap NSE",
+    "=smap",
+    "=Trixbox",
 ];
 
 impl Default for Config {

@@ -331,19 +331,19 @@ impl Datapath {
         self.maps.port_sets.insert(&index, ports, Insert::Any).map(drop)
     }
 
-    /// Prefixes of user agents to drop.
-    pub fn set_user_agents(&self, prefixes: &[String]) -> Result<()> {
-        if prefixes.len() > USER_AGENTS_MAX {
-            let message = format!("{} user agents, at most {USER_AGENTS_MAX}", prefixes.len());
+    /// Patterns of user agents to drop, as [`UserAgentPattern::parse`] reads them.
+    pub fn set_user_agents(&self, patterns: &[String]) -> Result<()> {
+        if patterns.len() > USER_AGENTS_MAX {
+            let message = format!("{} user agents, at most {USER_AGENTS_MAX}", patterns.len());
             return Err(DatapathError::Invalid(message));
         }
         let mut list = Box::new(UserAgents::EMPTY);
-        for (pattern, prefix) in list.patterns.iter_mut().zip(prefixes) {
-            *pattern = UserAgentPattern::prefix(prefix).ok_or_else(|| {
-                DatapathError::Invalid(format!("the user agent {prefix:?} is empty or too long"))
+        for (pattern, text) in list.patterns.iter_mut().zip(patterns) {
+            *pattern = UserAgentPattern::parse(text).ok_or_else(|| {
+                DatapathError::Invalid(format!("the user agent {text:?} is too short or too long"))
             })?;
         }
-        list.count = prefixes.len() as u32;
+        list.count = patterns.len() as u32;
         self.maps.user_agents.insert(&0, &list, Insert::Any).map(drop)
     }
 

@@ -6,7 +6,7 @@ use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Verdict};
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
-use sipprot_common::sip::{CAPACITY, Header, Method, Start, start};
+use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
 
 use crate::event;
 use crate::flow;
@@ -15,7 +15,7 @@ use crate::maps;
 use crate::packet::{bounded, protocol, slot};
 use crate::rate::{self, Seen, Sender};
 use crate::verdict::Judge;
-use crate::work::Work;
+use crate::work::{FIRST_FRAGMENT, Work};
 
 use self::fingerprint::read_credentials;
 pub use self::fingerprint::transaction;
@@ -37,8 +37,12 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
     let length = work.packet.payload_len as u64;
     work.facts.captured = 0;
     work.scan.credentials = 0;
+    let fragmented = work.packet.fragment == FIRST_FRAGMENT;
+    work.facts.cut = fragmented as u32;
     if length == 0 {
-        work.facts.start = KEEPALIVE;
+        work.facts.method = Method::Other as u32;
+        work.facts.start = if fragmented { REQUEST } else { KEEPALIVE };
+        work.scan.credentials = fragmented as u32;
         return;
     }
     let most = if length > CAPACITY as u64 { CAPACITY as u64 } else { length };
@@ -49,6 +53,7 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
     }
     work.event.text.terminate(most as u32);
     work.facts.captured = most as u32;
+    work.facts.cut |= (length > CAPACITY as u64) as u32;
     parse(work);
 }
 
@@ -57,6 +62,7 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
 pub fn leave_unread(work: &mut Work) {
     work.facts.start = OPAQUE;
     work.facts.captured = 0;
+    work.facts.cut = 0;
     work.scan.credentials = 0;
 }
 
@@ -65,7 +71,7 @@ pub fn leave_unread(work: &mut Work) {
 fn parse(work: &mut Work) {
     let text = &work.event.text;
     let length = work.facts.captured;
-    let at = work.leading.skip(text);
+    let at = work.skip.line_ends(text);
     work.facts.method = Method::Other as u32;
     work.facts.start = match start::classify(text, at, length) {
         Start::Request(method) => {
@@ -80,6 +86,7 @@ fn parse(work: &mut Work) {
     work.facts.status = start::status(text, at);
     let several = work.packet.protocol == protocol::TCP;
     work.scan.run_from(text, at, length, several);
+    work.facts.cut = work.scan.supposes_credentials(work.facts.cut != 0) as u32;
     work.facts.start = settled(work, several);
 }
 
@@ -166,7 +173,7 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
 /// A TCP segment without payload says nothing and counts for nothing.
 #[inline(always)]
 fn is_bare_segment(work: &Work) -> bool {
-    work.packet.protocol == protocol::TCP && work.packet.payload_len == 0
+    work.packet.protocol == protocol::TCP && work.packet.payload_len == 0 && work.facts.cut == 0
 }
 
 /// Listed user agents and the ceilings. `Some` is the reason of a drop.
@@ -205,17 +212,15 @@ fn known_source(work: &mut Work) -> Option<&'static mut Source> {
     maps::source(key)
 }
 
-/// Is the message's user agent on the list?
+/// Is one of the user agents on the list?
 #[inline(never)]
 fn lists_agent(work: &mut Work) -> bool {
     if work.facts.captured == 0 || only_answers(work) {
         return false;
     }
-    let Some(place) = work.scan.place(Header::UserAgent) else { return false };
-    match maps::user_agents() {
-        Some(list) => work.agent.listed(&work.event.text, place, list),
-        None => false,
-    }
+    let Some(list) = maps::user_agents() else { return false };
+    let (text, length, scan) = (&work.event.text, work.facts.captured, &work.scan);
+    work.agent.listed(&Agents { text, length, scan, list })
 }
 
 /// The attempt window, the TCP budget and containment: what an untrusted source may say before the
@@ -303,7 +308,8 @@ fn attempted(
     }
     let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
     let proven = work.facts.event_flags & proof != 0;
-    if is_recent(source, fingerprint) {
+    // Of two that are cut nobody knows whether they differ.
+    if work.facts.cut == 0 && is_recent(source, fingerprint) {
         work.facts.trickles = (contained && proven) as u32;
         return if contained && !proven { contains(judge, work) } else { None };
     }

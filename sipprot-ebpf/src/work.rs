@@ -4,7 +4,7 @@
 //! and has one state where it would else have one per combination of headers.
 
 use sipprot_common::abi::{EventHeader, Source};
-use sipprot_common::sip::{AgentMatch, Leading, Parameter, Scan, Text, Value};
+use sipprot_common::sip::{AgentMatch, Parameter, Scan, Skip, Text, Value};
 use sipprot_common::source::Address;
 
 use crate::packet::Quoted;
@@ -14,7 +14,7 @@ pub struct Work {
     pub packet: Packet,
     pub quoted: Quoted,
     pub facts: Facts,
-    pub leading: Leading,
+    pub skip: Skip,
     pub scan: Scan,
     pub parameter: Parameter,
     pub value: Value,
@@ -79,6 +79,9 @@ pub struct Facts {
     pub trickles: u32,
     /// Of a response.
     pub status: u32,
+    /// 1: its headers go on behind what was read.
+    pub cut: u32,
+    pub pad: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.

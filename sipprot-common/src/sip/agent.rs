@@ -1,43 +1,156 @@
-//! Listed user agents: prefixes of the header's value, without case.
+//! Listed user agents: exact values, prefixes and substrings, without case.
+//!
+//! A value is first written down plainly: lower case, blanks and folds (RFC 3261 7.3.1) as one blank,
+//! none at either end. Of each value the first [`WINDOW`] bytes from its first non-blank one are read.
 
-use super::text::{Flow, Step, Text, lower, repeat};
-use super::value::skip;
-use crate::abi::{USER_AGENT_LEN_MAX, USER_AGENTS_MAX, UserAgentPattern, UserAgents};
+use super::header::{AGENTS_MAX, Scan};
+use super::skip::Skip;
+use super::text::{Flow, Step, Text, bound, differs, load_u64, lower, lowest, repeat, splat};
+use crate::abi::{
+    AGENT_EXACT, AGENT_PREFIX, AGENT_SUBSTRING, USER_AGENT_LEN_MAX, USER_AGENTS_MAX,
+    UserAgentPattern, UserAgents,
+};
+
+/// Bytes of a value that are read; a power of two. An exact pattern matches no longer value, and a
+/// substring that ends behind them is not found.
+pub const WINDOW: usize = 64;
+/// Substrings are searched by their first three bytes at once.
+const SUBSTRING_LEN_MIN: usize = 3;
+/// A pattern takes one step; a substring one per word of the window and per place that may match.
+const STEPS_MAX: u32 = (USER_AGENTS_MAX * (WINDOW + WINDOW / 8 + 2)) as u32;
+
+/// A message, or a segment of several, and the list that its user agents are compared with.
+#[derive(Clone, Copy)]
+pub struct Agents<'a> {
+    pub text: &'a Text,
+    /// Bytes of the text.
+    pub length: u32,
+    pub scan: &'a Scan,
+    pub list: &'a UserAgents,
+}
 
 /// The search through the list. In the kernel it lies in a map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AgentMatch {
-    words: [u64; 4],
-    next: u32,
+    /// The User-Agent header that is looked at next.
+    header: u32,
     hit: u32,
+    skip: Skip,
+    value: Value,
+}
+
+/// One value, and how far it has been compared.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    /// The value as it is compared. Behind it are zeroes, for comparisons that begin at its end.
+    plain: [u8; WINDOW + USER_AGENT_LEN_MAX],
+    /// Of the plain value.
+    length: u32,
+    at: u32,
+    end: u32,
+    /// 1: blanks lie between the last byte and the next.
+    blank: u32,
+    /// The pattern that is compared next, and from where in the value.
+    next: u32,
+    place: u32,
+    hit: u32,
+    pad: u32,
 }
 
 impl AgentMatch {
-    /// Is the user agent whose header's name ends at `place` on the list?
+    /// Is one of the user agents on the list?
     #[inline(always)]
-    pub fn listed(&mut self, text: &Text, place: u32, list: &UserAgents) -> bool {
-        let at = skip(text, place);
-        let words = [0, 8, 16, 24].map(|offset| lower(text.word(at + offset)));
-        *self = Self { words, next: 0, hit: 0 };
-        repeat(USER_AGENTS_MAX as u32, self, list);
+    pub fn listed(&mut self, agents: &Agents) -> bool {
+        self.header = 0;
+        self.hit = 0;
+        repeat(AGENTS_MAX as u32, self, agents);
         self.hit != 0
     }
 }
 
-impl Step<UserAgents> for AgentMatch {
+/// Looks at one header.
+impl Step<Agents<'_>> for AgentMatch {
     #[inline(always)]
-    fn step(&mut self, list: &UserAgents) -> Flow {
-        if self.next >= list.count {
-            return Flow::Stop;
+    fn step(&mut self, agents: &Agents) -> Flow {
+        let Some(place) = agents.scan.agent(self.header) else { return Flow::Stop };
+        self.header += 1;
+        let at = self.skip.to_value(agents.text, place);
+        // A line end that no blank follows ended the header before any value.
+        let empty = matches!(agents.text.byte(at.wrapping_sub(1)), b'\r' | b'\n');
+        if empty || at >= agents.length {
+            return Flow::More;
         }
-        let pattern = &list.patterns[self.next as usize & (USER_AGENTS_MAX - 1)];
-        self.next += 1;
-        let mut differs = 0;
-        for word in 0..4 {
-            differs |= (self.words[word] & pattern.mask[word]) ^ pattern.value[word];
+        let end = at + WINDOW as u32;
+        let end = if end < agents.length { end } else { agents.length };
+        self.value = Value { at, end, ..Value::NEW };
+        repeat(WINDOW as u32, &mut self.value, agents.text);
+        repeat(STEPS_MAX, &mut self.value, agents.list);
+        self.hit = self.value.hit;
+        if self.hit != 0 { Flow::Stop } else { Flow::More }
+    }
+}
+
+impl Value {
+    const NEW: Self = Self {
+        plain: [0; WINDOW + USER_AGENT_LEN_MAX],
+        length: 0,
+        at: 0,
+        end: 0,
+        blank: 0,
+        next: 0,
+        place: 0,
+        hit: 0,
+        pad: 0,
+    };
+
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        self.plain[self.length as usize & (WINDOW - 1)] = byte;
+        self.length += 1;
+    }
+
+    #[inline(always)]
+    fn word(&self, place: u32) -> u64 {
+        // SAFETY: the first place is below WINDOW, and no comparison goes on for more than
+        // USER_AGENT_LEN_MAX bytes behind it.
+        unsafe { load_u64(self.plain.as_ptr().add(bound::<{ WINDOW as u32 - 1 }>(place))) }
+    }
+
+    /// Does the value hold the pattern's bytes at `place`?
+    #[inline(always)]
+    fn holds(&self, pattern: &UserAgentPattern, place: u32) -> bool {
+        // SAFETY: as in `word`; the last word begins 24 bytes behind.
+        let word = |index| unsafe {
+            let place = self.plain.as_ptr().add(bound::<{ WINDOW as u32 - 1 }>(place));
+            load_u64(place.add(index * 8))
+        };
+        let differs = |index: usize| (word(index) & pattern.mask[index]) ^ pattern.value[index];
+        differs(0) | differs(1) | differs(2) | differs(3) == 0
+    }
+
+    /// Looks for a substring in the next eight places.
+    #[inline(always)]
+    fn search(&mut self, pattern: &UserAgentPattern) -> Flow {
+        let place = self.place;
+        if place >= self.length {
+            self.place = 0;
+            self.next += 1;
+            return Flow::More;
         }
-        if differs == 0 {
+        let begins = pattern.value[0];
+        let differs =
+            |index: u32| differs(self.word(place + index), splat((begins >> (index * 8)) as u8));
+        // From the last two places of the window on these are wrong bytes: no pattern fits there.
+        let matches = !(differs(0) | differs(1) | differs(2)) & splat(0x80);
+        if matches == 0 {
+            self.place = place + 8;
+            return Flow::More;
+        }
+        let found = place + lowest(matches);
+        self.place = found + 1;
+        if found < self.length && self.holds(pattern, found) {
             self.hit = 1;
             return Flow::Stop;
         }
@@ -45,14 +158,80 @@ impl Step<UserAgents> for AgentMatch {
     }
 }
 
+/// Writes the value down plainly, a byte a step.
+impl Step<Text> for Value {
+    #[inline(always)]
+    fn step(&mut self, text: &Text) -> Flow {
+        let at = self.at;
+        if at >= self.end {
+            return Flow::Stop;
+        }
+        self.at = at + 1;
+        let byte = text.byte(at);
+        let ends_line = byte == b'\n' || byte == b'\r' && text.byte(at + 1) != b'\n';
+        if ends_line && !matches!(text.byte(at + 1), b' ' | b'\t') {
+            return Flow::Stop;
+        }
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0) {
+            self.blank = 1;
+            return Flow::More;
+        }
+        if self.blank != 0 {
+            self.blank = 0;
+            self.push(b' ');
+        }
+        self.push(lower(byte as u64) as u8);
+        Flow::More
+    }
+}
+
+impl Step<UserAgents> for Value {
+    #[inline(always)]
+    fn step(&mut self, list: &UserAgents) -> Flow {
+        if self.next >= list.count {
+            return Flow::Stop;
+        }
+        let pattern = &list.patterns[self.next as usize & (USER_AGENTS_MAX - 1)];
+        if pattern.kind == AGENT_SUBSTRING {
+            return self.search(pattern);
+        }
+        self.next += 1;
+        let fits = pattern.kind == AGENT_PREFIX || self.length == pattern.length;
+        if fits && self.holds(pattern, 0) {
+            self.hit = 1;
+            return Flow::Stop;
+        }
+        Flow::More
+    }
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
 impl UserAgentPattern {
-    /// A prefix of 1 to [`USER_AGENT_LEN_MAX`] bytes; `None` for others.
-    pub fn prefix(text: &str) -> Option<Self> {
+    /// The pattern that the configuration writes: `=text` is the whole value, `*text*` is anywhere in
+    /// it, and other text is its beginning. `None` when the text's length doesn't fit.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(exact) = text.strip_prefix('=') {
+            return Self::new(AGENT_EXACT, exact);
+        }
+        match text.strip_prefix('*').and_then(|text| text.strip_suffix('*')) {
+            Some(substring) => Self::new(AGENT_SUBSTRING, substring),
+            None => Self::new(AGENT_PREFIX, text),
+        }
+    }
+
+    /// A pattern of 1 to [`USER_AGENT_LEN_MAX`] bytes, a substring of at least 3; `None` for others.
+    pub fn new(kind: u32, text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > USER_AGENT_LEN_MAX {
+        let least = if kind == AGENT_SUBSTRING { SUBSTRING_LEN_MIN } else { 1 };
+        if bytes.len() < least || bytes.len() > USER_AGENT_LEN_MAX {
             return None;
         }
-        let mut pattern = Self::default();
+        let mut pattern = Self { kind, length: bytes.len() as u32, ..Self::default() };
         for (index, byte) in bytes.iter().enumerate() {
             let shift = index % 8 * 8;
             pattern.value[index / 8] |= (byte.to_ascii_lowercase() as u64) << shift;
@@ -66,45 +245,11 @@ impl UserAgents {
     pub const EMPTY: Self = Self {
         count: 0,
         pad: 0,
-        patterns: [UserAgentPattern { value: [0; 4], mask: [0; 4] }; USER_AGENTS_MAX],
+        patterns: [UserAgentPattern { value: [0; 4], mask: [0; 4], kind: 0, length: 0 };
+            USER_AGENTS_MAX],
     };
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Header, Scan};
-    use super::*;
-
-    fn check(header: &str, expected: bool) {
-        let mut list = Box::new(UserAgents::EMPTY);
-        for prefix in ["friendly-scanner", "SIPVicious", "a-pattern-of-thirty-two-bytes-xy"] {
-            list.patterns[list.count as usize] = UserAgentPattern::prefix(prefix).unwrap();
-            list.count += 1;
-        }
-        let mut text = Box::new(Text::EMPTY);
-        let length = text.fill(format!("OPTIONS sip:x SIP/2.0\r\n{header}\r\n\r\n").as_bytes());
-        let mut scan = Scan::default();
-        scan.run(&text, length, false);
-        let place = scan.place(Header::UserAgent).unwrap();
-        assert_eq!(AgentMatch::default().listed(&text, place, &list), expected, "{header}");
-    }
-
-    #[test]
-    fn prefixes_without_case() {
-        check("User-Agent: friendly-scanner", true);
-        check("user-agent : Friendly-Scanner 1.0", true);
-        check("User-Agent:\r\n sipvicious", true);
-        check("User-Agent: a-pattern-of-thirty-two-bytes-xyz", true);
-        check("User-Agent: a-pattern-of-thirty-two-bytes-zz", false);
-        check("User-Agent: friendly", false);
-        check("User-Agent: Yealink SIP-T46S 66.85.0.5", false);
-        check("User-Agent: x friendly-scanner", false);
-        check("User-Agent:", false);
-    }
-
-    #[test]
-    fn patterns_have_limits() {
-        assert!(UserAgentPattern::prefix("").is_none());
-        assert!(UserAgentPattern::prefix(&"x".repeat(33)).is_none());
-    }
-}
+#[path = "agent_tests.rs"]
+mod tests;

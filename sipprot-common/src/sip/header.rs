@@ -21,6 +21,8 @@ pub enum Header {
 }
 
 const HEADERS: usize = 16;
+/// User-Agent headers that are looked at: a message may repeat it, a TCP segment hold several messages.
+pub const AGENTS_MAX: usize = 8;
 /// Words and lines that fit into a text: the loop's bound.
 const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32 + 1;
 
@@ -34,12 +36,18 @@ pub struct Scan {
     several: u32,
     /// Headers with credentials that were seen.
     pub credentials: u32,
-    /// Offset of the line feed that ends the start line, 0 when there is none.
+    /// Offset of the last byte that ends the start line, 0 when there is none.
     pub first_line_end: u32,
     /// 1: the first line may be a header too, for a TCP segment that goes on with a message.
     begins: u32,
+    /// User-Agent headers that were seen.
+    agents_seen: u32,
+    /// 1: there was an empty line.
+    ended: u32,
     /// Behind the name of the first header of each kind, 0 when absent.
     places: [u32; HEADERS],
+    /// Behind the names of the first User-Agent headers, 0 when there are no more.
+    agents: [u32; AGENTS_MAX],
 }
 
 /// A header's name as the words that a line begins with, cut at its first blank or colon.
@@ -137,10 +145,30 @@ impl Scan {
         }
     }
 
+    /// What was not read is taken for the worst: when a message is `cut` before its headers end, by
+    /// the capacity of the text or by IP fragmentation, it counts as one with credentials. True if so.
+    #[inline(always)]
+    pub fn supposes_credentials(&mut self, cut: bool) -> bool {
+        let unseen = cut && (self.several != 0 || self.ended == 0);
+        self.credentials += unseen as u32;
+        unseen
+    }
+
     /// The offset just behind the name of the first such header.
     #[inline(always)]
     pub fn place(&self, header: Header) -> Option<u32> {
         match self.places[header as usize] {
+            0 => None,
+            place => Some(place),
+        }
+    }
+}
+
+impl Scan {
+    /// The offset just behind the name of the User-Agent header at `index` of them all.
+    #[inline(always)]
+    pub fn agent(&self, index: u32) -> Option<u32> {
+        match self.agents[index as usize & (AGENTS_MAX - 1)] {
             0 => None,
             place => Some(place),
         }
@@ -158,12 +186,16 @@ impl Step<Text> for Scan {
             self.begins = 0;
             return self.line(text, at);
         }
-        let feeds = equals(text.word(at), splat(b'\n'));
-        if feeds == 0 {
+        let word = text.word(at);
+        let ends = equals(word, splat(b'\n')) | equals(word, splat(b'\r'));
+        if ends == 0 {
             self.at = at + 8;
             return Flow::More;
         }
-        let feed = at + lowest(feeds);
+        // A bare carriage return ends a line as well: PJSIP takes it for one.
+        let end = at + lowest(ends);
+        let pair = text.byte(end) == b'\r' && text.byte(end + 1) == b'\n';
+        let feed = end + pair as u32;
         if feed >= self.end {
             self.at = self.end;
             return Flow::Stop;
@@ -182,7 +214,8 @@ impl Scan {
     fn line(&mut self, text: &Text, start: u32) -> Flow {
         let first = text.word(start);
         let head = first as u8;
-        if head == b'\n' || first as u16 == u16::from_le_bytes(*b"\r\n") {
+        if head == b'\n' || head == b'\r' {
+            self.ended = 1;
             if self.several != 0 {
                 return Flow::More;
             }
@@ -197,6 +230,13 @@ impl Scan {
         if header == Header::Authorization as usize || header == Header::ProxyAuthorization as usize
         {
             self.credentials += 1;
+        }
+        if header == Header::UserAgent as usize {
+            let seen = self.agents_seen;
+            self.agents_seen = seen + 1;
+            if seen < AGENTS_MAX as u32 {
+                self.agents[seen as usize & (AGENTS_MAX - 1)] = start + found.length;
+            }
         }
         if self.places[header] == 0 {
             self.places[header] = start + found.length;
@@ -276,6 +316,33 @@ mod tests {
             &[(Header::Via, ": 1234"), (Header::ContentLength, ": 0   ")],
             0,
         );
+    }
+
+    #[test]
+    fn bare_carriage_returns_end_lines() {
+        check(
+            "OPTIONS sip:x SIP/2.0\rv: 123456\rl: 0     \r\rt: abcdef",
+            false,
+            &[(Header::Via, ": 1234"), (Header::ContentLength, ": 0   ")],
+            0,
+        );
+    }
+
+    #[test]
+    fn what_is_cut_before_its_headers_end_may_have_credentials() {
+        let supposed = |message: &str, several| {
+            let mut text = Box::new(Text::EMPTY);
+            let length = text.fill(message.as_bytes());
+            let mut scan = Scan::default();
+            scan.run(&text, length, several);
+            let unseen = scan.supposes_credentials(true);
+            assert_eq!(scan.credentials, unseen as u32);
+            assert!(!Scan::default().supposes_credentials(false));
+            unseen
+        };
+        assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n", false));
+        assert!(!supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", false));
+        assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", true));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub const CAPACITY: usize = 2048;
 /// Room behind them, zeroed, so that a load at the end reads no older message.
 pub const SLACK: usize = 64;
+const MASK: u32 = CAPACITY as u32 - 1;
 
 /// A copy of a SIP payload. Offsets wrap at [`CAPACITY`]: a wrong one reads wrong bytes, never others'.
 #[repr(C)]
@@ -52,14 +53,14 @@ impl Text {
     #[inline(always)]
     pub fn byte(&self, at: u32) -> u8 {
         // SAFETY: masked to CAPACITY.
-        unsafe { *self.bytes.as_ptr().add(masked(at)) }
+        unsafe { *self.bytes.as_ptr().add(bound::<MASK>(at)) }
     }
 
     /// Eight bytes from `at`, the first in the lowest bits.
     #[inline(always)]
     pub fn word(&self, at: u32) -> u64 {
         // SAFETY: masked to CAPACITY, and SLACK is longer than a word.
-        unsafe { load_u64(self.bytes.as_ptr().add(masked(at))) }
+        unsafe { load_u64(self.bytes.as_ptr().add(bound::<MASK>(at))) }
     }
 }
 
@@ -113,8 +114,8 @@ pub const fn lower(word: u64) -> u64 {
 mod world {
     use super::{CAPACITY, Flow, Step};
 
-    pub fn masked(at: u32) -> usize {
-        at as usize & (CAPACITY - 1)
+    pub fn bound<const MASK: u32>(at: u32) -> usize {
+        (at & MASK) as usize
     }
 
     pub fn masked_end(at: u32) -> usize {
@@ -153,11 +154,11 @@ mod world {
 
     /// The mask must stay beside the load, where the verifier looks for it; LLVM would drop it.
     #[inline(always)]
-    pub fn masked(at: u32) -> usize {
+    pub fn bound<const MASK: u32>(at: u32) -> usize {
         let mut masked = at as u64;
         // SAFETY: arithmetic only.
         unsafe {
-            asm!("{x} &= {m}", x = inout(reg) masked, m = const CAPACITY as i32 - 1,
+            asm!("{x} &= {m}", x = inout(reg) masked, m = const MASK as i32,
                 options(pure, nomem, nostack))
         };
         masked as usize
@@ -165,7 +166,7 @@ mod world {
 
     #[inline(always)]
     pub fn masked_end(at: u32) -> usize {
-        if at as usize >= CAPACITY { CAPACITY } else { masked(at) }
+        if at as usize >= CAPACITY { CAPACITY } else { bound::<{ super::MASK }>(at) }
     }
 
     /// # Safety
@@ -229,7 +230,8 @@ mod world {
 }
 
 pub use world::repeat;
-use world::{load_u64, masked, masked_end, store_u64};
+pub(super) use world::{bound, load_u64};
+use world::{masked_end, store_u64};
 
 #[cfg(test)]
 mod tests {

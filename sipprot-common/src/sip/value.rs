@@ -1,21 +1,16 @@
 //! Looks into one header's value: skips to it, finds a parameter, hashes it.
 
+use super::skip::Skip;
 use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, repeat, splat};
 use crate::hash;
 
-const BLANKS_MAX: u32 = 16;
+/// Blanks that may stand on either side of an equals sign (RFC 3261 25.1, EQUAL). A nonce behind more
+/// of them is not found: the attempt counts all the same, but is not proven.
+const BLANKS_MAX: u32 = 4;
 
-/// From just behind a header's name to the first byte of its value, over blanks, the colon and folds.
-#[inline(always)]
+/// [`Skip::to_value`], for callers whose search need not lie in a map.
 pub fn skip(text: &Text, from: u32) -> u32 {
-    let mut at = from;
-    for _ in 0..BLANKS_MAX {
-        match text.byte(at) {
-            b' ' | b'\t' | b':' | b'\r' | b'\n' => at += 1,
-            _ => break,
-        }
-    }
-    at
+    Skip::default().to_value(text, from)
 }
 
 /// The search for `name=` in a header. In the kernel it lies in a map.
@@ -76,11 +71,25 @@ impl Step<Text> for Parameter {
             let folded = matches!(text.byte(mark + 1), b' ' | b'\t');
             return if folded { Flow::More } else { Flow::Stop };
         }
-        let before = lower(text.word(mark.wrapping_sub(8)));
-        let apart = text.byte(mark.wrapping_sub(self.length + 1));
+        let mut behind = mark;
+        for _ in 0..BLANKS_MAX {
+            if !matches!(text.byte(behind.wrapping_sub(1)), b' ' | b'\t') {
+                break;
+            }
+            behind -= 1;
+        }
+        let before = lower(text.word(behind.wrapping_sub(8)));
+        let apart = text.byte(behind.wrapping_sub(self.length + 1));
         let separated = matches!(apart, b' ' | b',' | b';' | b'\t' | b'\n');
         if before & self.mask == self.name && separated {
-            self.found = mark + 1;
+            let mut found = mark + 1;
+            for _ in 0..BLANKS_MAX {
+                if !matches!(text.byte(found), b' ' | b'\t') {
+                    break;
+                }
+                found += 1;
+            }
+            self.found = found;
             return Flow::Stop;
         }
         Flow::More
@@ -191,6 +200,10 @@ mod tests {
         check("Authorization: Digest cnonce=\"c\"", b"nonce", None);
         check("Authorization: Digest realm=\"\",\r\n nonce=\"folded\"", b"nonce", Some("folded"));
         check("Authorization: Digest nonce=\"\"", b"nonce", Some(""));
+        check("Authorization: Digest nonce = \"x\"", b"nonce", Some("x"));
+        check("Authorization: Digest a=1,nonce\t \t = \t  x", b"nonce", Some("x"));
+        check("Authorization: Digest cnonce = \"x\"", b"nonce", None);
+        check("Authorization: Digest nonce     = \"x\"", b"nonce", None);
     }
 
     #[test]
@@ -198,13 +211,6 @@ mod tests {
         let line = "v: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK-1;received=192.0.2.1";
         check(line, b"branch", Some("z9hG4bK-1"));
         check(line, b"received", Some("192.0.2.1"));
-    }
-
-    #[test]
-    fn values_skip_blanks_colon_and_folds() {
-        let mut text = Box::new(Text::EMPTY);
-        text.fill(b"name \t: \r\n  value");
-        assert_eq!(skip(&text, 4), 12);
     }
 
     #[test]

@@ -209,9 +209,13 @@ pub(super) const INTERFACE: Text = Text {
 };
 
 pub(super) const USER_AGENT: Text = Text {
-    expected: "the beginning of a user agent, 3 to 32 printable ASCII characters",
-    holds: |agent| {
+    expected: "\"text\", \"=text\" or \"*text*\" with 3 to 32 printable ASCII characters of a user agent",
+    holds: |pattern| {
+        let inner = pattern.strip_prefix('*').and_then(|text| text.strip_suffix('*'));
+        let agent = inner.or(pattern.strip_prefix('=')).unwrap_or(pattern);
         USER_AGENT_LENGTH.contains(&agent.len())
+            && !agent.starts_with(['*', '='])
+            && !agent.ends_with('*')
             && agent.bytes().all(|byte| (b' '..=b'~').contains(&byte))
             && agent.trim() == agent
     },

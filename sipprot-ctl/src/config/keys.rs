@@ -95,7 +95,7 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
     "sip.protocols" = sip.protocols, Many(OneOf::<Transport>::new(), 1, 2),
         "The transports on which those ports are SIP.";
     "sip.blocked_user_agents" = sip.blocked_user_agents, Many(USER_AGENT, 0, USER_AGENTS_MAX),
-        "SIP requests whose User-Agent begins with one of these, in any case, are dropped. No real phone's does.";
+        "SIP requests whose User-Agent matches one of these, in any case, are dropped: \"text\" is its beginning, \"=text\" the whole of it, \"*text*\" anywhere in its first 64 bytes. No real phone's does.";
 
     "rules.register_limit" = rules.register_limit, Whole(1, COUNT_MAX),
         "Failed registrations a minute from one source; more is an attack.";

@@ -173,7 +173,13 @@ fn networks_are_checked() {
 fn user_agents_are_checked() {
     let agents = |list: &str| verdict(&format!("sip.blocked_user_agents = [{list}]"));
     assert_eq!(agents("\"abc\", \"Nmap NSE\""), "ok");
-    for wrong in ["\"ab\"", "\"é-scanner\"", "\" padded\""] {
+    assert_eq!(agents("\"=smap\", \"*scan*\", \"smap\", \"a*b\""), "ok");
+    assert_eq!(agents(&format!("\"={0}\", \"*{0}*\"", "x".repeat(32))), "ok");
+    for wrong in
+        ["ab", "é-scanner", " padded", "=ab", "*ab*", "= padded", "*scan", "scan*", "**", "=*scan*"]
+    {
+        let wrong = format!("\"{wrong}\"");
+        let wrong = wrong.as_str();
         assert!(agents(wrong).contains("3 to 32 printable ASCII"), "{wrong}");
     }
     assert!(agents(&format!("\"{}\"", "x".repeat(33))).contains("3 to 32 printable ASCII"));

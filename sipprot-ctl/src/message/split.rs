@@ -55,8 +55,8 @@ impl Reader {
         scan.run(text, length, false);
         let start = match start::classify(text, at, length) {
             Start::Request(_) | Start::Token => {
-                let feed = first_feed(bytes, at as usize, length as usize)?;
-                if !start::has_version(text, feed) {
+                let end = line_end(&bytes[..length as usize], at as usize)?;
+                if !start::has_version(text, end as u32) {
                     return None;
                 }
                 StartLine::Request
@@ -164,27 +164,29 @@ impl Reader {
     }
 }
 
-fn first_feed(bytes: &[u8], from: usize, end: usize) -> Option<u32> {
-    let feed = bytes.get(from..end)?.iter().position(|&byte| byte == b'\n')?;
-    Some((from + feed) as u32)
+/// The last byte that ends the line at `from`: a line feed, or a bare carriage return, which PJSIP
+/// takes for a line end too.
+fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let at = from + bytes.get(from..)?.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    let pair = matches!(bytes[at..], [b'\r', b'\n', ..]);
+    Some(at + usize::from(pair))
 }
 
 /// Where the body begins: behind the first empty line.
 fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        let feed = at + bytes.get(at..)?.iter().position(|&byte| byte == b'\n')?;
-        match bytes.get(feed + 1..) {
-            Some([b'\n', ..]) => return Some(feed + 2),
-            Some([b'\r', b'\n', ..]) => return Some(feed + 3),
-            _ => at = feed + 1,
+        let end = line_end(bytes, at)?;
+        match bytes.get(end + 1..) {
+            Some([b'\r', b'\n', ..]) => return Some(end + 3),
+            Some([b'\r' | b'\n', ..]) => return Some(end + 2),
+            _ => at = end + 1,
         }
     }
 }
 
 fn next_line(bytes: &[u8]) -> Option<usize> {
-    let window = &bytes[..bytes.len().min(CAPACITY)];
-    window.iter().position(|&byte| byte == b'\n').map(|feed| feed + 1)
+    line_end(&bytes[..bytes.len().min(CAPACITY)], 0).map(|end| end + 1)
 }
 
 /// A decimal number; too large ones are as large as can be.

@@ -36,6 +36,13 @@ fn check(payload: &str, stream: bool, expected: &[&str]) {
 }
 
 #[test]
+fn bare_carriage_returns_end_lines() {
+    let one = register("100", "").replace("\r\n", "\r");
+    check(&one, false, &["REGISTER 100@pbx c-100 7 z9hG4bK-100"]);
+    check(&(one.clone() + &one), true, &["REGISTER 100@pbx c-100 7 z9hG4bK-100"; 2]);
+}
+
+#[test]
 fn one_message() {
     check(&register("100", ""), false, &["REGISTER 100@pbx c-100 7 z9hG4bK-100"]);
     let compact = "invite sip:x SIP/2.0\nv:SIP/2.0/TCP h;branch=b\nf: sip:a@b;tag=1\nt: <sip:c@d>\n\

@@ -2,7 +2,9 @@
 //! questions in the kernel's order.
 
 use sipprot_common::abi::UserAgents;
-use sipprot_common::sip::{AgentMatch, Header, Method, Parameter, Scan, Start, Text, Value, start};
+use sipprot_common::sip::{
+    AgentMatch, Agents, Header, Method, Parameter, Scan, Start, Text, Value, start,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {
@@ -62,10 +64,8 @@ impl Listener {
             Start::Token | Start::NotSip => (Kind::NotSip, None),
         };
         let only_answers = kind == Kind::Response && !stream;
-        let listed_agent = !only_answers
-            && scan
-                .place(Header::UserAgent)
-                .is_some_and(|place| AgentMatch::default().listed(text, place, &self.agents));
+        let agents = Agents { text, length: end, scan: &scan, list: &self.agents };
+        let listed_agent = !only_answers && AgentMatch::default().listed(&agents);
         let credentials = if only_answers { 0 } else { scan.credentials };
         let fingerprint = Value::default().hash_all(text, 0, end, self.seed) as u32 | 1;
         Speech {

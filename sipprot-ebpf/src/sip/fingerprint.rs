@@ -1,7 +1,7 @@
 //! By what a request is known again: its retransmission by every byte, its answer by its transaction.
 
 use sipprot_common::hash;
-use sipprot_common::sip::{Header, value};
+use sipprot_common::sip::Header;
 
 use crate::work::Work;
 
@@ -35,11 +35,11 @@ pub fn transaction(work: &mut Work) -> u32 {
         print = hash::fold(print, work.value.hash(text, at, end, seed));
     }
     if let Some(place) = work.scan.place(Header::CallId) {
-        let at = value::skip(text, place);
+        let at = work.skip.to_value(text, place);
         print = hash::fold(print, work.value.hash_line(text, at, end, seed));
     }
     if let Some(place) = work.scan.place(Header::CSeq) {
-        let at = value::skip(text, place);
+        let at = work.skip.to_value(text, place);
         print = hash::fold(print, work.value.hash_line(text, at, end, seed));
     }
     hash::finish(print) as u32 | 1

@@ -295,8 +295,7 @@ impl Model {
         if passage.on_sip == PORT_NONE {
             return;
         }
-        let several = passage.packet.protocol == protocol::TCP;
-        let speech = Speech::read(passage.packet.payload, several);
+        let speech = Speech::of(&passage.packet);
         if speech.kind == Kind::Request && block::renew(block, self.now_ns) {
             self.tell(passage, &speech, EVENT_RENEWED, Reason::Blocked, None);
         }

@@ -293,8 +293,9 @@ impl World {
         self
     }
 
-    pub fn user_agent(mut self, prefix: &str) -> Self {
-        self.user_agents.push(prefix.to_owned());
+    /// A pattern as the configuration writes it.
+    pub fn user_agent(mut self, pattern: &str) -> Self {
+        self.user_agents.push(pattern.to_owned());
         self
     }
 
@@ -342,7 +343,7 @@ impl World {
     pub fn agents(&self) -> Box<UserAgents> {
         let mut agents = Box::new(UserAgents::EMPTY);
         for (pattern, text) in agents.patterns.iter_mut().zip(&self.user_agents) {
-            *pattern = UserAgentPattern::prefix(text).expect("a pattern of at most 32 bytes");
+            *pattern = UserAgentPattern::parse(text).expect("a pattern that fits");
         }
         agents.count = self.user_agents.len() as u32;
         agents

@@ -16,6 +16,17 @@ fn world() -> World {
         .user_agent("friendly-scanner")
         .user_agent("SIPVicious")
         .user_agent("a-pattern-of-thirty-two-bytes-xy")
+        .user_agent("=smap")
+        .user_agent("*mass scan*")
+}
+
+/// As many patterns as fit, of all kinds.
+fn full() -> World {
+    (0..USER_AGENTS_MAX).fold(World::new(), |world, number| match number % 3 {
+        0 => world.user_agent(&format!("prefix{number:02}")),
+        1 => world.user_agent(&format!("=exact{number:02}")),
+        _ => world.user_agent(&format!("*aaab{number:02}*")),
+    })
 }
 
 pub fn cases() -> Vec<Case> {
@@ -29,6 +40,13 @@ pub fn cases() -> Vec<Case> {
         ("User-Agent", "\r\n sipvicious"),
         ("User-Agent", "\r\n\t  sipvicious"),
         ("User-Agent", "a-pattern-of-thirty-two-bytes-xyz"),
+        ("User-Agent", "smap"),
+        ("User-Agent", "SMAP \t "),
+        ("User-Agent", "smap\r\n "),
+        ("User-Agent", "a Mass  Scanner"),
+        ("User-Agent", "amass\r\n\tscan"),
+        ("User-Agent", &format!("{}mass scan", "x".repeat(55))),
+        ("User-Agent", &format!("{}smap", " ".repeat(300))),
     ] {
         let message = Message::request("OPTIONS").header(name, value);
         for trusted in [false, true] {
@@ -46,6 +64,11 @@ pub fn cases() -> Vec<Case> {
         ("User-Agent", "x friendly-scanner"),
         ("User-Agent", "a-pattern-of-thirty-two-bytes-xz"),
         ("User-Agent", ""),
+        ("User-Agent", "\r\nsmap: 1"),
+        ("User-Agent", "smap 1"),
+        ("User-Agent", "xsmap"),
+        ("User-Agent", "massscan"),
+        ("User-Agent", &format!("{}mass scan", "x".repeat(56))),
         ("X-User-Agent", "friendly-scanner"),
         ("Subject", "friendly-scanner"),
     ] {
@@ -75,6 +98,19 @@ pub fn cases() -> Vec<Case> {
         Case::new("behind line ends and a blank", world())
             .ingress(&says(listed.clone().leading(&"\r\n".repeat(30))), Reason::UserAgent)
             .ingress(&says(listed.clone().leading(" ")), Reason::UserAgent),
+        Case::new("the eighth of them is listed", world())
+            .ingress(&says(repeated(7, "sipvicious")), Reason::UserAgent)
+            .ingress(&says(repeated(8, "sipvicious")), Reason::SipRequest),
+        Case::new("the second message of a segment", world()).ingress(
+            &tcp([Message::request("OPTIONS").agent("phone").bytes(), listed.bytes()].concat()),
+            Reason::UserAgent,
+        ),
+        Case::new("the longest list", full())
+            .ingress(&says(repeated(0, "prefix63 x")), Reason::UserAgent)
+            .ingress(&says(repeated(0, "exact61")), Reason::UserAgent)
+            .ingress(&says(repeated(0, "exact61 x")), Reason::SipRequest)
+            .ingress(&says(repeated(0, &("a".repeat(58) + "aaab62"))), Reason::UserAgent)
+            .ingress(&says(repeated(7, &"a".repeat(64))), Reason::SipRequest),
         Case::new("where nothing is listed", World::new())
             .ingress(&says(listed.clone()), Reason::SipRequest),
         Case::new("at a TLS port nothing is read", {
@@ -84,4 +120,9 @@ pub fn cases() -> Vec<Case> {
         .ingress(&says(listed), Reason::SipOpaque),
     ]);
     cases
+}
+
+/// A request with so many harmless user agents before this one.
+fn repeated(before: usize, agent: &str) -> Message {
+    (0..before).fold(Message::request("OPTIONS"), |message, _| message.agent("aaaa")).agent(agent)
 }

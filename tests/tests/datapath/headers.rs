@@ -105,6 +105,12 @@ fn fragments() -> Vec<Case> {
                 .ingress(&later.fragment(120, false), Reason::LaterFragment),
         );
     }
+    let unfinished = |number: u32| says(register()).payload(vec![b'x'; 8 * number as usize]);
+    cases.push(
+        Case::new("first fragments whose headers go on elsewhere count as guesses", World::new())
+            .ingress_each(0..10, |at| unfinished(at % 2).fragment(0, true), Reason::SipRequest)
+            .ingress(&unfinished(0).fragment(0, true), Reason::Contained),
+    );
     let hidden = over_ipv6().extension(protocol::DESTINATION_OPTIONS, &[0; 6]).fragment(9, false);
     cases.push(
         Case::new("later fragment behind options", World::new())

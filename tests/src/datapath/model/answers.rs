@@ -8,7 +8,6 @@ use sipprot_common::source::SourceKey;
 use super::headers::{self, Packet};
 use super::speech::{Kind, Speech};
 use super::{Flow, Model, Passage, TcpConnection};
-use crate::datapath::frame::protocol;
 
 impl Model {
     /// What an endpoint sends.
@@ -32,8 +31,7 @@ impl Model {
             return;
         }
         self.note_tcp_sent(&packet, flow);
-        let several = packet.protocol == protocol::TCP;
-        let speech = Speech::read(packet.payload, several);
+        let speech = Speech::of(&packet);
         let flags = EVENT_FLAG_OUTBOUND;
         let passage = Passage {
             packet,

@@ -19,7 +19,7 @@ impl Model {
     pub(super) fn by_message(&mut self, passage: &mut Passage, class: u8) -> Reason {
         let payload = passage.packet.payload;
         let speech = if class == PORT_SIP {
-            Speech::read(payload, passage.packet.protocol == protocol::TCP)
+            Speech::of(&passage.packet)
         } else {
             Speech::silent(Kind::Opaque)
         };
@@ -35,7 +35,7 @@ impl Model {
                 return Reason::Held;
             }
         }
-        if payload.is_empty() && passage.packet.protocol == protocol::TCP {
+        if payload.is_empty() && !speech.cut && passage.packet.protocol == protocol::TCP {
             return passing(&speech);
         }
         let asked = !only_answers(&passage.packet, &speech);
@@ -184,7 +184,8 @@ impl Model {
             contained,
         };
         let source = self.source(passage);
-        let verdict = if source.recent.iter().any(|bytes| bytes == speech.bytes()) {
+        let recent = source.recent.iter().any(|bytes| bytes == speech.bytes());
+        let verdict = if recent && !speech.cut {
             match (contained, proven) {
                 (true, true) => Verdict::Trickle,
                 (true, false) => Verdict::Contain,

@@ -1,10 +1,12 @@
 //! What a payload says: the shared scanner's findings as ordinary values.
 
 use sipprot_common::sip::{
-    AgentMatch, CAPACITY, Header, Method, Parameter, Scan, Start, Text, Value, start, value,
+    AgentMatch, Agents, CAPACITY, Header, Method, Parameter, Scan, Start, Text, Value, start, value,
 };
 
+use super::headers::{Fragment, Packet};
 use crate::datapath::World;
+use crate::datapath::frame::protocol;
 use crate::datapath::world::SEED;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,15 +25,22 @@ pub struct Speech {
     pub method: Method,
     pub credentials: u32,
     pub captured: u32,
+    /// Its headers go on behind what was read.
+    pub cut: bool,
     text: Box<Text>,
     scan: Scan,
 }
 
 impl Speech {
-    /// Reads a payload; `several` for a TCP segment.
-    pub fn read(payload: &[u8], several: bool) -> Self {
+    /// Reads what a packet says.
+    pub fn of(packet: &Packet) -> Self {
+        let (payload, several) = (packet.payload, packet.protocol == protocol::TCP);
+        let fragmented = packet.fragment == Fragment::First;
         let mut speech = Self::silent(Kind::Keepalive);
         if payload.is_empty() {
+            if fragmented {
+                (speech.kind, speech.credentials, speech.cut) = (Kind::Request, 1, true);
+            }
             return speech;
         }
         speech.captured = speech.text.fill(payload);
@@ -40,6 +49,8 @@ impl Speech {
                 as u32;
         let begins = start::classify(&speech.text, at, speech.captured);
         speech.scan.run(&speech.text, speech.captured, several);
+        let cut = fragmented || payload.len() > CAPACITY;
+        speech.cut = speech.scan.supposes_credentials(cut);
         speech.credentials = speech.scan.credentials;
         let version = start::has_version(&speech.text, speech.scan.first_line_end);
         let credentialed = speech.credentials != 0;
@@ -63,6 +74,7 @@ impl Speech {
             method: Method::Other,
             credentials: 0,
             captured: 0,
+            cut: false,
             text: Box::new(Text::EMPTY),
             scan: Scan::default(),
         }
@@ -77,9 +89,8 @@ impl Speech {
     }
 
     pub fn lists_agent(&self, world: &World) -> bool {
-        self.scan
-            .place(Header::UserAgent)
-            .is_some_and(|at| AgentMatch::default().listed(&self.text, at, &world.agents()))
+        let (text, length, scan) = (&*self.text, self.captured, &self.scan);
+        AgentMatch::default().listed(&Agents { text, length, scan, list: &world.agents() })
     }
 
     /// Requests whose outcome matters.
