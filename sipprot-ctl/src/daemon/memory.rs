@@ -12,7 +12,7 @@ use sipprot_common::source::SourceKey;
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::rules::{
-    AcceptedState, Account, BlockState, RecordState, Rule, RuleId, State, Time, Trust, TrustState,
+    AcceptedState, Account, BlockState, RecordState, RuleId, State, Time, Trust, TrustState,
 };
 use crate::store::{
     BlockKind, BlockRecord, Change, SourceStanding, TrustKey, TrustKind, TrustRecord,
@@ -110,7 +110,7 @@ impl Persisted {
             self.standings.insert(standing.source, standing);
         }
         for block in blocks.iter().filter(|block| block.kind == BlockKind::Dynamic) {
-            let Some(rule) = rule_named(&block.rule) else { continue };
+            let Some(rule) = RuleId::named(&block.rule) else { continue };
             let record = records.entry(block.source).or_insert_with(|| blank(block.source));
             record.block = Some(BlockState {
                 rule,
@@ -209,11 +209,6 @@ fn record_of(standing: &SourceStanding) -> RecordState {
         grace_until: standing.grace_until.map(time),
         ..blank(standing.source)
     }
-}
-
-fn rule_named(signature: &str) -> Option<RuleId> {
-    let known = Rule::defaults().into_iter().map(|rule| rule.id);
-    known.chain([RuleId::KernelAttempts]).find(|rule| rule.signature() == signature)
 }
 
 impl Core {
