@@ -11,12 +11,14 @@ mod check;
 mod clock;
 mod core;
 mod events;
+mod evidence;
 mod geography;
 mod journal;
 mod kernel;
 mod ledger;
 mod memory;
 mod own;
+mod peers;
 mod plan;
 pub mod rescued;
 mod restore;
@@ -24,6 +26,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod why;
 
 use std::future::pending;
 use std::path::PathBuf;
