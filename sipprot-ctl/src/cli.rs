@@ -12,6 +12,7 @@ mod config;
 mod error;
 mod lists;
 mod log;
+mod replay;
 mod report;
 mod rescue;
 mod service;
@@ -117,6 +118,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Reload => change::reload(&context),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),
+        Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Version => version::run(&context),
         Verb::Completions { shell } => {

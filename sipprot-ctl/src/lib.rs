@@ -21,6 +21,8 @@ pub mod http;
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
+/// The rules over a recorded capture: what would have been done, and why.
+pub mod replay;
 /// The daily report.
 pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.

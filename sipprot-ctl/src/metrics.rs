@@ -3,8 +3,6 @@
 //! Labels are bounded: endpoint names, country codes, reasons, kinds, maps, interfaces; never an
 //! address. What the kernel counts is taken over when it is asked for.
 
-use std::collections::BTreeMap;
-
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -16,31 +14,57 @@ const REACTION_BUCKETS: [f64; 10] =
 
 pub struct Metrics {
     registry: Registry,
+    pub traffic: Traffic,
+    pub judgement: Judgement,
+    pub maps: Maps,
+    pub events: Events,
+    pub health: Health,
+}
+
+/// Packets.
+pub struct Traffic {
     pub packets: IntCounterVec,
     pub observed: IntCounterVec,
     pub by_country: IntCounterVec,
+}
+
+/// What the rules led to, and what they remember.
+pub struct Judgement {
     pub blocks: IntCounterVec,
     pub in_force: IntGaugeVec,
+    pub refused: IntGauge,
     pub alerts: IntCounterVec,
     pub list_entries: IntGaugeVec,
     pub trusted: IntGauge,
-    pub map_entries: IntGaugeVec,
-    pub map_capacity: IntGaugeVec,
-    pub map_refusals: IntCounterVec,
-    pub events_received: IntCounter,
-    pub events_malformed: IntCounter,
-    pub events_suppressed: IntCounter,
-    pub events_lost: IntCounter,
-    pub lag: Gauge,
     pub reaction: Histogram,
+    pub memory: IntGaugeVec,
+    pub memory_dropped: IntCounterVec,
+}
+
+/// The kernel's maps.
+pub struct Maps {
+    pub entries: IntGaugeVec,
+    pub capacity: IntGaugeVec,
+    pub refusals: IntCounterVec,
+}
+
+/// What the kernel tells.
+pub struct Events {
+    pub received: IntCounter,
+    pub malformed: IntCounter,
+    pub suppressed: IntCounter,
+    pub lost: IntCounter,
+    pub lag: Gauge,
+}
+
+/// Whether everything is in order.
+pub struct Health {
     pub attached: IntGaugeVec,
     pub protected: IntGauge,
     pub store_healthy: IntGauge,
     pub reload_successful: IntGauge,
     pub reload_time: Gauge,
     pub geo_age: Gauge,
-    pub memory: IntGaugeVec,
-    pub memory_dropped: IntCounterVec,
 }
 
 impl Metrics {
@@ -51,6 +75,26 @@ impl Metrics {
         build.with_label_values(&[version]).set(1);
         let start = made.float("sipprot_start_time_seconds", "When the daemon started.")?;
         start.set(jiff::Timestamp::now().as_millisecond() as f64 / 1000.0);
+        Ok(Self {
+            traffic: Traffic::new(&made)?,
+            judgement: Judgement::new(&made)?,
+            maps: Maps::new(&made)?,
+            events: Events::new(&made)?,
+            health: Health::new(&made)?,
+            registry: made.registry,
+        })
+    }
+
+    /// Prometheus' text format.
+    pub fn render(&self) -> prometheus::Result<String> {
+        let mut text = String::new();
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl Traffic {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
             packets: made.counters(
                 "sipprot_packets_total",
@@ -67,6 +111,13 @@ impl Metrics {
                 "Packets dropped by the geo rule, by the source's country.",
                 &["country"],
             )?,
+        })
+    }
+}
+
+impl Judgement {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
             blocks: made.counters(
                 "sipprot_blocks_total",
                 "Blocks, containments, quarantines and denials since the daemon started.",
@@ -77,25 +128,52 @@ impl Metrics {
                 "Blocks, containments and quarantines in force.",
                 &["kind"],
             )?,
+            refused: made.gauge(
+                "sipprot_blocks_refused",
+                "Blocks that are not in force, for the kernel did not take them.",
+            )?,
             alerts: made.counters("sipprot_alerts_total", "Alerts raised.", &["kind"])?,
             list_entries: made.gauges("sipprot_list_entries", "Entries on a list.", &["list"])?,
             trusted: made.gauge("sipprot_trusted_sources", "Learned trusted peers.")?,
-            map_entries: made.gauges("sipprot_map_entries", "Entries in a map.", &["map"])?,
-            map_capacity: made.gauges("sipprot_map_capacity", "Room of a map.", &["map"])?,
-            map_refusals: made.counters(
+            reaction: made.histogram(
+                "sipprot_reaction_seconds",
+                "From the packet that broke a limit to the block in the kernel.",
+            )?,
+            memory: made.gauges("sipprot_rules_entries", "What the rules remember.", &["kind"])?,
+            memory_dropped: made.counters(
+                "sipprot_rules_dropped_total",
+                "What the rules had to forget because they were full.",
+                &["kind"],
+            )?,
+        })
+    }
+}
+
+impl Maps {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            entries: made.gauges("sipprot_map_entries", "Entries in a map.", &["map"])?,
+            capacity: made.gauges("sipprot_map_capacity", "Room of a map.", &["map"])?,
+            refusals: made.counters(
                 "sipprot_map_refusals_total",
                 "Entries refused because their map was full.",
                 &["map"],
             )?,
-            events_received: made
-                .counter("sipprot_events_received_total", "Events from the datapath.")?,
-            events_malformed: made
+        })
+    }
+}
+
+impl Events {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            received: made.counter("sipprot_events_received_total", "Events from the datapath.")?,
+            malformed: made
                 .counter("sipprot_events_malformed_total", "Records in the ring that are none.")?,
-            events_suppressed: made.counter(
+            suppressed: made.counter(
                 "sipprot_events_suppressed_total",
                 "Events not sent because their source or CPU had its share.",
             )?,
-            events_lost: made.counter(
+            lost: made.counter(
                 "sipprot_events_lost_total",
                 "Events not sent because the ring was full.",
             )?,
@@ -103,10 +181,13 @@ impl Metrics {
                 "sipprot_controller_lag_seconds",
                 "From the last event's packet to its judgement.",
             )?,
-            reaction: made.histogram(
-                "sipprot_reaction_seconds",
-                "From the packet that broke a limit to the block in the kernel.",
-            )?,
+        })
+    }
+}
+
+impl Health {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
             attached: made.gauges(
                 "sipprot_interface_attached",
                 "Whether the interface is filtered.",
@@ -127,21 +208,7 @@ impl Metrics {
                 "When the configuration in force was read.",
             )?,
             geo_age: made.float("sipprot_geo_database_age_seconds", "Age of the oldest one.")?,
-            memory: made.gauges("sipprot_rules_entries", "What the rules remember.", &["kind"])?,
-            memory_dropped: made.counters(
-                "sipprot_rules_dropped_total",
-                "What the rules had to forget because they were full.",
-                &["kind"],
-            )?,
-            registry: made.registry,
         })
-    }
-
-    /// Prometheus' text format.
-    pub fn render(&self) -> prometheus::Result<String> {
-        let mut text = String::new();
-        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        Ok(text)
     }
 }
 
@@ -153,12 +220,6 @@ pub fn take_over(counter: &IntCounter, total: u64) {
         counter.inc_by(total);
     } else {
         counter.inc_by(total - known);
-    }
-}
-
-pub fn take_over_map(counters: &IntCounterVec, totals: &BTreeMap<&'static str, u64>) {
-    for (label, total) in totals {
-        take_over(&counters.with_label_values(&[label]), *total);
     }
 }
 
@@ -214,8 +275,8 @@ mod tests {
     #[test]
     fn text_has_help_and_no_address() {
         let metrics = Metrics::new("1").unwrap();
-        metrics.packets.with_label_values(&["host", "other"]).inc();
-        metrics.reaction.observe(0.0001);
+        metrics.traffic.packets.with_label_values(&["host", "other"]).inc();
+        metrics.judgement.reaction.observe(0.0001);
         let text = metrics.render().unwrap();
         assert!(text.contains("sipprot_packets_total{endpoint=\"host\",reason=\"other\"} 1"));
         assert!(text.contains("# HELP sipprot_reaction_seconds "));

@@ -23,6 +23,7 @@ pub fn daily(
     for attack in attacks {
         let row = rows.entry(Key::of_attack(&attack)).or_insert_with(|| attack_row(&attack));
         row.drops += attack.drops;
+        row.observed += attack.observed;
         row.user_agent = attack.user_agent.or(row.user_agent.take());
         row.first = row.first.min(attack.first.as_second());
         row.last = row.last.max(attack.last.as_second());
@@ -30,6 +31,7 @@ pub fn daily(
     for block in blocks {
         let row = rows.entry(Key::of_block(&block)).or_insert_with(|| block_row(&block));
         match block.kind {
+            _ if block.refused => {}
             BlockKind::Dynamic => row.blocks += 1,
             BlockKind::Containment | BlockKind::Quarantine => row.containments += 1,
         }
@@ -50,6 +52,7 @@ pub fn daily(
         total_blocks: rows.iter().map(|row| row.blocks).sum(),
         total_containments: rows.iter().map(|row| row.containments).sum(),
         total_drops: rows.iter().map(|row| row.drops).sum(),
+        total_observed: rows.iter().map(|row| row.observed).sum(),
         rows,
     }
 }
@@ -66,6 +69,7 @@ fn join_attempts(rows: &mut BTreeMap<Key, ReportRow>) {
         };
         if let Some(block) = rows.values_mut().find(same) {
             block.drops += row.drops;
+            block.observed += row.observed;
             block.first = block.first.min(row.first);
             block.last = block.last.max(row.last);
             continue;
@@ -109,6 +113,7 @@ fn attack_row(attack: &AttackRecord) -> ReportRow {
         blocks: 0,
         containments: 0,
         drops: 0,
+        observed: 0,
         user_agent: None,
         first: attack.first.as_second(),
         last: attack.last.as_second(),
@@ -126,6 +131,7 @@ fn block_row(block: &BlockRecord) -> ReportRow {
         blocks: 0,
         containments: 0,
         drops: 0,
+        observed: 0,
         user_agent: None,
         first: block.evidence_first.as_second(),
         last: block.evidence_last.as_second(),
@@ -162,6 +168,7 @@ mod tests {
             country: Some("PS".to_owned()),
             user_agent: Some("friendly-scanner".to_owned()),
             drops,
+            observed: 0,
             first: at(10),
             last: at(20),
         }
@@ -192,6 +199,7 @@ mod tests {
             reaction_us: None,
             escalated: false,
             lifted: None,
+            refused: false,
         }
     }
 

@@ -40,5 +40,7 @@ pub use proof::Proof;
 pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 pub use settings::Settings;
 pub use standing::{Memory, Standing, TrustStanding, WindowStanding};
-pub use state::{AcceptedState, BlockState, PortState, RecordState, State, TrustState};
+pub use state::{
+    AcceptedState, BlockState, PortState, RecordState, State, SuspectState, TrustState,
+};
 pub use time::Time;

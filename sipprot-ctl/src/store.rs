@@ -35,8 +35,8 @@ pub use error::StoreError;
 pub use open::{OpenReport, Recovery};
 pub use records::{
     AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, EvidenceRecord, Lifted,
-    List, ListEntry, ListKey, Origin, PacketRecord, PeerRecord, SourceStanding, TrustKey,
-    TrustKind, TrustRecord,
+    List, ListEntry, ListKey, Origin, PacketRecord, PeerRecord, SourceStanding, SuspectRecord,
+    TrustKey, TrustKind, TrustRecord,
 };
 
 /// The most bytes that one record may take.

@@ -98,7 +98,7 @@ impl Facts {
     }
 
     fn block(&self, kind: BlockKind) -> Option<&BlockView> {
-        self.blocks.iter().find(|block| block.kind == kind)
+        self.blocks.iter().find(|block| block.kind == kind && !block.refused)
     }
 
     /// What led to the denylist, unless that was lifted.

@@ -294,6 +294,10 @@ fn observe_counts_and_lets_pass() -> Result<()> {
         .lines()
         .any(|line| line.starts_with("sipprot_observed_packets_total{") && !line.ends_with(" 0"));
     assert!(observed, "{metrics}");
+    let total =
+        |name: &str| -> Result<u64> { Ok(daemon.json(&["report"])?[name].as_u64().unwrap_or(0)) };
+    wait_for("the report", || Ok(total("total_observed")? > 0))?;
+    assert_eq!(total("total_drops")?, 0, "nothing was dropped");
     Ok(())
 }
 

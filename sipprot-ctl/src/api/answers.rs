@@ -154,6 +154,8 @@ pub struct BlockView {
     pub escalated: bool,
     pub lifted_at: Option<i64>,
     pub lifted_by: Option<String>,
+    /// The kernel did not take it: it is not in force, and is tried again.
+    pub refused: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -248,6 +250,9 @@ pub struct Report {
     pub total_blocks: u64,
     pub total_containments: u64,
     pub total_drops: u64,
+    /// Packets that would have been dropped, had their protection not only observed.
+    #[serde(default)]
+    pub total_observed: u64,
 }
 
 /// One attacker's doing against one address by one method.
@@ -264,6 +269,8 @@ pub struct ReportRow {
     pub blocks: u64,
     pub containments: u64,
     pub drops: u64,
+    #[serde(default)]
+    pub observed: u64,
     pub user_agent: Option<String>,
     pub first: i64,
     pub last: i64,

@@ -79,6 +79,8 @@ pub enum Verb {
     Reload,
     /// Print or check configurations.
     Config(Config),
+    /// Run the rules over a capture: what would have been done, and why. Changes nothing.
+    Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
     /// Print completions for a shell.
@@ -240,6 +242,16 @@ pub enum ConfigVerb {
     Check { file: Option<PathBuf> },
     /// Print what is in force.
     Show,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Replay {
+    /// A pcap or pcapng file.
+    pub file: PathBuf,
+    /// Addresses of PBXs in the capture, beside those of the configuration; without any, whoever
+    /// answers on a SIP port.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub endpoints: Vec<IpNetwork>,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -43,6 +43,7 @@ pub(super) fn text(check: &Check) -> String {
 
 fn because(block: &BlockView) -> String {
     let kind = match block.kind {
+        _ if block.refused => "To be blocked",
         BlockKind::Dynamic => "Blocked",
         BlockKind::Containment => "Contained",
         BlockKind::Quarantine => "Quarantined",

@@ -33,9 +33,13 @@ pub(super) fn text(report: &Report) -> String {
     }
     let none = String::new;
     table.row([none(), none(), none(), "TOTAL".to_owned(), report.total_rows.to_string()]);
+    let observed = match report.total_observed {
+        0 => String::new(),
+        observed => format!("   Would have been dropped: {observed}"),
+    };
     format!(
         "Daily Firewall Report\n\nHost: {}\nDate: {}\n\n{}\nBlocks: {}   Containments: {}   \
-         Packets dropped: {}\n",
+         Packets dropped: {}{observed}\n",
         report.host,
         day(&report.date),
         table.render(),

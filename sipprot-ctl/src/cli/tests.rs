@@ -49,6 +49,10 @@ fn aliases_and_single_dashes() {
     check("sipprot why 2001:db8::1", "Why { address: 2001:db8::1 }");
     check("sipprot peer add 192.0.2.0/28 --note trunk", "Peer(Peer { verb: Add {");
     check("sipprot peer list", "Peer(Peer { verb: List");
+    check(
+        "sipprot replay a.pcap --endpoints 192.0.2.0/24,2001:db8::1",
+        "Replay(Replay { file: \"a.pcap\", endpoints: [V4(",
+    );
 }
 
 #[test]
@@ -63,6 +67,8 @@ fn wrong_lines_are_usage_errors() {
         "sipprot --log nowhere status",
         "sipprot report --date 2026-13-01",
         "sipprot list grey",
+        "sipprot replay",
+        "sipprot replay a.pcap --endpoints pbx",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }
@@ -129,15 +135,16 @@ Mode: enforce   Interfaces: eth0 (XDP native)   Contained: 2   Trusted: 7
 #[test]
 fn report_table() {
     let row = ReportRow {
-        attacker: "45.93.16.32".to_owned(),
+        attacker: "192.0.2.132".to_owned(),
         country: Some("PS".to_owned()),
         country_name: Some("Palestinian Territory".to_owned()),
         method: "SCANNER:21da605".to_owned(),
-        victim: Some([45, 141, 164, 106].into()),
+        victim: Some([198, 51, 100, 106].into()),
         endpoint: None,
         blocks: 1,
         containments: 0,
         drops: 7,
+        observed: 3,
         user_agent: None,
         first: 0,
         last: 0,
@@ -150,6 +157,7 @@ fn report_table() {
         total_blocks: 1,
         total_containments: 0,
         total_drops: 7,
+        total_observed: 3,
     };
     let expected = "\
 Daily Firewall Report
@@ -160,22 +168,22 @@ Date: Tue, 28 Feb 2023
 +-------------+-----------------------+-----------------+----------------+--------+
 | ATTACKER IP |               COUNTRY |          METHOD |      VICTIM IP | BLOCKS |
 +-------------+-----------------------+-----------------+----------------+--------+
-| 45.93.16.32 | Palestinian Territory | SCANNER:21da605 | 45.141.164.106 |      1 |
+| 192.0.2.132 | Palestinian Territory | SCANNER:21da605 | 198.51.100.106 |      1 |
 +-------------+-----------------------+-----------------+----------------+--------+
 |             |                       |                 |          TOTAL |      1 |
 +-------------+-----------------------+-----------------+----------------+--------+
 
-Blocks: 1   Containments: 0   Packets dropped: 7
+Blocks: 1   Containments: 0   Packets dropped: 7   Would have been dropped: 3
 ";
     assert_eq!(super::report::text(&report), expected);
 }
 
 #[test]
 fn check_sentences() {
-    let address = [83, 221, 171, 193].into();
+    let address = [203, 0, 113, 193].into();
     let nothing = Check {
         address,
-        source: "83.221.171.193/32".to_owned(),
+        source: "203.0.113.193/32".to_owned(),
         allowed: false,
         denied: false,
         blocked: false,
@@ -199,10 +207,10 @@ fn check_sentences() {
         grace_until: None,
     };
     let text = super::check::text(&nothing);
-    assert!(text.starts_with("IP address '83.221.171.193' not found in any list\n"), "{text}");
+    assert!(text.starts_with("IP address '203.0.113.193' not found in any list\n"), "{text}");
     let both = Check { allowed: true, denied: true, ..nothing };
     let text = super::check::text(&both);
-    let expected = "IP address '83.221.171.193' found in Allowlist\n\
-                    IP address '83.221.171.193' found in Denylist\n";
+    let expected = "IP address '203.0.113.193' found in Allowlist\n\
+                    IP address '203.0.113.193' found in Denylist\n";
     assert!(text.starts_with(expected), "{text}");
 }

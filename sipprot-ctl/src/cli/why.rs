@@ -75,6 +75,9 @@ fn of_block(block: &BlockView, say: &mut impl FnMut(&str, String)) {
     if !place.is_empty() {
         say("Attacked", place.join(", "));
     }
+    if block.refused {
+        say("Refused", "the kernel did not take it: not in force, and tried again".to_owned());
+    }
     if let Some(reaction) = block.reaction_us {
         say("Reaction", format!("{reaction} µs from the packet that broke the rule"));
     }

@@ -128,7 +128,7 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
     "rules.trust_for" = rules.trust_for, Span(1, 365 * DAY),
         "How long an address stays trusted after its last accepted registration or call.";
     "rules.count_age" = rules.count_age, Span(1, 3650 * DAY),
-        "How long a dynamic block counts towards block_threshold.";
+        "How long a dynamic block counts towards block_threshold, and a containment towards escalate_unproven.";
 
     "ceilings.source_rate" = ceilings.source_rate, Whole(1, RATE_MAX),
         "One untrusted source.";

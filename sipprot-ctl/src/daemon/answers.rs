@@ -216,7 +216,7 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
         victim: record.victim,
         scope: record.scope,
         rule: record.rule.clone(),
-        reason: record.reason.clone(),
+        reason: told_reason(record),
         proven: record.proven,
         started_at: record.started_at.as_second(),
         expires_at: record.expires_at.as_second(),
@@ -231,7 +231,13 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
         escalated: record.escalated,
         lifted_by: record.lifted.as_ref().map(|lifted| lifted.by.clone()),
         lifted_at: record.lifted.as_ref().map(|lifted| lifted.at.as_second()),
+        refused: record.refused,
     }
+}
+
+fn told_reason(record: &BlockRecord) -> String {
+    let refused = if record.refused { "; NOT IN FORCE: the kernel did not take it" } else { "" };
+    format!("{}{refused}", record.reason)
 }
 
 fn make_report(store: &Arc<Store>, date: Date) -> Result<crate::api::Report, StoreError> {

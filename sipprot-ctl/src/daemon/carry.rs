@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP};
+use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP, maps};
 use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
@@ -48,19 +48,21 @@ impl Core {
         };
         let target = BlockTarget { source: case.source, policy };
         let entry = kernel_block(block.duration, block.scope);
-        let done = self.kernel.carry("blocking", |datapath| datapath.put_block(target, &entry));
-        let Some(()) = done else { return };
+        let record = BlockRecord {
+            scope: scope(block.scope),
+            endpoint_only: policy != 0,
+            ..self.record(case, BlockKind::Dynamic, block.duration)
+        };
+        let done = self.kernel.put(maps::BLOCKS, |datapath| datapath.put_block(target, &entry));
+        if let Err(error) = done {
+            return self.refused(case.source, record, &error);
+        }
         let reaction_us = self.reaction(case.evidence_at);
         if self.blocks_wholly(policy) {
             // The block stands for the attempts: when it ends, they are not held against it again.
             self.kernel.carry("emptying a window", |it| it.clear_source(case.source));
         }
-        let record = BlockRecord {
-            scope: scope(block.scope),
-            endpoint_only: policy != 0,
-            reaction_us: Some(reaction_us),
-            ..self.record(case, BlockKind::Dynamic, block.duration)
-        };
+        let record = BlockRecord { reaction_us: Some(reaction_us), ..record };
         info!(
             "blocked {} for {}: {} ({}), {} of {}, after {reaction_us} µs",
             address(record.source),
@@ -70,7 +72,7 @@ impl Core {
             block.count,
             block.threshold
         );
-        self.metrics.blocks.with_label_values(&["dynamic"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["dynamic"]).inc();
         self.ledger.put_block(record.clone());
         let standing = self.standing(case.source);
         self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
@@ -119,7 +121,7 @@ impl Core {
             origin: Origin::Escalation,
         };
         warn!("denied {} for good: {}", address(network), entry.note);
-        self.metrics.blocks.with_label_values(&["deny"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["deny"]).inc();
         let standing = self.standing(case.source);
         let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
         changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
@@ -174,7 +176,7 @@ impl Core {
             record.rule,
             record.reason
         );
-        self.metrics.blocks.with_label_values(&["containment"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["containment"]).inc();
         self.persisted.dirty = true;
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
@@ -207,7 +209,7 @@ impl Core {
             address(record.source),
             format_duration(*duration)
         );
-        self.metrics.blocks.with_label_values(&["quarantine"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["quarantine"]).inc();
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
     }
@@ -261,7 +263,11 @@ impl Core {
     fn alert(&mut self, alert: &Alert) {
         let kind = alert_kind(&alert.kind);
         warn!("alert {kind}: {}: {:?}", alert.source_ip, alert.kind);
-        self.metrics.alerts.with_label_values(&[kind]).inc();
+        self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
+        if matches!(alert.kind, AlertKind::PossibleBreakIn { .. }) {
+            let standing = self.standing(alert.source);
+            self.journal.write(vec![Change::PutStanding(standing)]);
+        }
         if matches!(alert.kind, AlertKind::Spared { .. } | AlertKind::TrustFull) {
             return;
         }
@@ -275,6 +281,7 @@ impl Core {
             country: self.country_code(alert.source_ip),
             user_agent: None,
             drops: 0,
+            observed: 0,
             first: at,
             last: at,
         });
@@ -283,7 +290,7 @@ impl Core {
     /// From the packet that broke the limit to now.
     fn reaction(&self, evidence_at: Time) -> u64 {
         let since_ns = monotonic_precise_ns().saturating_sub(self.clock.to_kernel(evidence_at));
-        self.metrics.reaction.observe(since_ns as f64 / 1e9);
+        self.metrics.judgement.reaction.observe(since_ns as f64 / 1e9);
         since_ns / 1000
     }
 
@@ -314,6 +321,7 @@ impl Core {
             reaction_us: None,
             escalated: false,
             lifted: None,
+            refused: false,
         }
     }
 

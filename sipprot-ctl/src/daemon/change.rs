@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use jiff::Timestamp;
+use sipprot_common::abi::maps;
 use sipprot_common::source::{Address, SourceKey};
 use tracing::{info, warn};
 
@@ -150,14 +151,14 @@ impl Core {
         let block = kernel_block(duration, rules_scope(new.scope));
         let target = BlockTarget::host(source);
         self.kernel
-            .with(|datapath| datapath.put_block(target, &block))
+            .put(maps::BLOCKS, |datapath| datapath.put_block(target, &block))
             .map_err(|error| self.fault("blocking", &error))?;
         let now = self.clock.timestamp_now();
         let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
         let record =
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
         info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
-        self.metrics.blocks.with_label_values(&["manual"]).inc();
+        self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.ledger.put_block(record.clone());
         let length = format_duration(duration);
         let message = format!("{} is blocked for {length}", address(network));
@@ -203,11 +204,14 @@ impl Core {
         changes.extend(denied.iter().map(|entry| Change::RemoveList(entry.key())));
         self.engine.unblock(source, self.clock.time_now());
         changes.push(Change::PutStanding(self.standing(source)));
-        let grace = format_duration(self.config.rules.unblock_grace);
+        let grace = match self.engine.settings().unblock_grace {
+            Duration::ZERO => String::new(),
+            grace => format!(", and left alone for {}", format_duration(grace)),
+        };
         let any = in_kernel || !keys.is_empty() || !denied.is_empty();
         let mut message = match any {
-            true => format!("{asked} is unblocked, and left alone for {grace}"),
-            false => format!("nothing stood against {asked}; it is left alone for {grace}"),
+            true => format!("{asked} is unblocked{grace}"),
+            false => format!("nothing stood against {asked}{grace}"),
         };
         for network in wider {
             message += &format!("; it is still denied by {}", address(network));
@@ -265,12 +269,12 @@ impl Core {
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
     pub(super) fn reload(&mut self) -> Result<Done, Fault> {
         let result = self.try_reload();
-        self.metrics.reload_successful.set(result.is_ok().into());
+        self.metrics.health.reload_successful.set(result.is_ok().into());
         match &result {
             Ok(_) => {
                 self.reload_complaint = None;
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
-                self.metrics.reload_time.set(now);
+                self.metrics.health.reload_time.set(now);
             }
             Err(fault) => {
                 self.reload_complaint = Some(format!("the last reload failed: {fault}"));
@@ -342,7 +346,7 @@ impl Core {
                 self.kernel.carry("moving a block", |datapath| datapath.remove_block(target));
             }
         }
-        records.iter().for_each(|record| self.put_back(record));
+        records.into_iter().for_each(|record| self.put_back(record));
     }
 
     fn follow_interfaces(&mut self) {
@@ -431,6 +435,7 @@ fn by_hand(
         reaction_us: None,
         escalated: false,
         lifted: None,
+        refused: false,
     }
 }
 

@@ -47,7 +47,9 @@ impl Core {
             *known = (*known).max(count);
         }
         let blocks = self.blocks_in_force(network);
-        let in_books = |kind| !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind);
+        let in_books = |kind| {
+            !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind && !it.refused)
+        };
         let mut peers = self.peer_views();
         peers.retain(|peer| peer.network.contains(address));
         let current = blocks.first().map(|record| block_view(record));

@@ -133,8 +133,8 @@ impl Core {
         core.tell_kernel().context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
         core.attach()?;
-        core.metrics.reload_successful.set(1);
-        core.metrics.reload_time.set(core.started_at.as_millisecond() as f64 / 1000.0);
+        core.metrics.health.reload_successful.set(1);
+        core.metrics.health.reload_time.set(core.started_at.as_millisecond() as f64 / 1000.0);
         Ok(core)
     }
 

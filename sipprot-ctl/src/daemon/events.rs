@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use sipprot_common::abi::{
-    EVENT_DROP, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TRUSTED, EVENT_HOLD, EVENT_RENEWED,
+    EVENT_DROP, EVENT_FLAG_OBSERVED, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TRUSTED, EVENT_HOLD,
+    EVENT_RENEWED,
 };
 use sipprot_common::reason::Reason;
 use sipprot_common::source::{Address, SourceKey};
@@ -32,7 +33,9 @@ impl Core {
             self.observe(&observation);
             if let Observation::KernelDrop(drop) = &observation {
                 match header.kind {
-                    EVENT_DROP | EVENT_HOLD => self.note_drop(drop),
+                    EVENT_DROP | EVENT_HOLD => {
+                        self.note_drop(drop, header.flags & EVENT_FLAG_OBSERVED != 0);
+                    }
                     EVENT_RENEWED => self.note_renewal(drop),
                     _ => {}
                 }
@@ -68,14 +71,18 @@ impl Core {
     }
 
     pub(super) fn after_batch(&mut self, batch: Batch) {
-        self.metrics.events_received.inc_by(batch.events as u64);
-        self.metrics.events_malformed.inc_by(batch.malformed as u64);
-        self.metrics.lag.set(self.lag_seconds);
+        self.metrics.events.received.inc_by(batch.events as u64);
+        self.metrics.events.malformed.inc_by(batch.malformed as u64);
+        self.metrics.events.lag.set(self.lag_seconds);
     }
 
-    fn note_drop(&mut self, drop: &KernelDrop) {
+    /// What the kernel dropped by itself, or would have, had the protection not only observed.
+    fn note_drop(&mut self, drop: &KernelDrop, observed: bool) {
         let source = SourceKey::from(drop.source.ip());
-        self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
+        if !observed {
+            self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
+        }
+        let count = u64::from(drop.count);
         let Some(method) = method(drop) else { return };
         let at = timestamp(drop.at);
         self.ledger.add_attack(AttackRecord {
@@ -86,7 +93,8 @@ impl Core {
             endpoint: self.endpoint_name(drop.endpoint),
             country: self.country_code(drop.source.ip()),
             user_agent: drop.user_agent.as_deref().map(str::to_owned),
-            drops: u64::from(drop.count),
+            drops: if observed { 0 } else { count },
+            observed: if observed { count } else { 0 },
             first: at,
             last: at,
         });

@@ -3,6 +3,7 @@
 //! A failing operation is logged, counted and gone on from: the daemon must outlive a full map.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tracing::error;
 
@@ -11,13 +12,19 @@ use crate::datapath::{Datapath, DatapathError, Result};
 #[derive(Default)]
 pub struct Kernel {
     datapath: Option<Datapath>,
-    /// Refused writes by map.
-    refused: BTreeMap<&'static str, u64>,
+    /// Refused writes by map, and when the last was.
+    refused: BTreeMap<&'static str, (u64, Instant)>,
+    /// A map that takes nothing.
+    #[cfg(test)]
+    pub full: Option<&'static str>,
 }
+
+/// A map that refused something is a problem for so long.
+const REFUSAL_TOLD: Duration = Duration::from_secs(3600);
 
 impl Kernel {
     pub fn new(datapath: Datapath) -> Self {
-        Self { datapath: Some(datapath), refused: BTreeMap::new() }
+        Self { datapath: Some(datapath), ..Self::default() }
     }
 
     pub fn is_there(&self) -> bool {
@@ -31,6 +38,17 @@ impl Kernel {
     /// Carries out; the error is the caller's.
     pub fn with<T: Default>(&self, work: impl FnOnce(&Datapath) -> Result<T>) -> Result<T> {
         self.datapath.as_ref().map_or_else(|| Ok(T::default()), work)
+    }
+
+    /// Carries out a write into a map that refuses when it is full; the error is the caller's.
+    pub fn put(&self, map: &'static str, work: impl FnOnce(&Datapath) -> Result<()>) -> Result<()> {
+        #[cfg(test)]
+        if self.full == Some(map) {
+            return Err(DatapathError::MapFull { map });
+        }
+        // Its name is for tests, which have no maps to fill.
+        let _ = map;
+        self.with(work)
     }
 
     /// Carries out; an error is logged and counted here.
@@ -50,8 +68,9 @@ impl Kernel {
 
     pub fn failed(&mut self, what: &str, error: &DatapathError) {
         if let DatapathError::MapFull { map } = error {
-            let count = self.refused.entry(map).or_default();
+            let (count, last) = self.refused.entry(map).or_insert((0, Instant::now()));
             *count += 1;
+            *last = Instant::now();
             // An attack that fills a map must not fill the log too.
             if !count.is_power_of_two() {
                 return;
@@ -60,7 +79,15 @@ impl Kernel {
         error!("{what}: {error}");
     }
 
-    pub fn refused(&self) -> &BTreeMap<&'static str, u64> {
-        &self.refused
+    /// How often each map refused something.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refused.iter().map(|(map, (count, _))| (*map, *count))
+    }
+
+    /// The same, of those that did so lately.
+    pub fn refusing(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let lately = |last: &Instant| last.elapsed() < REFUSAL_TOLD;
+        let refusing = self.refused.iter().filter(move |(_, (_, last))| lately(last));
+        refusing.map(|(map, (count, _))| (*map, *count))
     }
 }

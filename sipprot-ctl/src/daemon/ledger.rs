@@ -1,7 +1,7 @@
 //! What the daemon remembers between packets and the store: blocks in force, what was dropped of
 //! whom, and the attacks of the day that are not yet written. All of it is bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
@@ -21,6 +21,8 @@ const ATTACKS_MAX: usize = 8_192;
 #[derive(Default)]
 pub struct Ledger {
     blocks: HashMap<BlockKey, Held>,
+    /// Those of them that the kernel did not take.
+    refused: HashSet<BlockKey>,
     seen: HashMap<SourceKey, Seen>,
     attacks: HashMap<AttackKey, AttackRecord>,
     /// Rows that found no room.
@@ -51,11 +53,27 @@ struct AttackKey {
 
 impl Ledger {
     pub fn put_block(&mut self, record: BlockRecord) {
-        self.blocks.insert(record.key(), Held { record, dirty: false });
+        let key = record.key();
+        if record.refused {
+            self.refused.insert(key.clone());
+        } else {
+            self.refused.remove(&key);
+        }
+        self.blocks.insert(key, Held { record, dirty: false });
     }
 
     pub fn remove_block(&mut self, key: &BlockKey) -> Option<BlockRecord> {
+        self.refused.remove(key);
         self.blocks.remove(key).map(|held| held.record)
+    }
+
+    pub fn refused_len(&self) -> usize {
+        self.refused.len()
+    }
+
+    /// Blocks that are not in force, because the kernel did not take them.
+    pub fn refused(&self) -> impl Iterator<Item = &BlockRecord> {
+        self.refused.iter().filter_map(|key| self.blocks.get(key)).map(|held| &held.record)
     }
 
     pub fn blocks(&self) -> impl Iterator<Item = &BlockRecord> {
@@ -67,7 +85,9 @@ impl Ledger {
     }
 
     pub fn in_force(&self, kind: BlockKind, now: Timestamp) -> u64 {
-        let holds = |record: &&BlockRecord| record.kind == kind && now < record.expires_at;
+        let holds = |record: &&BlockRecord| {
+            record.kind == kind && now < record.expires_at && !record.refused
+        };
         self.blocks().filter(holds).count() as u64
     }
 
@@ -140,12 +160,13 @@ impl Ledger {
         };
         if let Some(row) = self.attacks.get_mut(&key) {
             row.drops += attack.drops;
+            row.observed += attack.observed;
             row.last = row.last.max(attack.last);
             row.user_agent = attack.user_agent.or(row.user_agent.take());
         } else if self.attacks.len() < ATTACKS_MAX {
             self.attacks.insert(key, attack);
         } else {
-            self.attacks_left_out += attack.drops;
+            self.attacks_left_out += attack.drops + attack.observed;
         }
     }
 
@@ -183,6 +204,7 @@ mod tests {
             country: None,
             user_agent: Some("a".to_owned()),
             drops: 1,
+            observed: 0,
             first: at,
             last: at,
         }

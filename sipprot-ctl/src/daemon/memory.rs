@@ -12,10 +12,11 @@ use sipprot_common::source::SourceKey;
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::rules::{
-    AcceptedState, Account, BlockState, RecordState, RuleId, State, Time, Trust, TrustState,
+    AcceptedState, Account, BlockState, PortState, RecordState, RuleId, State, SuspectState, Time,
+    Trust, TrustState,
 };
 use crate::store::{
-    BlockKind, BlockRecord, Change, SourceStanding, TrustKey, TrustKind, TrustRecord,
+    BlockKind, BlockRecord, Change, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
 };
 
 /// A peer that is seen all the time is written this often: trust is remembered for days.
@@ -36,7 +37,14 @@ impl Persisted {
         let account = trust.account.as_ref().map(|account| {
             record(trust.source_ip, TrustKind::Registration, Some(account), trust.since, now)
         });
-        std::iter::once(peer).chain(account).map(|record| self.put(record)).collect()
+        // The ports are written with the next comparison.
+        self.dirty = true;
+        let known = std::iter::once(peer).chain(account).map(|record| {
+            let ports = self.trust.get(&record.key()).map(|known| known.ports.clone());
+            TrustRecord { ports: ports.unwrap_or_default(), ..record }
+        });
+        let records: Vec<_> = known.collect();
+        records.into_iter().map(|record| self.put(record)).collect()
     }
 
     pub fn distrusted(&mut self, source: SourceKey) -> Vec<Change> {
@@ -59,10 +67,6 @@ impl Persisted {
         Change::PutTrust(record)
     }
 
-    pub fn standing(&self, source: IpNetwork) -> Option<&SourceStanding> {
-        self.standings.get(&source)
-    }
-
     pub fn put_standing(&mut self, standing: SourceStanding) {
         self.standings.insert(standing.source, standing);
     }
@@ -74,7 +78,7 @@ impl Persisted {
             let known = self.trust.get(&record.key());
             let stale = known.is_none_or(|known| {
                 let age = record.last_seen.duration_since(known.last_seen);
-                age.unsigned_abs() >= TRUST_WRITTEN_EVERY
+                age.unsigned_abs() >= TRUST_WRITTEN_EVERY || record.ports != known.ports
             });
             if stale {
                 changes.push(self.put(record));
@@ -146,17 +150,28 @@ fn record(
         since: timestamp(since),
         last_seen: timestamp(last),
         no_new_trust_until: None,
+        ports: Vec::new(),
     }
 }
 
 /// The peer itself, and each account that was accepted from it.
 fn trust_records(peer: &TrustState) -> Vec<TrustRecord> {
     let own = record(peer.source_ip, kind(peer.kind), None, peer.since, peer.last);
+    let own = TrustRecord { ports: ports_of(peer, None), ..own };
     let accounts = peer.accounts.iter().map(|accepted| {
         let account = Some(&accepted.account);
-        record(peer.source_ip, TrustKind::Registration, account, peer.since, accepted.last)
+        let kind = TrustKind::Registration;
+        let record = record(peer.source_ip, kind, account, peer.since, accepted.last);
+        TrustRecord { ports: ports_of(peer, account), ..record }
     });
     std::iter::once(own).chain(accounts).collect()
+}
+
+fn ports_of(peer: &TrustState, account: Option<&Account>) -> Vec<u16> {
+    let own = peer.ports.iter().filter(|port| port.account.as_ref() == account);
+    let mut ports: Vec<u16> = own.map(|port| port.port).collect();
+    ports.sort_unstable();
+    ports
 }
 
 fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
@@ -172,9 +187,11 @@ fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
     });
     peer.since = peer.since.min(since);
     peer.last = peer.last.max(last);
-    match &record.account {
+    let account = record.account.as_deref().map(Account::from);
+    let used = |port: &u16| PortState { port: *port, account: account.clone(), last };
+    peer.ports.extend(record.ports.iter().map(used));
+    match account {
         Some(account) => {
-            let account = Account::from(account.as_str());
             peer.accounts.push(AcceptedState { account, last });
         }
         None if record.kind == TrustKind::Trunk => peer.kind = crate::rules::TrustKind::Trunk,
@@ -188,6 +205,8 @@ fn standing_of(record: &RecordState) -> SourceStanding {
         blocks: record.blocks.iter().copied().map(timestamp).collect(),
         containments: record.containments.iter().copied().map(timestamp).collect(),
         grace_until: record.grace_until.map(timestamp),
+        distrusted_until: record.distrusted_until.map(timestamp),
+        suspects: record.suspects.iter().map(suspect_record).collect(),
     }
 }
 
@@ -198,6 +217,7 @@ fn blank(source: IpNetwork) -> RecordState {
         block: None,
         grace_until: None,
         distrusted_until: None,
+        suspects: Vec::new(),
         containments: Vec::new(),
     }
 }
@@ -207,27 +227,27 @@ fn record_of(standing: &SourceStanding) -> RecordState {
         blocks: standing.blocks.iter().copied().map(time).collect(),
         containments: standing.containments.iter().copied().map(time).collect(),
         grace_until: standing.grace_until.map(time),
+        distrusted_until: standing.distrusted_until.map(time),
+        suspects: standing.suspects.iter().map(suspect_state).collect(),
         ..blank(standing.source)
     }
+}
+
+fn suspect_record(suspect: &SuspectState) -> SuspectRecord {
+    let SuspectState { account, until } = suspect;
+    SuspectRecord { account: account.to_string(), no_new_trust_until: timestamp(*until) }
+}
+
+fn suspect_state(suspect: &SuspectRecord) -> SuspectState {
+    let account = Account::from(suspect.account.as_str());
+    SuspectState { account, until: time(suspect.no_new_trust_until) }
 }
 
 impl Core {
     /// What escalation remembers of a source, to be written with what was just decided.
     pub(super) fn standing(&mut self, source: SourceKey) -> SourceStanding {
-        let now = self.clock.time_now();
-        let known = self.engine.explain(source, now);
-        let network = Self::network_of(source);
-        let containments = self
-            .persisted
-            .standing(network)
-            .map(|before| before.containments.clone())
-            .unwrap_or_default();
-        let standing = SourceStanding {
-            source: network,
-            blocks: known.blocks.into_iter().map(timestamp).collect(),
-            containments,
-            grace_until: known.grace_until.map(timestamp),
-        };
+        let record = self.engine.record(source, self.clock.time_now());
+        let standing = standing_of(&record.unwrap_or_else(|| blank(Self::network_of(source))));
         self.persisted.put_standing(standing.clone());
         standing
     }
@@ -256,11 +276,23 @@ mod tests {
                 since: Time::from_secs(10),
                 last: Time::from_secs(50),
                 accounts: vec![accepted("100@pbx"), accepted("101@pbx")],
-                ports: Vec::new(),
+                ports: vec![
+                    PortState { port: 5060, account: None, last: Time::from_secs(50) },
+                    PortState {
+                        port: 5061,
+                        account: Some(Account::from("101@pbx")),
+                        last: Time::from_secs(50),
+                    },
+                ],
             }],
             records: vec![RecordState {
                 blocks: vec![Time::from_secs(20), Time::from_secs(30)],
                 grace_until: Some(Time::from_secs(4000)),
+                distrusted_until: Some(Time::from_secs(5000)),
+                suspects: vec![SuspectState {
+                    account: Account::from("100@pbx"),
+                    until: Time::from_secs(6000),
+                }],
                 containments: vec![Time::from_secs(5)],
                 ..blank("198.51.100.9/32".parse().unwrap())
             }],

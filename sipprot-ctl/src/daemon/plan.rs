@@ -254,6 +254,8 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
             Scope::All => rules::Scope::All,
             Scope::Sip => rules::Scope::Sip,
         },
+        count_age: limits.count_age,
+        unblock_grace: limits.unblock_grace,
         escalate_unproven: limits.escalate_unproven,
         peers: config.peers.clone(),
         gateways: own.gateways.clone(),

@@ -1,8 +1,11 @@
 //! From a configuration to what the maps must hold.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn plan(text: &str, observe: bool) -> Plan {
     let config = Config::parse(Path::new("test.toml"), text).unwrap();
@@ -92,12 +95,14 @@ fn too_many_port_sets_are_refused() {
 #[test]
 fn rules_take_the_configured_limits() {
     let text = "rules.register_limit = 4\nrules.block_threshold = 2\nrules.scope = \"sip\"\n\
+                rules.count_age = \"7d\"\nrules.unblock_grace = \"10m\"\n\
                 never_block = [\"198.51.100.0/24\"]\npeers = [\"203.0.113.7\"]\n";
     let config = Config::parse(Path::new("test.toml"), text).unwrap();
     let own = Own { addresses: vec!["192.0.2.1/24".parse().unwrap()], ..Own::default() };
     let settings = settings(&config, &own);
     let register = settings.rules.iter().find(|rule| rule.id == RuleId::Register).unwrap();
     assert_eq!((register.limit, settings.block_threshold), (4, 2));
+    assert_eq!((settings.count_age, settings.unblock_grace), (7 * 24 * HOUR, HOUR / 6));
     assert_eq!(settings.block_scope, rules::Scope::Sip);
     let check = |address: &str, spared| {
         assert_eq!(settings.is_never_blocked(address.parse().unwrap()), spared, "{address}");

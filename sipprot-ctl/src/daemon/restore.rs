@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use sipprot_common::abi::{self, Contained, SCOPE_SIP};
+use sipprot_common::abi::{self, Contained, SCOPE_SIP, maps};
 use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
@@ -78,7 +78,7 @@ impl Core {
         let (mut restored, mut ended) = (0, Vec::new());
         for record in blocks {
             let in_kernel = self.kernel_end(&record);
-            let record = BlockRecord {
+            let mut record = BlockRecord {
                 expires_at: in_kernel.unwrap_or(record.expires_at).max(record.expires_at),
                 ..record
             };
@@ -86,11 +86,13 @@ impl Core {
                 ended.push(Change::EndBlock(record.key()));
                 continue;
             }
-            if in_kernel.is_none_or(|end| end < record.expires_at) {
-                self.put_back(&record);
-            }
             restored += 1;
-            self.ledger.put_block(record);
+            if in_kernel.is_none_or(|end| end < record.expires_at) {
+                self.put_back(record);
+            } else {
+                record.refused = false;
+                self.ledger.put_block(record);
+            }
         }
         if restored > 0 {
             info!("{restored} blocks in force");
@@ -120,8 +122,22 @@ impl Core {
         self.plan.policy(key.endpoint.as_deref()).ok_or_else(unknown)
     }
 
-    /// Puts a block that the store knows into the kernel.
-    pub(super) fn put_back(&mut self, record: &BlockRecord) {
+    /// Puts a block that the store knows into the kernel, and into the books how that went.
+    pub(super) fn put_back(&mut self, record: BlockRecord) {
+        let done = self.try_put_back(&record);
+        if let Err(error) = &done {
+            self.kernel.failed("restoring a block", error);
+        }
+        let refused = done.is_err();
+        let news = refused != record.refused;
+        let record = BlockRecord { refused, ..record };
+        if news {
+            self.journal.write(vec![Change::PutBlock(record.clone())]);
+        }
+        self.ledger.put_block(record);
+    }
+
+    pub(super) fn try_put_back(&self, record: &BlockRecord) -> Result<(), DatapathError> {
         let source = SourceKey::from(record.source.ip());
         let expires_ns = self.clock.to_kernel_from(record.expires_at);
         let duration_ns = nanoseconds(Duration::from_secs(record.duration_s));
@@ -135,7 +151,12 @@ impl Core {
             scope: kernel_scope(rules_scope(record.scope)),
             ..abi::Block::default()
         };
-        self.kernel.carry("restoring a block", |datapath| match record.kind {
+        let map = match record.kind {
+            BlockKind::Dynamic => maps::BLOCKS,
+            BlockKind::Containment => maps::CONTAINED,
+            BlockKind::Quarantine => maps::QUARANTINE,
+        };
+        self.kernel.put(map, |datapath| match record.kind {
             BlockKind::Dynamic => {
                 datapath.put_block(BlockTarget { source, policy: policy? }, &block)
             }
@@ -148,7 +169,7 @@ impl Core {
                 port: record.port.unwrap_or_default(),
                 expires_ns,
             }),
-        });
+        })
     }
 
     /// The kernel trusts whom the rules trust, and nobody else.
@@ -241,7 +262,7 @@ impl Core {
         }
     }
 
-    fn adopt_one(
+    pub(super) fn adopt_one(
         &mut self,
         source: SourceKey,
         kind: BlockKind,
@@ -256,7 +277,9 @@ impl Core {
         let started_at = ends.checked_sub(lasts).unwrap_or(now).min(now);
         // The kernel contains by itself; a dynamic block it only has from a daemon.
         let (rule, reason) = match kind {
-            BlockKind::Dynamic => ("UNKNOWN:store", "in the kernel, but not in the store"),
+            BlockKind::Dynamic => {
+                ("UNKNOWN:store", "in the kernel, but not in the store: why is not known")
+            }
             _ => (RuleId::KernelAttempts.signature(), "by the kernel while no daemon ran"),
         };
         let record = BlockRecord {
@@ -275,7 +298,7 @@ impl Core {
             user_agent: None,
             account: None,
             country: self.country_code(network.ip()),
-            proven: kind == BlockKind::Dynamic,
+            proven: false,
             evidence_first: started_at,
             evidence_last: started_at,
             evidence: None,
@@ -283,6 +306,7 @@ impl Core {
             reaction_us: None,
             escalated: false,
             lifted: None,
+            refused: false,
         };
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);

@@ -12,7 +12,7 @@ use crate::cli::version;
 use crate::config::GeoMode;
 use crate::datapath::{Egress, Fill, Mode as XdpMode};
 use crate::geo::Country;
-use crate::metrics::{take_over, take_over_map};
+use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
 
 /// A map this full is a problem (percent).
@@ -38,7 +38,7 @@ impl Core {
             endpoints: self.endpoint_views(),
             lists: self.list_counts(),
             events: EventView {
-                received: self.metrics.events_received.get(),
+                received: self.metrics.events.received.get(),
                 suppressed: counts.suppressed,
                 lost: counts.lost,
                 lag_seconds: self.lag_seconds,
@@ -105,6 +105,15 @@ impl Core {
             let share = fill.used * 100 / fill.max;
             problems.push(format!("the kernel's map {} is {share} % full", fill.map));
         }
+        for (map, count) in self.kernel.refusing() {
+            let refused = format!("entries refused so far: {count}");
+            problems.push(format!("the kernel's map {map} was full within the hour; {refused}"));
+        }
+        let refused = self.ledger.refused_len();
+        if refused > 0 {
+            problems
+                .push(format!("blocks not in force, for the kernel did not take them: {refused}"));
+        }
         if self.losing {
             problems.push("the kernel loses events: more attacks than can be told".to_owned());
         }
@@ -125,17 +134,17 @@ impl Core {
     pub(super) fn metrics_text(&mut self) -> Result<Answer, Fault> {
         let status = self.status();
         let metrics = &self.metrics;
-        metrics.protected.set(status.protected.into());
-        metrics.store_healthy.set(status.store.healthy.into());
-        metrics.attached.reset();
+        metrics.health.protected.set(status.protected.into());
+        metrics.health.store_healthy.set(status.store.healthy.into());
+        metrics.health.attached.reset();
         for interface in &status.interfaces {
             let mode = interface.xdp.as_deref().unwrap_or("none");
             let labels = [interface.name.as_str(), mode];
-            metrics.attached.with_label_values(&labels).set(interface.attached.into());
+            metrics.health.attached.with_label_values(&labels).set(interface.attached.into());
         }
         let lists = &status.lists;
         for (list, count) in [("allow", lists.allow), ("deny", lists.deny)] {
-            metrics.list_entries.with_label_values(&[list]).set(count as i64);
+            metrics.judgement.list_entries.with_label_values(&[list]).set(count as i64);
         }
         let in_force = [
             ("dynamic", lists.dynamic),
@@ -143,19 +152,23 @@ impl Core {
             ("quarantine", lists.quarantined),
         ];
         for (kind, count) in in_force {
-            metrics.in_force.with_label_values(&[kind]).set(count as i64);
+            metrics.judgement.in_force.with_label_values(&[kind]).set(count as i64);
         }
-        metrics.trusted.set(lists.trust as i64);
+        metrics.judgement.refused.set(self.ledger.refused_len() as i64);
+        metrics.judgement.trusted.set(lists.trust as i64);
         for map in &status.maps {
             let name = map.map.to_ascii_lowercase();
-            metrics.map_entries.with_label_values(&[&name]).set(map.entries as i64);
-            metrics.map_capacity.with_label_values(&[&name]).set(map.capacity as i64);
+            metrics.maps.entries.with_label_values(&[&name]).set(map.entries as i64);
+            metrics.maps.capacity.with_label_values(&[&name]).set(map.capacity as i64);
         }
-        take_over(&metrics.events_suppressed, status.events.suppressed);
-        take_over(&metrics.events_lost, status.events.lost);
-        take_over_map(&metrics.map_refusals, self.kernel.refused());
+        take_over(&metrics.events.suppressed, status.events.suppressed);
+        take_over(&metrics.events.lost, status.events.lost);
+        for (map, count) in self.kernel.refused() {
+            let name = map.to_ascii_lowercase();
+            take_over(&metrics.maps.refusals.with_label_values(&[&name]), count);
+        }
         if let Some(days) = status.geo.age_days {
-            metrics.geo_age.set((days * 86_400) as f64);
+            metrics.health.geo_age.set((days * 86_400) as f64);
         }
         self.rules_metrics();
         self.kernel_metrics();
@@ -174,7 +187,7 @@ impl Core {
             ("accounts", memory.accounts),
         ];
         for (kind, count) in entries {
-            self.metrics.memory.with_label_values(&[kind]).set(count as i64);
+            self.metrics.judgement.memory.with_label_values(&[kind]).set(count as i64);
         }
         let dropped = [
             ("requests", memory.requests_dropped),
@@ -185,7 +198,7 @@ impl Core {
             ("peers", memory.peers_refused),
         ];
         for (kind, count) in dropped {
-            take_over(&self.metrics.memory_dropped.with_label_values(&[kind]), count);
+            take_over(&self.metrics.judgement.memory_dropped.with_label_values(&[kind]), count);
         }
     }
 
@@ -203,10 +216,10 @@ impl Core {
                 let (packets, observed) =
                     (counters.packets[reason as usize], counters.observed[reason as usize]);
                 if packets > 0 || policy == 0 {
-                    take_over(&self.metrics.packets.with_label_values(&labels), packets);
+                    take_over(&self.metrics.traffic.packets.with_label_values(&labels), packets);
                 }
                 if observed > 0 {
-                    take_over(&self.metrics.observed.with_label_values(&labels), observed);
+                    take_over(&self.metrics.traffic.observed.with_label_values(&labels), observed);
                 }
             }
         }
@@ -214,7 +227,7 @@ impl Core {
         for (index, count) in drops.unwrap_or_default() {
             let country = u16::try_from(index).ok().filter(|_| index != COUNTRY_UNKNOWN);
             let code = country.and_then(Country::from_index).map_or("unknown", Country::code);
-            take_over(&self.metrics.by_country.with_label_values(&[code]), count);
+            take_over(&self.metrics.traffic.by_country.with_label_values(&[code]), count);
         }
     }
 }

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use sipprot_common::abi::maps;
+use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -71,6 +73,10 @@ fn add(list: List, network: &str) -> Command {
 
 /// Guesses a password, proven by a nonce, and is rejected.
 fn guess(core: &mut Core, number: u32) {
+    register(core, number, 403);
+}
+
+fn register(core: &mut Core, number: u32, status: u16) {
     let at = Time(core.clock.time_now().0 + u64::from(number));
     let phone: SocketAddr = format!("{ATTACKER}:5060").parse().unwrap();
     let pbx: SocketAddr = "192.0.2.11:5060".parse().unwrap();
@@ -104,7 +110,7 @@ fn guess(core: &mut Core, number: u32) {
         destination: phone,
         endpoint: EndpointId(1),
         transport: Transport::Udp,
-        status: 403,
+        status,
         cseq: number,
         method: Method::Register,
         call_id,
@@ -255,4 +261,115 @@ async fn rescued_addresses_stay_unblocked() {
     let mut core = start(state.path(), ENDPOINT);
     let found = check(&mut core, ATTACKER).await;
     assert!(!found.blocked && found.grace_until.is_some(), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_unblock_says_the_grace_that_is_given() {
+    let state = tempfile::tempdir().unwrap();
+    let unblock = Command::Unblock { address: ATTACKER.parse().unwrap(), by: "ann".to_owned() };
+    for (grace, said) in [("20m", ", and left alone for 20m"), ("0s", "")] {
+        let mut core = start(state.path(), &format!("rules.unblock_grace = \"{grace}\"\n"));
+        let now = core.clock.timestamp_now().as_second();
+        let Answer::Done(done) = ask(&mut core, unblock.clone()).await.unwrap() else { panic!() };
+        assert_eq!(done.message, format!("nothing stood against {ATTACKER}{said}"));
+        let left = check(&mut core, ATTACKER).await.grace_until.map(|until| until - now);
+        assert_eq!(left.is_some(), !said.is_empty());
+        assert!(left.is_none_or(|left| (1199..=1201).contains(&left)), "{left:?}");
+        core.finish(false).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_adopted_block_claims_no_proof() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let (now, hour) = (core.clock.timestamp_now(), Duration::from_secs(3600));
+    let source = ATTACKER.parse::<std::net::IpAddr>().unwrap().into();
+    let span = (clock::after(now, hour), hour);
+    core.adopt_one(source, crate::store::BlockKind::Dynamic, span, (None, Scope::All), now);
+    let found = check(&mut core, ATTACKER).await;
+    let block = found.block.unwrap();
+    assert_eq!((found.blocked, block.proven, block.rule.as_str()), (true, false, "UNKNOWN:store"));
+    assert!(block.reason.contains("not known"), "{}", block.reason);
+}
+
+#[tokio::test]
+async fn distrust_survives_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let source: std::net::IpAddr = ATTACKER.parse().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 1, 200);
+    assert!(core.engine.is_trusted(source));
+    let revoke = Command::RevokeTrust { address: source, by: "ann".to_owned() };
+    ask(&mut core, revoke).await.unwrap();
+    // Killed: nothing is written at the end.
+    core.journal.finish();
+    drop(core.store);
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 2, 200);
+    assert!(!core.engine.is_trusted(source));
+}
+
+#[tokio::test]
+async fn a_possible_break_in_survives_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    (1..=3).for_each(|number| guess(&mut core, number));
+    register(&mut core, 4, 200);
+    assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
+    core.journal.finish();
+    drop(core.store);
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 5, 200);
+    assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_block_that_finds_no_room_is_told_and_tried_again() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    core.kernel.full = Some(maps::BLOCKS);
+    (1..=10).for_each(|number| guess(&mut core, number));
+    let found = check(&mut core, ATTACKER).await;
+    let block = found.block.unwrap();
+    assert_eq!((found.blocked, block.refused, found.blocks_counted), (false, true, 1));
+    assert!(block.reason.ends_with("NOT IN FORCE: the kernel did not take it"), "{}", block.reason);
+    let told = status(&mut core).await;
+    let problems = [
+        "the kernel's map BLOCKS was full within the hour; entries refused so far: 1",
+        "blocks not in force, for the kernel did not take them: 1",
+    ];
+    assert!(problems.iter().all(|it| told.problems.iter().any(|told| told == it)), "{told:?}");
+    assert_eq!(told.lists.dynamic, 0);
+    let Answer::Metrics(text) = ask(&mut core, Command::Metrics).await.unwrap() else { panic!() };
+    assert!(text.contains("sipprot_map_refusals_total{map=\"blocks\"} 1"), "{text}");
+    assert!(text.contains("sipprot_blocks_refused 1"), "{text}");
+    assert!(!text.contains("sipprot_blocks_total{kind=\"dynamic\"}"), "{text}");
+    let by_hand = NewBlock {
+        address: "203.0.113.1".parse().unwrap(),
+        duration_s: None,
+        reason: String::new(),
+        by: "ann".to_owned(),
+        scope: Scope::All,
+    };
+    let fault = ask(&mut core, Command::Block(by_hand)).await.unwrap_err();
+    assert_eq!(fault.code, crate::api::Code::Full, "{fault}");
+    // It goes on with what needs no block.
+    ask(&mut core, add(List::Deny, "203.0.113.77")).await.unwrap();
+    core.finish(false).unwrap();
+
+    let mut core = start(state.path(), ENDPOINT);
+    assert!(check(&mut core, ATTACKER).await.blocked, "there is room again");
+    core.kernel.full = Some(maps::BLOCKS);
+    let source = SourceKey::from(ATTACKER.parse::<std::net::IpAddr>().unwrap());
+    let record = core.ledger.blocks_of(Core::network_of(source)).next().unwrap().clone();
+    core.put_back(record);
+    core.try_refused();
+    assert!(!check(&mut core, ATTACKER).await.blocked);
+    core.kernel.full = None;
+    core.try_refused();
+    let found = check(&mut core, ATTACKER).await;
+    assert!(found.blocked && !found.block.unwrap().refused);
+    let still = status(&mut core).await.problems;
+    assert!(!still.iter().any(|problem| problem.contains("blocks not in force")), "{still:?}");
 }

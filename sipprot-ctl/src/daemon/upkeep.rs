@@ -31,6 +31,7 @@ impl Core {
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();
+            self.try_refused();
         }
         if self.seconds.is_multiple_of(WRITE_EVERY) {
             self.write_renewals();

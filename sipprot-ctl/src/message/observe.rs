@@ -74,7 +74,8 @@ impl Packet<'_> {
         }
     }
 
-    fn dropped(&self, reason: Reason, messages: Vec<Message>) -> Observation {
+    /// What the kernel did with this packet.
+    pub fn dropped(&self, reason: Reason, messages: Vec<Message>) -> Observation {
         let agent = messages.into_iter().find_map(|message| message.user_agent);
         Observation::KernelDrop(KernelDrop {
             at: self.at,
@@ -88,7 +89,8 @@ impl Packet<'_> {
         })
     }
 
-    fn seen(&self, message: Message) -> Observation {
+    /// What one message of this packet says.
+    pub fn seen(&self, message: Message) -> Observation {
         match message.start {
             StartLine::Request => Observation::Request(self.request(message)),
             StartLine::Response(status) => Observation::Response(self.response(message, status)),

@@ -46,8 +46,8 @@ impl Reader {
         messages
     }
 
-    /// The message that the bytes begin with, and its length with its body.
-    fn first(&mut self, bytes: &[u8]) -> Option<(Message, usize)> {
+    /// The message that the bytes begin with, and its length with its body, which may lie beyond them.
+    pub fn first(&mut self, bytes: &[u8]) -> Option<(Message, usize)> {
         let length = self.text.fill(bytes);
         let text = &*self.text;
         let at = start::leading(text);

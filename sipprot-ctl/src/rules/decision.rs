@@ -104,7 +104,7 @@ pub struct Block {
     /// For all endpoints, not only for the case's.
     pub host_wide: bool,
     pub duration: Duration,
-    /// This block is the `count`-th of `threshold` in 30 days.
+    /// This block is the `count`-th of `threshold`, of those that still count.
     pub count: u32,
     pub threshold: u32,
     /// The source was a trusted peer.
@@ -179,7 +179,7 @@ pub struct Distrust {
 pub enum ReleaseReason {
     /// It proved itself: a credentialed REGISTER or INVITE was accepted.
     Accepted,
-    /// The kernel contained what no rule may touch: trusted, spared or in its hour of grace.
+    /// The kernel contained what no rule may touch: trusted, spared or in its grace.
     Spared,
 }
 

@@ -145,13 +145,13 @@ impl Engine {
         }
     }
 
-    /// A manual unblock (or removal from the denylist): clears the windows and gives an hour's
-    /// grace, in which the source is only observed. Lifting it in the kernel is the caller's.
+    /// A manual unblock (or removal from the denylist): clears the windows and gives the
+    /// grace of the settings, in which the source is only observed. Lifting it in the kernel is the caller's.
     pub fn unblock(&mut self, source: SourceKey, now: Time) {
         if let Some(source) = self.sources.get_mut(source) {
             source.windows.clear();
         }
-        self.records.entry(source, Record::default).unblock(now, self.settings.block_threshold);
+        self.records.entry(source, Record::default).unblock(now, &self.settings);
     }
 
     /// Takes trust away, and gives none for a day.

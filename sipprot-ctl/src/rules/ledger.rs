@@ -6,7 +6,7 @@ use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::table::Warmth;
-use super::time::{DAY, HOUR, Time};
+use super::time::{HOUR, Time};
 use super::window::Marks;
 
 /// How long an acceptance tells an own account from a strange one.
@@ -91,8 +91,8 @@ pub struct Target {
 }
 
 impl Target {
-    pub fn suspect(&mut self, at: Time) {
-        self.suspect_until = Some(at.after(DAY));
+    pub fn suspect(&mut self, until: Time, at: Time) {
+        self.suspect_until = self.suspect_until.max(Some(until));
         self.last = at;
     }
 

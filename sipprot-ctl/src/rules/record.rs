@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use sipprot_common::source::SourceKey;
 
+use super::account::Account;
 use super::rule::RuleId;
-use super::state::{BlockState, RecordState};
+use super::settings::Settings;
+use super::state::{BlockState, RecordState, SuspectState};
 use super::table::Warmth;
 use super::time::{DAY, HOUR, MINUTE, Time};
 
-/// Blocks and containments count that long.
-pub const COUNT_MEMORY: Duration = Duration::from_secs(30 * 86_400);
-/// After a manual unblock.
-pub const GRACE: Duration = HOUR;
-/// No new trust after a revocation.
+/// No new trust after a revocation or a possible break-in.
 pub const DISTRUST: Duration = DAY;
 const CONTAINMENT_SHORTEST: Duration = MINUTE;
 const CONTAINMENT_LONGEST: Duration = Duration::from_secs(600);
@@ -28,6 +26,7 @@ const RENEWAL_PACKETS: u32 = 10;
 const UNPROVEN_LENGTHS_MAX: u32 = 4;
 const QUARANTINES_MAX: usize = 64;
 const COUNTS_MAX: usize = 20;
+const SUSPECTS_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Containment {
@@ -44,6 +43,7 @@ pub struct Record {
     pub block: Option<BlockState>,
     pub grace_until: Option<Time>,
     pub distrusted_until: Option<Time>,
+    suspects: Vec<SuspectState>,
     /// When containments began that may escalate, one for each hour.
     pub containments: Vec<Time>,
     containment: Option<Containment>,
@@ -65,12 +65,12 @@ impl Record {
     }
 
     /// Blocks that still count.
-    pub fn count(&self, now: Time) -> u32 {
-        self.blocks.iter().filter(|at| now.since(**at) < COUNT_MEMORY).count() as u32
+    pub fn count(&self, now: Time, count_age: Duration) -> u32 {
+        self.blocks.iter().filter(|at| now.since(**at) < count_age).count() as u32
     }
 
-    fn count_block(&mut self, at: Time) -> u32 {
-        self.blocks.retain(|before| at.since(*before) < COUNT_MEMORY);
+    fn count_block(&mut self, at: Time, count_age: Duration) -> u32 {
+        self.blocks.retain(|before| at.since(*before) < count_age);
         if self.blocks.len() >= COUNTS_MAX {
             self.blocks.remove(0);
         }
@@ -78,18 +78,19 @@ impl Record {
         self.blocks.len() as u32
     }
 
-    /// Begins a block and says which one in 30 days it is.
-    pub fn begin_block(&mut self, at: Time, duration: Duration, rule: RuleId) -> u32 {
+    /// Begins a block and says which one it is of those that count.
+    pub fn begin_block(&mut self, at: Time, rule: RuleId, settings: &Settings) -> u32 {
         self.last = at;
         self.containment = None;
+        let duration = settings.block_time;
         let until = at.after(duration);
         self.block = Some(BlockState { rule, start: at, until, duration, counted: at });
-        self.count_block(at)
+        self.count_block(at, settings.count_age)
     }
 
     /// An attack goes on during a block, which is extended. Says how many blocks there are if a
     /// whole block time of it has just been counted as one more.
-    pub fn continue_attack(&mut self, at: Time, proven: bool) -> Option<u32> {
+    pub fn continue_attack(&mut self, at: Time, proven: bool, count_age: Duration) -> Option<u32> {
         let block = self.block.as_mut().filter(|block| at < block.until)?;
         self.last = at;
         let renewed = at.after(block.duration);
@@ -103,7 +104,7 @@ impl Record {
             return None;
         }
         block.counted = at;
-        Some(self.count_block(at))
+        Some(self.count_block(at, count_age))
     }
 
     pub fn contained_until(&self, now: Time) -> Option<Time> {
@@ -147,9 +148,9 @@ impl Record {
     }
 
     /// Counts the containment just begun, if none counted in this hour; says how many did.
-    pub fn count_containment(&mut self, at: Time) -> u32 {
+    pub fn count_containment(&mut self, at: Time, count_age: Duration) -> u32 {
         let hour = |time: Time| time.as_secs() / 3600;
-        self.containments.retain(|before| at.since(*before) < COUNT_MEMORY);
+        self.containments.retain(|before| at.since(*before) < count_age);
         if self.containments.len() < COUNTS_MAX
             && self.containments.last().is_none_or(|before| hour(*before) != hour(at))
         {
@@ -181,13 +182,13 @@ impl Record {
 
     /// A manual unblock. Who had reached the threshold starts from nothing: the operator took it off
     /// the denylist, and the next block must not put it back at once.
-    pub fn unblock(&mut self, now: Time, threshold: u32) {
+    pub fn unblock(&mut self, now: Time, settings: &Settings) {
         self.last = now;
         self.block = None;
         self.containment = None;
         self.quarantines.clear();
-        self.grace_until = Some(now.after(GRACE));
-        if self.count(now) >= threshold {
+        self.grace_until = Some(now.after(settings.unblock_grace));
+        if self.count(now, settings.count_age) >= settings.block_threshold {
             self.blocks.clear();
         }
         self.containments.clear();
@@ -198,26 +199,37 @@ impl Record {
         self.distrusted_until = Some(now.after(DISTRUST));
     }
 
-    pub fn state(&self, source: SourceKey, now: Time) -> RecordState {
-        let counts = |at: &&Time| now.since(**at) < COUNT_MEMORY;
+    /// An account that may have been broken into from here. Of too many the oldest is forgotten.
+    pub fn suspect(&mut self, account: &Account, until: Time, now: Time) {
+        self.last = now;
+        self.suspects.retain(|other| now < other.until && other.account != *account);
+        if self.suspects.len() >= SUSPECTS_MAX {
+            self.suspects.remove(0);
+        }
+        self.suspects.push(SuspectState { account: account.clone(), until });
+    }
+
+    pub fn state(&self, source: SourceKey, now: Time, count_age: Duration) -> RecordState {
+        let counts = |at: &&Time| now.since(**at) < count_age;
         RecordState {
             source,
             blocks: self.blocks.iter().filter(counts).copied().collect(),
             block: self.block_in_force(now).copied(),
             grace_until: self.grace_until.filter(|until| now < *until),
             distrusted_until: self.distrusted_until.filter(|until| now < *until),
+            suspects: self.suspects.iter().filter(|it| now < it.until).cloned().collect(),
             containments: self.containments.iter().filter(counts).copied().collect(),
         }
     }
 
     pub fn restore(state: RecordState, now: Time) -> Self {
-        let RecordState { blocks, block, grace_until, distrusted_until, containments, .. } = state;
         Self {
-            blocks,
-            block,
-            grace_until,
-            distrusted_until,
-            containments,
+            blocks: state.blocks,
+            block: state.block,
+            grace_until: state.grace_until,
+            distrusted_until: state.distrusted_until,
+            suspects: state.suspects,
+            containments: state.containments,
             last: now,
             ..Self::default()
         }
@@ -227,7 +239,9 @@ impl Record {
 impl Warmth for Record {
     /// Counted blocks are promises of escalation; a containment is forgotten first.
     fn warmth(&self) -> (u8, Time) {
-        (u8::from(!self.blocks.is_empty() || self.distrusted_until.is_some()), self.last)
+        let promised =
+            !self.blocks.is_empty() || self.distrusted_until.is_some() || !self.suspects.is_empty();
+        (u8::from(promised), self.last)
     }
 }
 
@@ -268,21 +282,24 @@ mod tests {
 
     #[test]
     fn a_whole_block_time_of_proven_attack_counts_as_one() {
+        let settings = Settings::default();
+        let age = settings.count_age;
         let mut record = Record::default();
-        assert_eq!(record.begin_block(at(0), HOUR, RuleId::Register), 1);
-        assert_eq!(record.continue_attack(at(3000), true), None);
-        assert_eq!(record.continue_attack(at(3600), true), Some(2));
-        assert_eq!(record.continue_attack(at(7000), true), None);
-        assert_eq!(record.continue_attack(at(7200), true), Some(3));
-        assert_eq!(record.continue_attack(at(20_000), true), None, "it had ended");
+        assert_eq!(record.begin_block(at(0), RuleId::Register, &settings), 1);
+        assert_eq!(record.continue_attack(at(3000), true, age), None);
+        assert_eq!(record.continue_attack(at(3600), true, age), Some(2));
+        assert_eq!(record.continue_attack(at(7000), true, age), None);
+        assert_eq!(record.continue_attack(at(7200), true, age), Some(3));
+        assert_eq!(record.continue_attack(at(20_000), true, age), None, "it had ended");
     }
 
     #[test]
     fn unproven_packets_extend_a_block_to_four_lengths() {
+        let settings = Settings::default();
         let mut record = Record::default();
-        record.begin_block(at(0), HOUR, RuleId::Register);
+        record.begin_block(at(0), RuleId::Register, &settings);
         for quarter in 1..100 {
-            assert_eq!(record.continue_attack(at(quarter * 900), false), None);
+            assert_eq!(record.continue_attack(at(quarter * 900), false, settings.count_age), None);
         }
         assert!(record.block_in_force(at(4 * 3600 - 1)).is_some());
         assert!(record.block_in_force(at(4 * 3600)).is_none());
@@ -290,31 +307,38 @@ mod tests {
 
     #[test]
     fn counts_age_out_after_thirty_days() {
+        let settings = Settings::default();
         let mut record = Record::default();
-        record.begin_block(at(0), HOUR, RuleId::Register);
-        record.begin_block(at(86_400), HOUR, RuleId::Register);
-        assert_eq!(record.count(at(30 * 86_400 - 1)), 2);
-        assert_eq!(record.count(at(30 * 86_400)), 1);
-        assert_eq!(record.begin_block(at(40 * 86_400), HOUR, RuleId::Register), 1);
+        record.begin_block(at(0), RuleId::Register, &settings);
+        record.begin_block(at(86_400), RuleId::Register, &settings);
+        assert_eq!(record.count(at(30 * 86_400 - 1), settings.count_age), 2);
+        assert_eq!(record.count(at(30 * 86_400), settings.count_age), 1);
+        assert_eq!(record.begin_block(at(40 * 86_400), RuleId::Register, &settings), 1);
     }
 
     #[test]
     fn containments_count_once_an_hour() {
+        let settings = Settings::default();
         let mut record = Record::default();
-        let counts = [0, 60, 3600, 3660, 7200].map(|s| record.count_containment(at(s)));
+        let counts =
+            [0, 60, 3600, 3660, 7200].map(|s| record.count_containment(at(s), settings.count_age));
         assert_eq!(counts, [1, 1, 2, 2, 3]);
     }
 
     #[test]
     fn an_unblock_forgives_the_blocks_only_of_the_denied() {
+        let settings = Settings::default();
         let mut record = Record::default();
         for block in 0..3 {
-            record.begin_block(at(block), HOUR, RuleId::Register);
+            record.begin_block(at(block), RuleId::Register, &settings);
         }
-        record.unblock(at(10), 5);
-        assert_eq!((record.count(at(10)), record.has_grace(at(3609))), (3, true));
+        record.unblock(at(10), &settings);
+        assert_eq!(
+            (record.count(at(10), settings.count_age), record.has_grace(at(3609))),
+            (3, true)
+        );
         assert!(!record.has_grace(at(3610)) && record.block_in_force(at(10)).is_none());
-        record.unblock(at(10), 3);
-        assert_eq!(record.count(at(10)), 0);
+        record.unblock(at(10), &Settings { block_threshold: 3, ..Settings::default() });
+        assert_eq!(record.count(at(10), settings.count_age), 0);
     }
 }

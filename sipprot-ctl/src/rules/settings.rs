@@ -25,6 +25,10 @@ pub struct Settings {
     pub block_scope: Scope,
     /// Blocks hold for all endpoints, not only for the one attacked.
     pub block_host_wide: bool,
+    /// How long blocks and containments count.
+    pub count_age: Duration,
+    /// How long a source is only observed after a manual unblock.
+    pub unblock_grace: Duration,
     /// Three containments in three separate hours lead to a SIP-only denylist entry for 30 days.
     pub escalate_unproven: bool,
     /// No rule ever acts on these: own addresses and on-link prefix, endpoints, gateways,
@@ -49,6 +53,8 @@ impl Default for Settings {
             block_threshold: 5,
             block_scope: Scope::All,
             block_host_wide: true,
+            count_age: 30 * DAY,
+            unblock_grace: HOUR,
             escalate_unproven: false,
             never_blocked: Vec::new(),
             peers: Vec::new(),

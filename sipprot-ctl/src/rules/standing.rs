@@ -22,7 +22,7 @@ pub struct Standing {
     /// Accounts accepted from it in the last 7 days.
     pub accounts: Vec<AcceptedState>,
     pub windows: Vec<WindowStanding>,
-    /// When its blocks of the last 30 days counted.
+    /// When the blocks counted that still do.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
     /// Its blocks reached the threshold: it went to the denylist.

@@ -51,13 +51,15 @@ pub struct PortState {
 pub struct RecordState {
     #[serde(with = "key")]
     pub source: SourceKey,
-    /// When its blocks of the last 30 days counted.
+    /// When the blocks counted that still do.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
     pub grace_until: Option<Time>,
     /// No new trust until then.
     pub distrusted_until: Option<Time>,
-    /// When its containments of the last 30 days began, one for each separate hour.
+    /// Accounts that may have been broken into from here: they give no new trust until then.
+    pub suspects: Vec<SuspectState>,
+    /// When the containments began that still count, one for each separate hour.
     pub containments: Vec<Time>,
 }
 
@@ -65,10 +67,17 @@ impl RecordState {
     pub fn is_worth_keeping(&self) -> bool {
         let untils = [self.grace_until, self.distrusted_until];
         !self.blocks.is_empty()
+            || !self.suspects.is_empty()
             || self.block.is_some()
             || !self.containments.is_empty()
             || untils.iter().any(Option::is_some)
     }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SuspectState {
+    pub account: Account,
+    pub until: Time,
 }
 
 /// A block in force.

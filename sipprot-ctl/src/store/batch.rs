@@ -125,6 +125,7 @@ impl<'a> Batch<'a> {
         match self.get::<AttackRecord>(&key)? {
             Some(before) => {
                 sum.drops = sum.drops.saturating_add(before.drops);
+                sum.observed = sum.observed.saturating_add(before.observed);
                 sum.first = sum.first.min(before.first);
                 sum.last = sum.last.max(before.last);
             }

@@ -167,6 +167,9 @@ pub struct BlockRecord {
     pub escalated: bool,
     #[serde(default)]
     pub lifted: Option<Lifted>,
+    /// The kernel did not take it: it is not in force, and is tried again.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What can be blocked once at a time.
@@ -213,6 +216,10 @@ pub struct TrustRecord {
     /// After a possible break-in.
     #[serde(default)]
     pub no_new_trust_until: Option<Timestamp>,
+    /// Source ports that were used with success: by this account alone, or (of the peer itself) by
+    /// several accounts or by none.
+    #[serde(default)]
+    pub ports: Vec<u16>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -257,6 +264,19 @@ pub struct SourceStanding {
     /// No new block before this, after an unblock by hand.
     #[serde(default)]
     pub grace_until: Option<Timestamp>,
+    /// No new trust before this, after trust was revoked.
+    #[serde(default)]
+    pub distrusted_until: Option<Timestamp>,
+    /// Accounts that may have been broken into from here.
+    #[serde(default)]
+    pub suspects: Vec<SuspectRecord>,
+}
+
+/// An account after a possible break-in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SuspectRecord {
+    pub account: String,
+    pub no_new_trust_until: Timestamp,
 }
 
 /// What one source tried against one address on one day (UTC), for the report.
@@ -276,8 +296,10 @@ pub struct AttackRecord {
     /// The last one that was seen.
     #[serde(default)]
     pub user_agent: Option<String>,
-    /// Packets dropped, or that would have been.
     pub drops: u64,
+    /// Packets that would have been dropped, had the protection not only observed.
+    #[serde(default)]
+    pub observed: u64,
     pub first: Timestamp,
     pub last: Timestamp,
 }

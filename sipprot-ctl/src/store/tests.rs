@@ -58,6 +58,7 @@ fn block(source: &str, started: i64) -> BlockRecord {
         reaction_us: Some(420),
         escalated: false,
         lifted: None,
+        refused: false,
     }
 }
 
@@ -70,6 +71,7 @@ fn trust(address: &str) -> TrustRecord {
         since: time(0),
         last_seen: time(5),
         no_new_trust_until: None,
+        ports: vec![5060],
     }
 }
 
@@ -79,6 +81,11 @@ fn standing(source: &str) -> SourceStanding {
         blocks: vec![time(0), time(10)],
         containments: Vec::new(),
         grace_until: Some(time(3600)),
+        distrusted_until: Some(time(7200)),
+        suspects: vec![SuspectRecord {
+            account: "100@pbx".to_owned(),
+            no_new_trust_until: time(9),
+        }],
     }
 }
 
@@ -92,6 +99,7 @@ fn attack(source: &str, day: &str, drops: u64) -> AttackRecord {
         country: None,
         user_agent: None,
         drops,
+        observed: 0,
         first: time(drops as i64),
         last: time(drops as i64),
     }
@@ -339,4 +347,17 @@ fn a_bulk_change_happens_as_a_whole_or_not_at_all() {
     let (store, report) = open(directory.path());
     assert_eq!(report.recovery.unwrap().list_entries, count as u64 + 2);
     assert_eq!(store.list(List::Deny).count(), count);
+}
+
+#[test]
+fn records_of_earlier_versions_are_read() {
+    let standing: SourceStanding =
+        super::codec::decode(b"\x01{\"source\":\"192.0.2.7/32\",\"blocks\":[]}").unwrap();
+    assert_eq!((standing.distrusted_until, standing.suspects.len()), (None, 0));
+    let trust: TrustRecord = super::codec::decode(
+        b"\x01{\"address\":\"192.0.2.7\",\"kind\":\"trunk\",\"since\":\"2026-01-01T00:00:00Z\",\
+          \"last_seen\":\"2026-01-01T00:00:00Z\"}",
+    )
+    .unwrap();
+    assert!(trust.ports.is_empty());
 }

@@ -98,7 +98,7 @@ fn quarantined(facts: &Facts) -> String {
     let ports: Vec<String> = facts
         .blocks
         .iter()
-        .filter(|block| block.kind == BlockKind::Quarantine)
+        .filter(|block| block.kind == BlockKind::Quarantine && !block.refused)
         .map(|block| {
             let port = block.port.unwrap_or_default();
             let account = block.account.as_deref().unwrap_or("one account");

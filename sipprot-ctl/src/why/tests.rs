@@ -90,6 +90,7 @@ fn block(kind: BlockKind, started_at: i64) -> BlockView {
         escalated: false,
         lifted_at: None,
         lifted_by: None,
+        refused: false,
     }
 }
 

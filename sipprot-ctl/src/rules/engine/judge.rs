@@ -27,7 +27,7 @@ impl Engine {
         let trusted = self.is_trusted(failure.source.ip());
         let source = failure.key();
         if self.has_grace(source, failure.at) {
-            // Observed only: when the hour is over, counting begins anew.
+            // Observed only: when the grace is over, counting begins anew.
             self.sources.entry(source, Source::default).note(failure);
             return;
         }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use sipprot_common::source::SourceKey;
 
 use super::Engine;
+use crate::rules::ledger::Target;
 use crate::rules::observation::EndpointId;
-use crate::rules::record::{COUNT_MEMORY, Record};
+use crate::rules::record::Record;
 use crate::rules::rule::{AppliesTo, RuleId};
 use crate::rules::source::{Failure, Source};
 use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
-use crate::rules::state::{AcceptedState, State, TrustState};
+use crate::rules::state::{AcceptedState, RecordState, State, TrustState};
 use crate::rules::time::Time;
 use crate::rules::window::Window;
 
@@ -31,10 +32,11 @@ impl Engine {
             ..Standing::default()
         };
         if let Some(record) = self.records.get(source) {
-            let counts = |at: &&Time| now.since(**at) < COUNT_MEMORY;
+            let count_age = self.settings.count_age;
+            let counts = |at: &&Time| now.since(**at) < count_age;
             standing.blocks = record.blocks.iter().filter(counts).copied().collect();
             standing.block = record.block_in_force(now).copied();
-            standing.denied = record.count(now) >= self.settings.block_threshold;
+            standing.denied = record.count(now, count_age) >= self.settings.block_threshold;
             standing.contained_until = record.contained_until(now);
             standing.quarantined = record.quarantined(now);
             standing.grace_until = record.grace_until.filter(|until| now < *until);
@@ -86,6 +88,12 @@ impl Engine {
         standings
     }
 
+    /// What was done about one source, as it must survive a restart.
+    pub fn record(&self, source: SourceKey, now: Time) -> Option<RecordState> {
+        let record = self.records.get(source)?;
+        Some(record.state(source, now, self.settings.count_age))
+    }
+
     /// What must survive a restart.
     pub fn state(&self) -> State {
         let mut accounts: HashMap<SourceKey, Vec<AcceptedState>> = HashMap::new();
@@ -100,7 +108,7 @@ impl Engine {
             peer.accounts = accounts.remove(&peer.source).unwrap_or_default();
         }
         let records = self.records.iter().filter_map(|(source, record)| {
-            let state = record.state(source, self.now);
+            let state = record.state(source, self.now, self.settings.count_age);
             state.is_worth_keeping().then_some(state)
         });
         State { trust, records: records.collect() }
@@ -117,6 +125,10 @@ impl Engine {
         }
         for record in state.records {
             let source = record.source;
+            for suspect in &record.suspects {
+                let target = self.hash(&suspect.account);
+                self.targets.entry(target, Target::default).suspect(suspect.until, now);
+            }
             *self.records.entry(source, Record::default) = Record::restore(record, now);
         }
     }

@@ -14,6 +14,7 @@ use crate::rules::observation::{
 };
 use crate::rules::outcome::{self, Outcome};
 use crate::rules::proof::Proof;
+use crate::rules::record::{DISTRUST, Record};
 use crate::rules::rule::Signal;
 use crate::rules::source::Failure;
 use crate::rules::time::Time;
@@ -254,8 +255,11 @@ impl Engine {
         if failures < BREAK_IN_FAILURES && !attacked {
             return self.targets.get(target_key).is_some_and(|target| target.is_suspect(at));
         }
-        self.targets.entry(target_key, Target::default).suspect(at);
+        let until = at.after(DISTRUST);
+        self.targets.entry(target_key, Target::default).suspect(until, at);
         let account = account.clone();
+        let record = self.records.entry(request.source.ip().into(), Record::default);
+        record.suspect(&account, until, at);
         let kind = AlertKind::PossibleBreakIn { account, failures, sources };
         let source_ip = Address::from(request.source.ip()).to_ip();
         self.alert(kind, source_ip, request.endpoint, at, decisions);

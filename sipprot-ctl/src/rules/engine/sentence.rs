@@ -15,7 +15,7 @@ use crate::rules::decision::{
     Scope,
 };
 use crate::rules::observation::KernelDrop;
-use crate::rules::record::{COUNT_MEMORY, Record};
+use crate::rules::record::Record;
 use crate::rules::rule::{Counts, Per, RuleId, Signal};
 use crate::rules::source::{Failure, Source};
 use crate::rules::time::{MINUTE, Time};
@@ -25,6 +25,8 @@ use crate::rules::window::Slot;
 const QUARANTINE: Duration = Duration::from_secs(300);
 /// Containments in as many separate hours lead to the denylist, if the operator wants that.
 const CONTAINMENTS_MAX: u32 = 3;
+/// And they stay there so long: who is on it without proof must come off by itself.
+const UNPROVEN_DENIAL: Duration = Duration::from_secs(30 * 86_400);
 
 impl Engine {
     pub(super) fn judge(
@@ -133,7 +135,7 @@ impl Engine {
         self.forget_windows(source);
         let duration = self.settings.block_time;
         let record = self.records.entry(source, Record::default);
-        let count = record.begin_block(at, duration, case.rule);
+        let count = record.begin_block(at, case.rule, &self.settings);
         let (source_ip, endpoint) = (case.source_ip, case.endpoint);
         let threshold = self.settings.block_threshold;
         let scope = self.settings.block_scope;
@@ -159,7 +161,11 @@ impl Engine {
     /// The source is blocked already: a whole block time of proven attack is one more block.
     fn attack_goes_on(&mut self, case: Case, decisions: &mut Vec<Decision>) {
         let Some(record) = self.records.get_mut(case.source) else { return };
-        let Some(count) = record.continue_attack(case.evidence_at, case.proven) else { return };
+        let Some(count) =
+            record.continue_attack(case.evidence_at, case.proven, self.settings.count_age)
+        else {
+            return;
+        };
         if count >= self.settings.block_threshold {
             let scope = self.settings.block_scope;
             let known_peer = self.is_trusted(case.source_ip);
@@ -177,10 +183,11 @@ impl Engine {
         let at = case.evidence_at;
         let record = self.records.entry(case.source, Record::default);
         let Some((duration, level)) = record.begin_containment(at) else { return };
-        let count = if escalates { record.count_containment(at) } else { 0 };
+        let count =
+            if escalates { record.count_containment(at, self.settings.count_age) } else { 0 };
         if self.settings.escalate_unproven && count >= CONTAINMENTS_MAX {
             record.containments.clear();
-            let (scope, expires_in) = (Scope::Sip, Some(COUNT_MEMORY));
+            let (scope, expires_in) = (Scope::Sip, Some(UNPROVEN_DENIAL));
             let known_peer = false;
             decisions.push(Decision::Deny(Deny { case, scope, expires_in, count, known_peer }));
         } else {

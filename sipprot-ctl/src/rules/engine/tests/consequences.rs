@@ -206,6 +206,22 @@ fn an_unblock_clears_and_gives_an_hour() {
 }
 
 #[test]
+fn grace_and_count_age_are_settings() {
+    let (count_age, unblock_grace) = (Duration::from_secs(3 * 3600), Duration::from_secs(600));
+    let mut scene = Scene::with(Settings { count_age, unblock_grace, ..Settings::default() });
+    for hour in [0, 2, 4] {
+        scene.repeat(hour * HOUR, 100, 10, &guess(EVE, "100").gets(401));
+    }
+    let block = |count| format!("block 198.51.100.66 BRUTEFORCE:register {count}/5");
+    scene.expect("the third finds the first aged out", &[&block(1), &block(2), &block(2)]);
+    scene.engine.unblock(key(EVE), time(4 * HOUR + MINUTE));
+    scene.repeat(4 * HOUR + 2 * MINUTE, 100, 10, &guess(EVE, "100").gets(401));
+    scene.expect("ten minutes of grace", &[]);
+    scene.repeat(4 * HOUR + 12 * MINUTE, 100, 10, &guess(EVE, "100").gets(401));
+    scene.expect("and no more", &[&block(3)]);
+}
+
+#[test]
 fn some_are_never_blocked() {
     let settings =
         Settings { never_blocked: vec!["198.51.100.0/24".parse().unwrap()], ..Settings::default() };

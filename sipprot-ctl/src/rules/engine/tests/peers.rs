@@ -187,6 +187,9 @@ fn what_must_survive_a_restart_does() {
         scene.repeat(block * 2 * HOUR, 100, 10, &guess(EVE, "100").gets(401));
     }
     scene.engine.unblock(key(TRUNK), time(2 * HOUR));
+    scene.engine.revoke_trust(key(TRUNK), time(2 * HOUR));
+    scene.repeat(2 * HOUR, 10, 3, &guess("192.0.2.200:5060", "300").gets(401));
+    scene.play(2 * HOUR + SECOND, &accepted("192.0.2.200:5060", "300"));
 
     let text = serde_json::to_string(&scene.engine.state()).unwrap();
     let state: State = serde_json::from_str(&text).unwrap();
@@ -208,4 +211,11 @@ fn what_must_survive_a_restart_does() {
     scene.expect("an own one too", &["quarantine 203.0.113.7:5062 102@pbx"]);
     scene.repeat(5 * HOUR, 10, 10, &guess(EVE, "100").gets(401));
     scene.expect("and the count", &["block 198.51.100.66 BRUTEFORCE:register 3/5"]);
+    scene.play(6 * HOUR, &accepted(TRUNK, "200"));
+    scene.play(6 * HOUR, &accepted("192.0.2.201:5060", "300"));
+    scene.expect("revoked trust and a broken account give none", &[]);
+    scene.play(27 * HOUR, &accepted(TRUNK, "200"));
+    scene.play(27 * HOUR, &accepted("192.0.2.201:5060", "300"));
+    let expected = ["trust 198.51.100.200 Registered", "trust 192.0.2.201 Registered"];
+    scene.expect("for a day", &expected);
 }
