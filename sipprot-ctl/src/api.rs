@@ -5,6 +5,7 @@
 
 mod answers;
 mod fault;
+mod why;
 
 use std::net::IpAddr;
 
@@ -15,10 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry, EventView, GeoData,
-    GeoView, InterfaceView, ListCounts, MapFill, PeerView, Report, ReportRow, Status, StoreView,
-    TrustAnswer, TrustView, Version, country_name,
+    GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
+    StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
+pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
 pub use crate::store::{BlockKind, List};
@@ -36,7 +38,11 @@ pub enum Command {
     Unblock { address: IpAddr, by: String },
     Trust,
     RevokeTrust { address: IpAddr, by: String },
+    Peers,
+    AddPeer(NewPeer),
+    RemovePeer { network: IpNetwork, by: String },
     Check { address: IpAddr },
+    Why { address: IpAddr },
     Report { date: Option<Date> },
     Reload,
     Metrics,
@@ -50,7 +56,9 @@ pub enum Answer {
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
+    Peers(PeersAnswer),
     Check(Box<Check>),
+    Why(Box<Why>),
     Report(Report),
     Done(Done),
     /// Prometheus' text format.
@@ -120,6 +128,17 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
+}
+
+/// A peer to be trusted without having shown anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPeer {
+    pub network: IpNetwork,
+    #[serde(default)]
+    pub note: String,
+    #[serde(default = "nobody")]
+    pub added_by: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

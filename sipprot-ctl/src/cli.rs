@@ -21,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod version;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -107,11 +108,13 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Report { date } => report::run(&context, date),
         Verb::List(list) => lists::run(&context, list),
         Verb::Check { address } => check::run(&context, address),
+        Verb::Why { address } => why::run(&context, address),
         Verb::Allow(edit) => change::edit(&context, crate::store::List::Allow, edit),
         Verb::Deny(edit) => change::edit(&context, crate::store::List::Deny, edit),
         Verb::Block(block) => change::block(&context, block),
         Verb::Unblock { address } => change::unblock(&context, address),
         Verb::Trust(trust) => change::trust(&context, trust),
+        Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Reload => change::reload(&context),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),

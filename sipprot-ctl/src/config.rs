@@ -155,13 +155,14 @@ impl Config {
     /// isn't there is an error.
     pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
         let files = read::find_files(path)?;
-        let mut texts = Vec::with_capacity(files.len());
-        for file in &files {
-            let text = std::fs::read_to_string(file)
-                .map_err(|source| ConfigError::Unreadable { path: file.clone(), source })?;
-            texts.push((file.as_path(), text));
-        }
-        Ok(Loaded { config: read::read_texts(&texts)?, files })
+        let config = read::read_texts(&texts_of(&files)?)?;
+        Ok(Loaded { config, files })
+    }
+
+    /// `FILE:LINE` at which a key, such as `rules.block_time`, is set in these files.
+    pub fn place_of(files: &[PathBuf], key: &str) -> Option<String> {
+        let (file, line) = read::place_of(&texts_of(files).ok()?, key)?;
+        Some(format!("{}:{line}", file.display()))
     }
 
     /// Reads one text as if it were the only file; `name` is what messages call it.
@@ -178,6 +179,14 @@ impl Config {
     pub fn only_observes(&self, protection: Protection) -> bool {
         self.observe.contains(&protection)
     }
+}
+
+fn texts_of(files: &[PathBuf]) -> Result<Vec<(&Path, String)>, ConfigError> {
+    let read = |file: &PathBuf| {
+        std::fs::read_to_string(file)
+            .map_err(|source| ConfigError::Unreadable { path: file.clone(), source })
+    };
+    files.iter().map(|file| Ok((file.as_path(), read(file)?))).collect()
 }
 
 impl Endpoint {

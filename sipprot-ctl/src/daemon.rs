@@ -11,12 +11,14 @@ mod check;
 mod clock;
 mod core;
 mod events;
+mod evidence;
 mod geography;
 mod journal;
 mod kernel;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod peers;
 pub(crate) mod plan;
 mod refused;
 pub mod rescued;
@@ -25,6 +27,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod why;
 
 use std::future::pending;
 use std::path::PathBuf;

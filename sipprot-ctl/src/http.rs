@@ -65,7 +65,14 @@ fn api(caller: Caller) -> Router {
         .route("/blocks/{address}", delete(routes::unblock))
         .route("/trust", get(|caller| routes::plain(caller, Command::Trust)))
         .route("/trust/{address}", delete(routes::revoke_trust))
+        .route(
+            "/peers",
+            get(|caller| routes::plain(caller, Command::Peers))
+                .post(routes::add_peer)
+                .delete(routes::remove_peer),
+        )
         .route("/check/{address}", get(routes::check))
+        .route("/why/{address}", get(routes::why))
         .route("/report", get(routes::report))
         .route("/reload", post(|caller| routes::plain(caller, Command::Reload)));
     finish(Router::new().nest("/api/v1", v1), caller)

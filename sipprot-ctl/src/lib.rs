@@ -29,3 +29,5 @@ pub mod report;
 pub mod rules;
 /// What must survive: lists, blocks, trust and history, in sled.
 pub mod store;
+/// What there is to say of one address: the verdict, the rule, the evidence, the past.
+pub mod why;

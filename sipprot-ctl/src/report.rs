@@ -194,8 +194,10 @@ mod tests {
             proven: true,
             evidence_first: at(5),
             evidence_last: at(15),
+            evidence: None,
             renewals: 0,
             reaction_us: None,
+            escalated: false,
             lifted: None,
             refused: false,
         }

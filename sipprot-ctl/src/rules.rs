@@ -29,7 +29,7 @@ mod window;
 pub use account::Account;
 pub use decision::{
     Alert, AlertKind, Block, Case, Contain, Decision, Deny, Distrust, DistrustReason, Evidence,
-    Quarantine, Release, ReleaseReason, Scope, Trust, TrustKind,
+    Quarantine, Release, ReleaseReason, Scope, Sighting, Trust, TrustKind,
 };
 pub use engine::Engine;
 pub use observation::{

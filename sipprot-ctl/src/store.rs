@@ -34,8 +34,9 @@ use export::Export;
 pub use error::StoreError;
 pub use open::{OpenReport, Recovery};
 pub use records::{
-    AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, Lifted, List, ListEntry,
-    ListKey, Origin, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
+    AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, EvidenceRecord, Lifted,
+    List, ListEntry, ListKey, Origin, PacketRecord, PeerRecord, SourceStanding, SuspectRecord,
+    TrustKey, TrustKind, TrustRecord,
 };
 
 /// The most bytes that one record may take.
@@ -345,6 +346,20 @@ impl Store {
         let keys = codec::history_start(time.start)..codec::history_start(time.end);
         self.read(self.database.range(keys))
     }
+
+    /// The last blocks of one source, the newest first. Looks at the key of each row there is.
+    pub fn history_of(
+        &self,
+        source: IpNetwork,
+        max: usize,
+    ) -> Result<Vec<BlockRecord>, StoreError> {
+        let own = |record: &database::Scanned| match record {
+            Ok((key, _)) => codec::is_history_of(key, source),
+            Err(_) => true,
+        };
+        let rows = self.database.scan(&Kind::History.prefix()).rev().filter(own);
+        self.read(rows).take(max).collect()
+    }
 }
 
 /// Trust, standings, attacks and the clock.
@@ -359,6 +374,11 @@ impl Store {
 
     pub fn trust(&self) -> Result<Vec<TrustRecord>, StoreError> {
         self.read(self.database.scan(&Kind::Trust.prefix())).collect()
+    }
+
+    /// Peers that were told at run time, by address.
+    pub fn peers(&self) -> Result<Vec<PeerRecord>, StoreError> {
+        self.read(self.database.scan(&Kind::Peer.prefix())).collect()
     }
 
     pub fn put_standing(&self, standing: SourceStanding) -> Result<(), StoreError> {

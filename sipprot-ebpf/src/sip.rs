@@ -17,8 +17,8 @@ use crate::rate::{self, Seen, Sender};
 use crate::verdict::Judge;
 use crate::work::{FIRST_FRAGMENT, Work};
 
-use self::fingerprint::read_credentials;
 pub use self::fingerprint::transaction;
+use self::fingerprint::{of_every_byte, read_nonce};
 
 /// `Facts::start` in numbers, so that the verifier has no enum to split on.
 const REQUEST: u32 = 1;
@@ -141,6 +141,15 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     let sender = Sender::Trusted(&mut trust.ceiling_ns, trust.rate);
     if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
         return reason;
+    }
+    if work.facts.start != OPAQUE {
+        // Nothing is counted here, but the rules judge a peer's failures by their proof, too.
+        if work.packet.protocol == protocol::TCP {
+            work.facts.event_flags |= established_flag(work);
+        }
+        if counts_as_attempt(work) {
+            mark_own_nonce(work);
+        }
     }
     pass(judge, work, Some(&mut trust.events_ns))
 }
@@ -290,14 +299,10 @@ fn trickles(work: &mut Work) -> bool {
     passes
 }
 
+/// Marks a request that echoes a nonce which went to its source and to no other.
 #[inline(always)]
-fn attempted(
-    judge: &Judge,
-    work: &mut Work,
-    source: &mut Source,
-    contained: bool,
-) -> Option<Reason> {
-    let fingerprint = read_credentials(work);
+fn mark_own_nonce(work: &mut Work) {
+    read_nonce(work);
     let key = work.packet.source_key;
     if work.facts.nonce_seen != 0
         && let Some(nonce) = maps::nonce(work.facts.nonce)
@@ -306,6 +311,17 @@ fn attempted(
     {
         work.facts.event_flags |= EVENT_FLAG_NONCE as u32;
     }
+}
+
+#[inline(always)]
+fn attempted(
+    judge: &Judge,
+    work: &mut Work,
+    source: &mut Source,
+    contained: bool,
+) -> Option<Reason> {
+    let fingerprint = of_every_byte(work);
+    mark_own_nonce(work);
     let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
     let proven = work.facts.event_flags & proof != 0;
     // Of two that are cut nobody knows whether they differ.

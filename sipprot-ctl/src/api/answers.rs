@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockKind, Scope};
+use super::{BlockKind, EvidenceView, Scope};
 use crate::geo::Country;
 use crate::store::List;
 
@@ -148,7 +148,12 @@ pub struct BlockView {
     pub account: Option<String>,
     pub country: Option<String>,
     pub country_name: Option<String>,
+    /// Absent of blocks by hand, and of records of earlier versions.
+    pub evidence: Option<EvidenceView>,
+    /// It was one too many, and went to the denylist.
+    pub escalated: bool,
     pub lifted_at: Option<i64>,
+    pub lifted_by: Option<String>,
     /// The kernel did not take it: it is not in force, and is tried again.
     pub refused: bool,
 }
@@ -176,10 +181,20 @@ pub struct TrustView {
     pub country: Option<String>,
 }
 
-/// Configured trust.
+/// Trust by the operator's word.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerView {
     pub network: IpNetwork,
+    /// `FILE:LINE` of the configuration's; the others were added at run time.
+    pub configured_in: Option<String>,
+    pub note: String,
+    pub added_at: Option<i64>,
+    pub added_by: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PeersAnswer {
+    pub peers: Vec<PeerView>,
 }
 
 /// Everything about one address.
@@ -196,6 +211,8 @@ pub struct Check {
     pub quarantined_ports: Vec<u16>,
     pub trusted: bool,
     pub peer: bool,
+    /// The configured peers that cover it, by file or at run time.
+    pub peers: Vec<PeerView>,
     pub never_blocked: bool,
     pub counts: Counts,
     /// Packets dropped, by reason, as far as events told.

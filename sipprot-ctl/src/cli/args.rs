@@ -61,6 +61,8 @@ pub enum Verb {
     List(List),
     /// Tell on which lists an address is, what the kernel holds of it, and why.
     Check { address: IpAddr },
+    /// Tell why an address is blocked or not: rule, evidence, past, end, and how to undo it.
+    Why { address: IpAddr },
     /// Edit the allowlist.
     Allow(Edit),
     /// Edit the denylist.
@@ -71,6 +73,8 @@ pub enum Verb {
     Unblock { address: IpAddr },
     /// Trusted peers.
     Trust(Trust),
+    /// Peers that are trusted by your word.
+    Peer(Peer),
     /// Read the configuration again; a wrong one changes nothing.
     Reload,
     /// Print or check configurations.
@@ -201,6 +205,27 @@ pub enum TrustVerb {
     List,
     /// Take trust away, and give none for a day.
     Revoke { address: IpAddr },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Peer {
+    #[command(subcommand)]
+    pub verb: PeerVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum PeerVerb {
+    /// Trust an address or network, at once and for good.
+    Add {
+        network: IpNetwork,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Print peers of the configuration and those that were added.
+    List,
+    /// Take back what was added.
+    Remove { network: IpNetwork },
 }
 
 #[derive(ClapArgs, Debug)]

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::args::{Block, Edit, EditVerb, Trust, TrustVerb};
+use super::args::{Block, Edit, EditVerb, Peer, PeerVerb, Trust, TrustVerb};
 use super::client::query;
 use super::{CliError, Context, lists};
-use crate::api::{Done, NewBlock, NewEntry};
+use crate::api::{Done, NewBlock, NewEntry, NewPeer};
 use crate::store::List;
 
 pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliError> {
@@ -57,6 +57,21 @@ pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
         TrustVerb::Revoke { address } => {
             let by = query(&[("by", Some(&operator()))]);
             print(context, &context.client()?.delete(&format!("/trust/{address}{by}"))?)
+        }
+    }
+}
+
+pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
+    match peer.verb {
+        PeerVerb::Add { network, note } => {
+            let new = NewPeer { network, note, added_by: operator() };
+            print(context, &context.client()?.post("/peers", &new)?)
+        }
+        PeerVerb::List => lists::peers(context),
+        PeerVerb::Remove { network } => {
+            let network = network.to_string();
+            let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
+            print(context, &context.client()?.delete(&format!("/peers{query}"))?)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::lists::time;
 use super::{CliError, Context};
-use crate::api::{BlockKind, BlockView, Check};
+use crate::api::{BlockKind, BlockView, Check, PeerView};
 
 const ACCOUNTS_SHOWN: usize = 5;
 
@@ -72,16 +72,30 @@ fn because(block: &BlockView) -> String {
     text
 }
 
+/// `203.0.113.0/24, added 2026-11-22 by ann: the office`.
+pub(super) fn because_of(peer: &PeerView) -> String {
+    let note = if peer.note.is_empty() { String::new() } else { format!(": {}", peer.note) };
+    let network = crate::report::address(peer.network);
+    match (&peer.configured_in, peer.added_at) {
+        (Some(place), _) => format!("{network}, configured in {place}"),
+        (None, Some(at)) => {
+            let by = peer.added_by.as_deref().unwrap_or_default();
+            format!("{network}, added {} by {by}{note}", time(at))
+        }
+        (None, None) => network,
+    }
+}
+
 fn standing(check: &Check) -> Vec<String> {
     let facts = [
         (check.held, "Held by the kernel: too many attempts in a minute; ends by itself"),
         (check.contained, "Contained: SIP only passes as a trickle, until it proves itself"),
         (check.trusted, "Trusted peer: accepted by an endpoint"),
-        (check.peer, "Trusted peer: configured"),
         (check.never_blocked, "Never blocked by a rule: own, gateway, resolver or configured"),
     ];
     let mut lines: Vec<String> =
         facts.iter().filter(|(holds, _)| *holds).map(|(_, text)| format!("  {text}")).collect();
+    lines.extend(check.peers.iter().map(|peer| format!("  Trusted peer: {}", because_of(peer))));
     for port in &check.quarantined_ports {
         lines.push(format!("  Source port {port} is quarantined"));
     }

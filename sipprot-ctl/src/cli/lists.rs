@@ -7,9 +7,9 @@ use super::args::{Entries as EntriesArgs, List, Which};
 use super::client::{Client, query};
 use super::table::{Align, Table};
 use super::{CliError, Context, change};
-use crate::api::{BlockView, BlocksAnswer, Entries, Entry, TrustAnswer};
+use crate::api::{BlockView, BlocksAnswer, Entries, Entry, PeersAnswer, TrustAnswer};
 use crate::config::Choice;
-use crate::store;
+use crate::{report, store};
 
 pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
     match list.which {
@@ -32,6 +32,30 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
 pub(super) fn trust(context: &Context) -> Result<(), CliError> {
     let trust: TrustAnswer = context.client()?.get("/trust")?;
     context.print(&trust, trust_table)
+}
+
+pub(super) fn peers(context: &Context) -> Result<(), CliError> {
+    let peers: PeersAnswer = context.client()?.get("/peers")?;
+    context.print(&peers, peers_table)
+}
+
+fn peers_table(answer: &PeersAnswer) -> String {
+    let mut table = Table::new([
+        ("NETWORK", Align::Left),
+        ("NOTE", Align::Left),
+        ("TIME", Align::Left),
+        ("ADDED BY", Align::Left),
+    ]);
+    for peer in &answer.peers {
+        let configured = peer.configured_in.as_ref().map(|place| format!("configured: {place}"));
+        table.row([
+            report::address(peer.network),
+            peer.note.clone(),
+            peer.added_at.map(time).unwrap_or_default(),
+            configured.or_else(|| peer.added_by.clone()).unwrap_or_default(),
+        ]);
+    }
+    table.render()
 }
 
 fn one(
@@ -153,13 +177,15 @@ fn trust_table(answer: &TrustAnswer) -> String {
     let mut table = Table::new([
         ("IP ADDRESS", Align::Left),
         ("KIND", Align::Left),
-        ("ACCOUNTS", Align::Left),
+        ("ACCOUNTS OR NOTE", Align::Left),
         ("SINCE", Align::Left),
         ("LAST SEEN", Align::Left),
     ]);
     for peer in &answer.peers {
-        let none = String::new;
-        table.row([peer.network.to_string(), "configured".to_owned(), none(), none(), none()]);
+        let kind = if peer.configured_in.is_some() { "configured" } else { "peer" };
+        let since = peer.added_at.map(time).unwrap_or_default();
+        let network = report::address(peer.network);
+        table.row([network, kind.to_owned(), peer.note.clone(), since, String::new()]);
     }
     for trust in &answer.trust {
         const SHOWN: usize = 3;

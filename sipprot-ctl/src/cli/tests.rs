@@ -46,6 +46,9 @@ fn aliases_and_single_dashes() {
         "Run(Run { interfaces: [\"eth0\", \"eth1\"]",
     );
     check("sipprot rescue unblock ::1", "Rescue(");
+    check("sipprot why 2001:db8::1", "Why { address: 2001:db8::1 }");
+    check("sipprot peer add 192.0.2.0/28 --note trunk", "Peer(Peer { verb: Add {");
+    check("sipprot peer list", "Peer(Peer { verb: List");
     check(
         "sipprot replay a.pcap --endpoints 192.0.2.0/24,2001:db8::1",
         "Replay(Replay { file: \"a.pcap\", endpoints: [V4(",
@@ -189,6 +192,7 @@ fn check_sentences() {
         quarantined_ports: Vec::new(),
         trusted: false,
         peer: false,
+        peers: Vec::new(),
         never_blocked: false,
         counts: Counts::default(),
         drops: Default::default(),

@@ -62,6 +62,15 @@ pub(super) fn read_texts(texts: &[(&Path, String)]) -> Result<Config, ConfigErro
     if faults.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(faults)) }
 }
 
+/// File and line at which a key was last set.
+pub(super) fn place_of(texts: &[(&Path, String)], key: &str) -> Option<(PathBuf, usize)> {
+    let (mut config, mut faults, mut places) = (Config::default(), Vec::new(), Places::default());
+    for (file, text) in texts {
+        Reader { file, text, faults: &mut faults, places: &mut places }.read(&mut config);
+    }
+    places.0.remove(key)
+}
+
 /// Where keys were last set: `rules.scope`, `endpoint[0].addresses`.
 #[derive(Default)]
 pub(super) struct Places(HashMap<String, (PathBuf, usize)>);

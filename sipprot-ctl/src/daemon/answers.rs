@@ -11,9 +11,10 @@ use tracing::error;
 
 use super::core::Core;
 use super::geography::Geography;
+use super::why;
 use crate::api::{
     Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, EntriesQuery, Entry, Fault,
-    GeoData, PeerView, TrustAnswer, TrustView, country_name,
+    GeoData, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
 use crate::report;
@@ -22,7 +23,7 @@ use crate::store::{BlockKind, BlockRecord, List, ListEntry, Origin, Store, Store
 /// Entries in one answer; callers ask for the next page.
 pub const PAGE_MAX: u64 = 10_000;
 
-type Reply = oneshot::Sender<Result<Answer, Fault>>;
+pub(super) type Reply = oneshot::Sender<Result<Answer, Fault>>;
 
 /// An answer that is there, or one that something has to be waited for.
 pub enum Outcome {
@@ -36,18 +37,24 @@ impl Core {
         let Call { command, reply } = call;
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
+            Command::Why { address } => return self.why(address, reply),
             Command::Report { date } => return self.report(date, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
             Command::Metrics => Outcome::Now(self.metrics_text()),
             Command::Blocks { kind } => Outcome::Now(Ok(Answer::Blocks(self.blocks(kind)))),
             Command::Trust => Outcome::Now(Ok(Answer::Trust(self.trust_answer()))),
-            Command::Check { address } => Outcome::Now(self.check(address)),
+            Command::Check { address } => {
+                Outcome::Now(self.check(address).map(|check| Answer::Check(Box::new(check))))
+            }
             Command::AddEntry { list, entry } => self.add_entry(list, entry),
             Command::RemoveEntry { list, network, by } => self.remove_entry(list, network, &by),
             Command::Block(block) => self.block_by_hand(block),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
+            Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
+            Command::AddPeer(peer) => self.add_peer(peer),
+            Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Reload => Outcome::Now(self.reload().map(Answer::Done)),
         };
         match outcome {
@@ -112,17 +119,13 @@ impl Core {
     }
 
     fn trust_answer(&self) -> TrustAnswer {
-        let peers = self.config.peers.iter().map(|network| PeerView { network: *network });
         let state = self.engine.state();
         let mut trust: Vec<TrustView> = state
             .trust
             .into_iter()
             .map(|peer| TrustView {
                 source: report::address(Self::network_of(peer.source)),
-                kind: match peer.kind {
-                    crate::rules::TrustKind::Registered => "registered".to_owned(),
-                    crate::rules::TrustKind::Trunk => "trunk".to_owned(),
-                },
+                kind: why::trust_kind(peer.kind).to_owned(),
                 accounts: peer.accounts.iter().map(|it| it.account.to_string()).collect(),
                 since: seconds(peer.since),
                 last_seen: seconds(peer.last),
@@ -130,7 +133,7 @@ impl Core {
             })
             .collect();
         trust.sort_by(|a, b| a.source.cmp(&b.source));
-        TrustAnswer { trust, peers: peers.collect() }
+        TrustAnswer { trust, peers: self.peer_views() }
     }
 }
 
@@ -224,6 +227,9 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
         account: record.account.clone(),
         country: record.country.clone(),
         country_name: record.country.as_deref().and_then(country_name),
+        evidence: record.evidence.as_ref().map(why::evidence_view),
+        escalated: record.escalated,
+        lifted_by: record.lifted.as_ref().map(|lifted| lifted.by.clone()),
         lifted_at: record.lifted.as_ref().map(|lifted| lifted.at.as_second()),
         refused: record.refused,
     }

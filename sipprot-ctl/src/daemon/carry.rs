@@ -105,6 +105,7 @@ impl Core {
         let kind = if case.proven { BlockKind::Dynamic } else { BlockKind::Containment };
         let record = BlockRecord {
             reaction_us: Some(reaction_us),
+            escalated: true,
             ..self.record(case, kind, deny.expires_in.unwrap_or_default())
         };
         let entry = ListEntry {
@@ -112,7 +113,8 @@ impl Core {
             list: List::Deny,
             endpoint: None,
             note: format!("{}: {}; {} times", record.rule, record.reason, deny.count),
-            added_at: now,
+            // By it the row of the history is found again.
+            added_at: record.started_at,
             added_by: ITSELF.to_owned(),
             expires_at,
             scope: scope(deny.scope),
@@ -243,12 +245,19 @@ impl Core {
         });
         let network = Self::network_of(source);
         let contained = |record: &&BlockRecord| record.kind == BlockKind::Containment;
-        let keys: Vec<BlockKey> =
-            self.ledger.blocks_of(network).filter(contained).map(BlockRecord::key).collect();
-        for key in &keys {
-            self.ledger.remove_block(key);
+        let ended: Vec<BlockRecord> =
+            self.ledger.blocks_of(network).filter(contained).cloned().collect();
+        let now = self.clock.timestamp_now();
+        let mut changes = Vec::new();
+        for record in ended {
+            let key = record.key();
+            self.ledger.remove_block(&key);
+            // The history tells when it really ended.
+            let expires_at = record.expires_at.min(now);
+            changes.push(Change::PutBlock(BlockRecord { expires_at, ..record }));
+            changes.push(Change::EndBlock(key));
         }
-        self.journal.write(keys.into_iter().map(Change::EndBlock).collect());
+        self.journal.write(changes);
     }
 
     fn alert(&mut self, alert: &Alert) {
@@ -307,22 +316,12 @@ impl Core {
             proven: case.proven,
             evidence_first: timestamp(evidence.first),
             evidence_last: timestamp(evidence.last),
+            evidence: Some(self.evidence(case)),
             renewals: 0,
             reaction_us: None,
+            escalated: false,
             lifted: None,
             refused: false,
-        }
-    }
-
-    /// `12 rejected registrations … within 1m, the limit is 10`.
-    fn reason(&self, case: &Case) -> String {
-        let what = format!("{} {}", case.evidence.count, case.rule.help());
-        match self.engine.settings().rules.iter().find(|rule| rule.id == case.rule) {
-            Some(rule) => {
-                let window = format_duration(rule.window);
-                format!("{what} within {window}, the limit is {}", rule.bounded_limit())
-            }
-            None => what,
         }
     }
 

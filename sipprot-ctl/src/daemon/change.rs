@@ -16,7 +16,7 @@ use super::clock::after;
 use super::core::{Core, Expiring};
 use super::geography::Geography;
 use super::own::Own;
-use super::plan::{self, Plan};
+use super::plan::Plan;
 use super::upkeep::kernel_list;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration};
@@ -24,13 +24,13 @@ use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
 use crate::store::{
-    BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store,
+    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store,
 };
 
 /// METHOD of blocks by hand.
 const BY_HAND: &str = "MANUAL:operator";
 
-fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
+pub(super) fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
     result.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
 }
 
@@ -91,6 +91,8 @@ impl Core {
         let store = self.needs_store()?;
         // Of the host and of every endpoint.
         let mut keys: Vec<ListKey> = Vec::new();
+        let mut lifts: Vec<Change> = Vec::new();
+        let lifted = Lifted { at: self.clock.timestamp_now(), by: text("by", by)? };
         let endpoints = self.plan.names.iter().skip(1).cloned().map(Some);
         for endpoint in std::iter::once(None).chain(endpoints) {
             let key = ListKey { list, network, endpoint };
@@ -99,6 +101,7 @@ impl Core {
                 if let Some(at) = entry.expires_at {
                     self.expiring.remove(&Expiring { at, key: key.clone() });
                 }
+                lifts.extend(escalation_lifted(&entry, &lifted));
                 keys.push(key);
             }
         }
@@ -122,7 +125,7 @@ impl Core {
             self.persisted.dirty = true;
         }
         let message = format!("{} is no longer on the {}", address(network), name(list));
-        let changes = keys.into_iter().map(Change::RemoveList).collect();
+        let changes = keys.into_iter().map(Change::RemoveList).chain(lifts).collect();
         let stored = self.journal.write_for_good(changes);
         Ok(Outcome::Stored(stored, Done { done: true, message }))
     }
@@ -197,7 +200,8 @@ impl Core {
             .map(|key| Change::LiftBlock { key: key.clone(), lifted: lifted.clone() })
             .collect();
         let (denied, wider) = self.lift_denials(asked, network)?;
-        changes.extend(denied.iter().cloned().map(Change::RemoveList));
+        changes.extend(denied.iter().filter_map(|entry| escalation_lifted(entry, &lifted)));
+        changes.extend(denied.iter().map(|entry| Change::RemoveList(entry.key())));
         self.engine.unblock(source, self.clock.time_now());
         changes.push(Change::PutStanding(self.standing(source)));
         let grace = match self.engine.settings().unblock_grace {
@@ -222,13 +226,12 @@ impl Core {
         &mut self,
         asked: IpAddr,
         network: IpNetwork,
-    ) -> Result<(Vec<ListKey>, Vec<IpNetwork>), Fault> {
+    ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) =
             covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
         self.fresh_denials.retain(|it| it.network != network);
-        let mut keys = Vec::new();
-        for entry in own {
+        for entry in &own {
             let key = entry.key();
             if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
                 let list = kernel_list(List::Deny);
@@ -237,13 +240,12 @@ impl Core {
                 });
             }
             if let Some(at) = entry.expires_at {
-                self.expiring.remove(&Expiring { at, key: key.clone() });
+                self.expiring.remove(&Expiring { at, key });
             }
             let count = &mut self.list_counts[List::Deny as usize];
             *count = count.saturating_sub(1);
-            keys.push(key);
         }
-        Ok((keys, wider.into_iter().map(|entry| entry.network).collect()))
+        Ok((own, wider.into_iter().map(|entry| entry.network).collect()))
     }
 
     pub(super) fn revoke_trust(&mut self, asked: IpAddr, by: &str) -> Outcome {
@@ -315,7 +317,7 @@ impl Core {
         }
         self.files = loaded.files;
         self.own = Own::look();
-        self.engine.apply(plan::settings(&self.config, &self.own));
+        self.engine.apply(self.rule_settings());
         if renumbered {
             self.renumber(&plan_before);
         }
@@ -363,11 +365,11 @@ impl Core {
         }
     }
 
-    fn needs_store(&self) -> Result<Arc<Store>, Fault> {
+    pub(super) fn needs_store(&self) -> Result<Arc<Store>, Fault> {
         self.store.clone().ok_or_else(super::journal::not_stored)
     }
 
-    fn fault(&mut self, what: &str, error: &DatapathError) -> Fault {
+    pub(super) fn fault(&mut self, what: &str, error: &DatapathError) -> Fault {
         self.kernel.failed(what, error);
         match error {
             DatapathError::MapFull { .. } => Fault::new(Code::Full, "the kernel has no room left"),
@@ -390,6 +392,15 @@ impl Core {
             None => Ok(()),
         }
     }
+}
+
+/// What had led to the denylist is lifted in the history, too.
+fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
+    (entry.origin == Origin::Escalation).then(|| Change::NoteLift {
+        key: BlockKey { source: entry.network, port: None, endpoint: None },
+        started_at: entry.added_at,
+        lifted: lifted.clone(),
+    })
 }
 
 fn by_hand(
@@ -419,8 +430,10 @@ fn by_hand(
         proven: false,
         evidence_first: now,
         evidence_last: now,
+        evidence: None,
         renewals: 0,
         reaction_us: None,
+        escalated: false,
         lifted: None,
         refused: false,
     }
@@ -438,14 +451,14 @@ pub fn plain(network: IpNetwork) -> IpNetwork {
     IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
 }
 
-fn is_one_source(network: IpNetwork) -> bool {
+pub(super) fn is_one_source(network: IpNetwork) -> bool {
     match network {
         IpNetwork::V4(v4) => v4.prefix() == 32,
         IpNetwork::V6(v6) => v6.prefix() >= 64,
     }
 }
 
-fn text(field: &str, given: &str) -> Result<String, Fault> {
+pub(super) fn text(field: &str, given: &str) -> Result<String, Fault> {
     if given.len() > TEXT_MAX {
         return Err(Fault::invalid(field, format!("longer than {TEXT_MAX} bytes")));
     }

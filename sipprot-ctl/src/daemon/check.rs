@@ -10,7 +10,7 @@ use sipprot_common::{attempt, block, containment};
 
 use super::answers::{block_view, entry_view, internal, seconds};
 use super::core::Core;
-use crate::api::{Answer, Check, Counts, Fault};
+use crate::api::{Check, Counts, Fault};
 use crate::datapath::{BlockTarget, monotonic_ns};
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry};
@@ -30,7 +30,7 @@ struct Held {
 }
 
 impl Core {
-    pub(super) fn check(&mut self, asked: IpAddr) -> Result<Answer, Fault> {
+    pub(super) fn check(&mut self, asked: IpAddr) -> Result<Check, Fault> {
         let address = Address::from(asked).to_ip();
         let source = SourceKey::from(asked);
         let network = Self::network_of(source);
@@ -50,13 +50,15 @@ impl Core {
         let in_books = |kind| {
             !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind && !it.refused)
         };
+        let mut peers = self.peer_views();
+        peers.retain(|peer| peer.network.contains(address));
         let current = blocks.first().map(|record| block_view(record));
         let country = self.geography.country(address);
         let user_agent = seen
             .user_agent
             .or_else(|| current.as_ref().and_then(|block| block.user_agent.clone()))
             .or_else(|| standing.evidence.as_ref().and_then(|it| it.user_agent.clone()));
-        Ok(Answer::Check(Box::new(Check {
+        Ok(Check {
             address: asked,
             source: report::address(network),
             allowed: !allow.is_empty(),
@@ -65,8 +67,9 @@ impl Core {
             contained: held.contained || in_books(BlockKind::Containment),
             held: held.held,
             quarantined_ports: held.ports,
-            trusted: standing.trust.is_some() || standing.peer,
-            peer: standing.peer,
+            trusted: standing.trust.is_some() || !peers.is_empty(),
+            peer: !peers.is_empty(),
+            peers,
             never_blocked: standing.never_blocked,
             counts: held.counts,
             drops: held
@@ -93,11 +96,11 @@ impl Core {
             blocks_counted: u32::try_from(standing.blocks.len()).unwrap_or(u32::MAX),
             block_threshold: self.config.rules.block_threshold,
             grace_until: standing.grace_until.map(seconds),
-        })))
+        })
     }
 
     /// Of one source, the widest first.
-    fn blocks_in_force(&self, network: IpNetwork) -> Vec<&BlockRecord> {
+    pub(super) fn blocks_in_force(&self, network: IpNetwork) -> Vec<&BlockRecord> {
         let now = self.clock.timestamp_now();
         let mut blocks: Vec<&BlockRecord> =
             self.ledger.blocks_of(network).filter(|record| now < record.expires_at).collect();

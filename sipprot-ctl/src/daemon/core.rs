@@ -26,7 +26,7 @@ use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Open
 use crate::message::Reader;
 use crate::metrics::Metrics;
 use crate::rules::{Decision, Engine};
-use crate::store::{ListEntry, ListKey, Store, StoreError};
+use crate::store::{ListEntry, ListKey, PeerRecord, Store, StoreError};
 
 pub struct Core {
     pub(super) config_path: Option<PathBuf>,
@@ -56,6 +56,8 @@ pub struct Core {
     pub(super) store_notes: Vec<String>,
     pub(super) reload_complaint: Option<String>,
     pub(super) started_at: Timestamp,
+    /// Peers that were told at run time, beside those of the configuration.
+    pub(super) peers: Vec<PeerRecord>,
     /// Sources of configured peer networks that the kernel was told of.
     pub(super) peers_seen: HashSet<SourceKey>,
     pub(super) decisions: Vec<Decision>,
@@ -120,6 +122,7 @@ impl Core {
             store_notes,
             reload_complaint: None,
             started_at: Timestamp::now(),
+            peers: Vec::new(),
             peers_seen: HashSet::new(),
             decisions: Vec::new(),
             seconds: 0,
@@ -212,7 +215,7 @@ impl Core {
                 LinkChange::Attached(attachment) => {
                     log_attachment(&attachment);
                     self.own = Own::look();
-                    self.engine.apply(plan::settings(&self.config, &self.own));
+                    self.engine.apply(self.rule_settings());
                 }
                 LinkChange::Failed { interface, error } => {
                     // Tried again every few seconds: once an hour is enough to say so.

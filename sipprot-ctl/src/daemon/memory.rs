@@ -12,8 +12,8 @@ use sipprot_common::source::SourceKey;
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::rules::{
-    AcceptedState, Account, BlockState, PortState, RecordState, Rule, RuleId, State, SuspectState,
-    Time, Trust, TrustState,
+    AcceptedState, Account, BlockState, PortState, RecordState, RuleId, State, SuspectState, Time,
+    Trust, TrustState,
 };
 use crate::store::{
     BlockKind, BlockRecord, Change, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
@@ -114,7 +114,7 @@ impl Persisted {
             self.standings.insert(standing.source, standing);
         }
         for block in blocks.iter().filter(|block| block.kind == BlockKind::Dynamic) {
-            let Some(rule) = rule_named(&block.rule) else { continue };
+            let Some(rule) = RuleId::named(&block.rule) else { continue };
             let record = records.entry(block.source).or_insert_with(|| blank(block.source));
             record.block = Some(BlockState {
                 rule,
@@ -241,11 +241,6 @@ fn suspect_record(suspect: &SuspectState) -> SuspectRecord {
 fn suspect_state(suspect: &SuspectRecord) -> SuspectState {
     let account = Account::from(suspect.account.as_str());
     SuspectState { account, until: time(suspect.no_new_trust_until) }
-}
-
-fn rule_named(signature: &str) -> Option<RuleId> {
-    let known = Rule::defaults().into_iter().map(|rule| rule.id);
-    known.chain([RuleId::KernelAttempts]).find(|rule| rule.signature() == signature)
 }
 
 impl Core {

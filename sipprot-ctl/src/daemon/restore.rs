@@ -10,6 +10,7 @@ use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
 use super::carry::{kernel_scope, rules_scope};
+use super::change::is_one_source;
 use super::clock::{boot_id, time};
 use super::core::{Core, Expiring};
 use super::plan::nanoseconds;
@@ -27,6 +28,8 @@ impl Core {
             let standings = store.standings().context("reading the standings")?;
             let state = self.persisted.load(trust, standings, &blocks);
             self.engine.restore(state, self.clock.time_now());
+            self.peers = store.peers().context("reading the peers")?;
+            self.engine.apply(self.rule_settings());
             for (source, at) in rescued {
                 self.engine.unblock(source, at);
                 self.persisted.dirty = true;
@@ -187,13 +190,10 @@ impl Core {
         }
     }
 
-    /// Configured peers that are single sources; wider networks are trusted by the rules alone.
-    pub(super) fn configured_peers(&self) -> Vec<SourceKey> {
-        let single = |network: &&ipnetwork::IpNetwork| match network {
-            ipnetwork::IpNetwork::V4(v4) => v4.prefix() == 32,
-            ipnetwork::IpNetwork::V6(v6) => v6.prefix() >= 64,
-        };
-        let peers = self.config.peers.iter().filter(single);
+    /// Configured peers, by file or at run time, that are single sources; wider networks are trusted
+    /// by the rules alone.
+    fn configured_peers(&self) -> Vec<SourceKey> {
+        let peers = self.engine.settings().peers.iter().filter(|network| is_one_source(**network));
         peers.map(|network| SourceKey::from(network.ip())).collect()
     }
 
@@ -301,8 +301,10 @@ impl Core {
             proven: false,
             evidence_first: started_at,
             evidence_last: started_at,
+            evidence: None,
             renewals: 0,
             reaction_us: None,
+            escalated: false,
             lifted: None,
             refused: false,
         };

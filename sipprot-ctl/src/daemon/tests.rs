@@ -1,5 +1,7 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod why;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

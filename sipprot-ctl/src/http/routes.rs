@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, List, NewBlock, NewEntry, nobody,
+    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, List, NewBlock, NewEntry, NewPeer,
+    nobody,
 };
 
 type Called = Result<Response, Fault>;
@@ -96,8 +97,24 @@ pub(super) async fn revoke_trust(
     answer(&caller, Command::RevokeTrust { address: address(&text)?, by }).await
 }
 
+pub(super) async fn add_peer(State(caller): State<Caller>, Body(peer): Body<NewPeer>) -> Called {
+    answer(&caller, Command::AddPeer(peer)).await
+}
+
+pub(super) async fn remove_peer(
+    State(caller): State<Caller>,
+    Params(removal): Params<Removal>,
+) -> Called {
+    let network = network("network", &removal.network)?;
+    answer(&caller, Command::RemovePeer { network, by: removal.by }).await
+}
+
 pub(super) async fn check(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
     answer(&caller, Command::Check { address: address(&text)? }).await
+}
+
+pub(super) async fn why(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
+    answer(&caller, Command::Why { address: address(&text)? }).await
 }
 
 #[derive(Deserialize)]

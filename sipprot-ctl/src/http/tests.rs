@@ -66,6 +66,11 @@ async fn requests_become_commands() {
     check("GET", "/api/v1/blocks?kind=containment", "", 200, "Containment").await;
     check("GET", "/api/v1/report?date=2026-02-28", "", 200, "2026-02-28").await;
     check("POST", "/api/v1/reload", "", 200, "Reload").await;
+    let peer = r#"{"network":"192.0.2.0/24","note":"n"}"#;
+    check("POST", "/api/v1/peers", peer, 200, "AddPeer").await;
+    check("DELETE", "/api/v1/peers?network=192.0.2.0%2F24", "", 200, "RemovePeer").await;
+    check("GET", "/api/v1/peers", "", 200, "Peers").await;
+    check("GET", "/api/v1/why/2001:db8::1", "", 200, "Why").await;
     check("GET", "/metrics", "", 200, "x 1").await;
 }
 

@@ -21,6 +21,20 @@ pub enum Scope {
     Sip,
 }
 
+/// One packet that counted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sighting {
+    pub at: Time,
+    /// The source's.
+    pub port: u16,
+    /// None where it wasn't SIP.
+    pub method: Option<Method>,
+    pub status: Option<u16>,
+    pub account: Option<Account>,
+    pub user_agent: Option<String>,
+    pub proof: Proof,
+}
+
 /// What was seen, from the first to the last packet that counted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Evidence {
@@ -35,6 +49,27 @@ pub struct Evidence {
     pub proof: Proof,
     /// Distinct ones, at most eight, the last first.
     pub accounts: Vec<Account>,
+    /// The oldest of those that are still known one by one; `first` may be earlier.
+    pub opening: Sighting,
+    pub closing: Sighting,
+}
+
+impl Evidence {
+    /// Of one packet.
+    pub fn of(seen: Sighting, count: u32) -> Self {
+        Self {
+            first: seen.at,
+            last: seen.at,
+            count,
+            method: seen.method,
+            status: seen.status,
+            user_agent: seen.user_agent.clone(),
+            proof: seen.proof,
+            accounts: seen.account.iter().cloned().collect(),
+            opening: seen.clone(),
+            closing: seen,
+        }
+    }
 }
 
 /// A broken rule: who, against whom, and by what evidence.

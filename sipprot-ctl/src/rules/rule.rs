@@ -52,12 +52,18 @@ impl RuleId {
         }
     }
 
+    /// The rule of this signature.
+    pub fn named(signature: &str) -> Option<Self> {
+        let known = Rule::defaults().into_iter().map(|rule| rule.id);
+        known.chain([Self::KernelAttempts]).find(|rule| rule.signature() == signature)
+    }
+
     /// One line for people, after "because of".
     pub const fn help(self) -> &'static str {
         match self {
             Self::Register => "rejected registrations and unanswered challenges of one source",
-            Self::RegisterHour => "rejected registrations of one source and account in an hour",
-            Self::RegisterDay => "rejected registrations of one source and account in a day",
+            Self::RegisterHour => "rejected registrations of one source and account",
+            Self::RegisterDay => "rejected registrations of one source and account",
             Self::RegisterAttacked => "rejected registrations on an account under attack",
             Self::Accounts => "distinct accounts, never accepted from this source, that failed",
             Self::Invite => "failing INVITEs of one source to one endpoint",
@@ -66,7 +72,7 @@ impl RuleId {
             Self::NotSip => "packets on a SIP port that are not SIP",
             Self::UserAgent => "requests of a listed user agent",
             Self::AccountAttacked => "one account with proven failures from many sources",
-            Self::KernelAttempts => "credentialed requests without an acceptance (kernel)",
+            Self::KernelAttempts => "credentialed requests without an acceptance",
         }
     }
 }

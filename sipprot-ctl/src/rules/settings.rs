@@ -10,7 +10,7 @@ use sipprot_common::source::SourceKey;
 
 use super::decision::Scope;
 use super::observation::EndpointId;
-use super::rule::Rule;
+use super::rule::{Rule, RuleId, bound};
 use super::time::{DAY, HOUR};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +74,14 @@ impl Settings {
                 && SourceKey::from(network.network()) == SourceKey::from(address)
         };
         contains(&self.never_blocked, address) || self.never_blocked.iter().any(shares_source)
+    }
+
+    /// An endpoint may have its own limit for registrations.
+    pub fn limit(&self, rule: &Rule, endpoint: EndpointId) -> u32 {
+        match self.register_limits.get(&endpoint) {
+            Some(own) if rule.id == RuleId::Register => bound(*own),
+            _ => rule.bounded_limit(),
+        }
     }
 
     pub fn is_peer(&self, address: IpAddr) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sipprot_common::source::{Address, SourceKey};
 
 use super::account::Account;
-use super::decision::Evidence;
+use super::decision::{Evidence, Sighting};
 use super::observation::{EndpointId, Method};
 use super::proof::Proof;
 use super::rule::Signal;
@@ -48,6 +48,18 @@ impl Failure {
     pub fn signals(&self, signal: Signal) -> bool {
         self.signals.contains(&signal)
     }
+
+    pub fn sighting(&self) -> Sighting {
+        Sighting {
+            at: self.at,
+            port: self.source.port(),
+            method: self.method,
+            status: self.status,
+            account: self.account.clone(),
+            user_agent: self.user_agent.as_deref().map(str::to_owned),
+            proof: self.proof,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -79,18 +91,12 @@ impl Source {
     pub fn evidence(&self, counts: impl Fn(&Failure) -> bool) -> Option<Evidence> {
         let mut notes = self.notes().filter(|note| counts(note));
         let last = notes.next()?;
-        let mut evidence = Evidence {
-            first: last.at,
-            last: last.at,
-            count: last.count,
-            method: last.method,
-            status: last.status,
-            user_agent: last.user_agent.as_deref().map(str::to_owned),
-            proof: last.proof,
-            accounts: last.account.iter().cloned().collect(),
-        };
+        let mut evidence = Evidence::of(last.sighting(), last.count);
+        let mut oldest = last;
         for note in notes {
-            evidence.first = evidence.first.min(note.at);
+            if note.at <= oldest.at {
+                oldest = note;
+            }
             evidence.count = evidence.count.saturating_add(note.count);
             if let Some(account) = &note.account
                 && evidence.accounts.len() < ACCOUNTS_NAMED_MAX
@@ -99,6 +105,8 @@ impl Source {
                 evidence.accounts.push(account.clone());
             }
         }
+        evidence.first = oldest.at;
+        evidence.opening = oldest.sighting();
         Some(evidence)
     }
 }
@@ -110,5 +118,42 @@ impl Warmth for Source {
             Some(at) => (1, at),
             None => (0, self.last),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_names_the_first_and_the_last_that_counted() {
+        let mut source = Source::default();
+        for second in 1..=100u64 {
+            source.note(Failure {
+                at: Time::from_secs(second),
+                source: SocketAddr::from(([203, 0, 113, 7], 5000 + second as u16)),
+                destination: SocketAddr::from(([192, 0, 2, 11], 5060)),
+                endpoint: EndpointId(1),
+                method: Some(Method::Register),
+                status: Some(401),
+                account: Some(Account::from("100@pbx")),
+                user_agent: None,
+                proof: Proof::None,
+                count: 1,
+                signals: &[],
+            });
+        }
+        let check = |from: u64, to: u64, first: u64, last: u64| {
+            let counts = |note: &Failure| (from..=to).contains(&note.at.as_secs());
+            let evidence = source.evidence(counts).unwrap();
+            let ports = (evidence.opening.port, evidence.closing.port);
+            assert_eq!(ports, (5000 + first as u16, 5000 + last as u16), "{from}-{to}");
+            assert_eq!(evidence.first, Time::from_secs(first));
+            assert_eq!((evidence.opening.at, evidence.closing.at), (evidence.first, evidence.last));
+        };
+        check(60, 70, 60, 70);
+        check(100, 100, 100, 100);
+        check(1, 100, 37, 100);
+        assert!(source.evidence(|_| false).is_none());
     }
 }

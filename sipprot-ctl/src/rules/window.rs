@@ -135,8 +135,10 @@ impl Windows {
         self.0.len() - 1
     }
 
-    pub fn of_rule(&self, rule: RuleId) -> impl Iterator<Item = &Window> {
-        self.0.iter().filter(move |(slot, _)| slot.rule == rule).map(|(_, window)| window)
+    /// With their scopes.
+    pub fn of_rule(&self, rule: RuleId) -> impl Iterator<Item = (u64, &Window)> {
+        let own = self.0.iter().filter(move |(slot, _)| slot.rule == rule);
+        own.map(|(slot, window)| (slot.scope, window))
     }
 
     pub fn clear(&mut self) {

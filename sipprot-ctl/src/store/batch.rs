@@ -54,8 +54,13 @@ impl<'a> Batch<'a> {
             Change::PutBlock(block) => self.put_block(block),
             Change::EndBlock(key) => self.remove(codec::block_key(key)),
             Change::LiftBlock { key, lifted } => self.lift(codec::block_key(key), lifted),
+            Change::NoteLift { key, started_at, lifted } => {
+                self.note_lift(codec::history_key(*started_at, key), lifted)
+            }
             Change::PutTrust(trust) => self.put(codec::trust_key(&trust.key()), trust),
             Change::RemoveTrust(key) => self.remove(codec::trust_key(key)),
+            Change::PutPeer(peer) => self.put(codec::peer_key(peer.network), peer),
+            Change::RemovePeer(network) => self.remove(codec::peer_key(*network)),
             Change::PutStanding(it) => self.put(codec::standing_key(it.source), it),
             Change::RemoveStanding(source) => self.remove(codec::standing_key(*source)),
             Change::AddAttack(attack) => self.add_attack(attack),
@@ -89,7 +94,7 @@ impl<'a> Batch<'a> {
 
     fn put_block(&mut self, block: &BlockRecord) -> Result<(), BatchError> {
         self.put(codec::block_key(&block.key()), block)?;
-        let row = codec::history_key(block);
+        let row = codec::history_key(block.started_at, &block.key());
         if !self.holds(&row)? {
             self.rows.history += 1;
         }
@@ -100,9 +105,14 @@ impl<'a> Batch<'a> {
         let Some(mut block) = self.get::<BlockRecord>(&key)? else { return Ok(()) };
         block.lifted = Some(lifted.clone());
         self.remove(key)?;
-        let row = codec::history_key(&block);
+        let row = codec::history_key(block.started_at, &block.key());
         // The row may be past the bound by now; a lift doesn't bring it back.
         if self.holds(&row)? { self.put(row, &block) } else { Ok(()) }
+    }
+
+    fn note_lift(&mut self, row: Vec<u8>, lifted: &Lifted) -> Result<(), BatchError> {
+        let Some(block) = self.get::<BlockRecord>(&row)? else { return Ok(()) };
+        self.put(row, &BlockRecord { lifted: Some(lifted.clone()), ..block })
     }
 
     fn add_attack(&mut self, attack: &AttackRecord) -> Result<(), BatchError> {

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::records::{AttackRecord, BlockKey, BlockRecord, List, ListKey, TrustKey, TrustKind};
+use super::records::{AttackRecord, BlockKey, List, ListKey, TrustKey, TrustKind};
 
 /// First byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,24 +22,27 @@ pub(super) enum Kind {
     Block = b'B',
     History = b'H',
     Trust = b'T',
+    Peer = b'P',
     Standing = b'S',
     Attack = b'A',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::List,
         Kind::Block,
         Kind::History,
         Kind::Trust,
+        Kind::Peer,
         Kind::Standing,
         Kind::Attack,
         Kind::Meta,
     ];
 
     /// The kinds that the export can rebuild.
-    pub const EXPORTED: [Kind; 4] = [Kind::List, Kind::Block, Kind::Trust, Kind::Standing];
+    pub const EXPORTED: [Kind; 5] =
+        [Kind::List, Kind::Block, Kind::Trust, Kind::Peer, Kind::Standing];
 
     pub fn of(key: &[u8]) -> Option<Kind> {
         let first = *key.first()?;
@@ -122,10 +125,18 @@ pub(super) fn block_key(key: &BlockKey) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn history_key(record: &BlockRecord) -> Vec<u8> {
-    let mut bytes = history_start(record.started_at);
-    push_block(&mut bytes, &record.key());
+pub(super) fn history_key(started_at: Timestamp, key: &BlockKey) -> Vec<u8> {
+    let mut bytes = history_start(started_at);
+    push_block(&mut bytes, key);
     bytes
+}
+
+/// Whether a history key is of this source.
+pub(super) fn is_history_of(key: &[u8], source: IpNetwork) -> bool {
+    let mut wanted = Vec::new();
+    push_network(&mut wanted, source);
+    let time = history_start(Timestamp::UNIX_EPOCH).len();
+    key.get(time..).is_some_and(|rest| rest.starts_with(&wanted))
 }
 
 /// Not after any history key of this time, and after all of earlier ones.
@@ -146,6 +157,12 @@ pub(super) fn trust_key(key: &TrustKey) -> Vec<u8> {
     });
     push_text(&mut bytes, key.endpoint.as_deref());
     push_text(&mut bytes, key.account.as_deref());
+    bytes
+}
+
+pub(super) fn peer_key(network: IpNetwork) -> Vec<u8> {
+    let mut bytes = Kind::Peer.prefix();
+    push_network(&mut bytes, network);
     bytes
 }
 

@@ -131,7 +131,7 @@ impl Database {
     }
 
     /// All records whose keys begin so, by key.
-    pub fn scan<'a>(&'a self, prefix: &[u8]) -> impl Iterator<Item = Scanned> + use<'a> {
+    pub fn scan<'a>(&'a self, prefix: &[u8]) -> impl DoubleEndedIterator<Item = Scanned> + use<'a> {
         self.sled.as_ref().map(|sled| sled.scan_prefix(prefix)).into_iter().flatten().map(scanned)
     }
 

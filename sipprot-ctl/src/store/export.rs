@@ -85,6 +85,7 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         Change::PutList(ref entry) => records.insert(codec::list_key(&entry.key()), change),
         Change::PutBlock(ref block) => records.insert(codec::block_key(&block.key()), change),
         Change::PutTrust(ref trust) => records.insert(codec::trust_key(&trust.key()), change),
+        Change::PutPeer(ref peer) => records.insert(codec::peer_key(peer.network), change),
         Change::PutStanding(ref standing) => {
             records.insert(codec::standing_key(standing.source), change)
         }
@@ -93,14 +94,15 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
             records.remove(&codec::block_key(&key))
         }
         Change::RemoveTrust(key) => records.remove(&codec::trust_key(&key)),
+        Change::RemovePeer(network) => records.remove(&codec::peer_key(network)),
         Change::RemoveStanding(source) => records.remove(&codec::standing_key(source)),
-        Change::AddAttack(_) | Change::PutClockBase(_) => None,
+        Change::NoteLift { .. } | Change::AddAttack(_) | Change::PutClockBase(_) => None,
     };
 }
 
 /// Whether a change is one that the export can bring back.
 pub(super) fn holds(change: &Change) -> bool {
-    !matches!(change, Change::AddAttack(_) | Change::PutClockBase(_))
+    !matches!(change, Change::NoteLift { .. } | Change::AddAttack(_) | Change::PutClockBase(_))
 }
 
 /// Adds the line of one change.
@@ -185,6 +187,7 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::List => Some("put_list"),
         Kind::Block => Some("put_block"),
         Kind::Trust => Some("put_trust"),
+        Kind::Peer => Some("put_peer"),
         Kind::Standing => Some("put_standing"),
         Kind::History | Kind::Attack | Kind::Meta => None,
     }

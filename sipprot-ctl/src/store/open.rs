@@ -17,7 +17,9 @@ use super::batch::{Batch, Rows};
 use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
 use super::export::{self, Export, Glance};
-use super::records::{AttackRecord, BlockRecord, Change, ListEntry, SourceStanding, TrustRecord};
+use super::records::{
+    AttackRecord, BlockRecord, Change, ListEntry, PeerRecord, SourceStanding, TrustRecord,
+};
 use super::{BULK_PART, Limits, Store, StoreError, Writer};
 
 pub(super) const EXPORT_NAME: &str = "lists.export.jsonl";
@@ -48,6 +50,7 @@ pub struct Recovery {
     pub from_export: bool,
     pub list_entries: u64,
     pub blocks: u64,
+    /// Learned, and told at run time.
     pub trust: u64,
     pub standings: u64,
     pub history: u64,
@@ -172,6 +175,7 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::List) => codec::decode::<ListEntry>(value).is_ok(),
         Some(Kind::Block | Kind::History) => codec::decode::<BlockRecord>(value).is_ok(),
         Some(Kind::Trust) => codec::decode::<TrustRecord>(value).is_ok(),
+        Some(Kind::Peer) => codec::decode::<PeerRecord>(value).is_ok(),
         Some(Kind::Standing) => codec::decode::<SourceStanding>(value).is_ok(),
         Some(Kind::Attack) => codec::decode::<AttackRecord>(value).is_ok(),
         Some(Kind::Meta) => key == COMMIT_KEY || codec::decode::<IgnoredAny>(value).is_ok(),
@@ -290,7 +294,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
     database.survey(|key, _| match Kind::of(key) {
         Some(Kind::List) => recovery.list_entries += 1,
         Some(Kind::Block) => recovery.blocks += 1,
-        Some(Kind::Trust) => recovery.trust += 1,
+        Some(Kind::Trust | Kind::Peer) => recovery.trust += 1,
         Some(Kind::Standing) => recovery.standings += 1,
         Some(Kind::History) => rows.history += 1,
         Some(Kind::Attack) => rows.attacks += 1,

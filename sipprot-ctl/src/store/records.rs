@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Scope;
+use crate::rules::{Method, Proof};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,6 +85,41 @@ pub struct Lifted {
     pub by: String,
 }
 
+/// One packet that counted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PacketRecord {
+    pub at: Timestamp,
+    /// The source's.
+    pub port: u16,
+    /// None where it wasn't SIP.
+    #[serde(default)]
+    pub method: Option<Method>,
+    /// Of the answer.
+    #[serde(default)]
+    pub status: Option<u16>,
+    #[serde(default)]
+    pub account: Option<String>,
+    #[serde(default)]
+    pub user_agent: Option<String>,
+    pub proof: Proof,
+}
+
+/// What a rule was broken by, and the rule as it was then.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EvidenceRecord {
+    pub count: u32,
+    #[serde(default)]
+    pub limit: Option<u32>,
+    #[serde(default)]
+    pub window_s: Option<u64>,
+    /// The oldest that is known; `evidence_first` may be earlier.
+    pub first: PacketRecord,
+    pub last: PacketRecord,
+    /// Distinct ones, the last first.
+    #[serde(default)]
+    pub accounts: Vec<String>,
+}
+
 /// A block in force, and afterwards its row of the history.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BlockRecord {
@@ -118,11 +154,17 @@ pub struct BlockRecord {
     pub proven: bool,
     pub evidence_first: Timestamp,
     pub evidence_last: Timestamp,
+    /// Absent of blocks by hand, and in records of earlier versions.
+    #[serde(default)]
+    pub evidence: Option<EvidenceRecord>,
     #[serde(default)]
     pub renewals: u32,
     /// From the packet that broke the limit to the block in the kernel.
     #[serde(default)]
     pub reaction_us: Option<u64>,
+    /// It was one too many, and went to the denylist.
+    #[serde(default)]
+    pub escalated: bool,
     #[serde(default)]
     pub lifted: Option<Lifted>,
     /// The kernel did not take it: it is not in force, and is tried again.
@@ -201,6 +243,15 @@ impl TrustRecord {
     }
 }
 
+/// A peer that the operator trusts, told at run time; those of the configuration are not here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PeerRecord {
+    pub network: IpNetwork,
+    pub note: String,
+    pub added_at: Timestamp,
+    pub added_by: String,
+}
+
 /// What escalation remembers of a source.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceStanding {
@@ -277,8 +328,16 @@ pub enum Change {
         key: BlockKey,
         lifted: Lifted,
     },
+    /// The lift of what had left the blocks for the denylist, noted in the history.
+    NoteLift {
+        key: BlockKey,
+        started_at: Timestamp,
+        lifted: Lifted,
+    },
     PutTrust(TrustRecord),
     RemoveTrust(TrustKey),
+    PutPeer(PeerRecord),
+    RemovePeer(IpNetwork),
     PutStanding(SourceStanding),
     RemoveStanding(IpNetwork),
     /// Adds drops to the day's row.

@@ -1,6 +1,7 @@
 //! The store as its callers see it; `faults` is about its files.
 
 mod faults;
+mod past;
 
 use std::fs;
 use std::path::Path;
@@ -52,8 +53,10 @@ fn block(source: &str, started: i64) -> BlockRecord {
         proven: true,
         evidence_first: time(started - 9),
         evidence_last: time(started),
+        evidence: None,
         renewals: 0,
         reaction_us: Some(420),
+        escalated: false,
         lifted: None,
         refused: false,
     }

@@ -5,10 +5,9 @@ use sipprot_common::sip::Header;
 
 use crate::work::Work;
 
-/// Reads the nonce of the first credentials in the text; returns the fingerprint by which a
-/// retransmission is known: of every byte, since a request that differs anywhere may be another guess.
+/// Reads the nonce of the first credentials in the text.
 #[inline(never)]
-pub fn read_credentials(work: &mut Work) -> u32 {
+pub fn read_nonce(work: &mut Work) {
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
     let place = match work.scan.place(Header::Authorization) {
         Some(place) => Some(place),
@@ -21,6 +20,13 @@ pub fn read_credentials(work: &mut Work) -> u32 {
         work.facts.nonce = work.value.hash(text, at, end, seed);
         work.facts.nonce_seen = 1;
     }
+}
+
+/// The fingerprint by which a retransmission is known: of every byte, since a request that differs
+/// anywhere may be another guess.
+#[inline(never)]
+pub fn of_every_byte(work: &mut Work) -> u32 {
+    let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
     work.value.hash_all(text, 0, end, seed) as u32 | 1
 }
 

@@ -153,6 +153,17 @@ fn proofs() -> Vec<Case> {
             .ingress(&says(guess("n1", 0)), Reason::SipRequest)
             .ingress(&says(guess("other", 1)), Reason::SipRequest)
             .events(&[told, proven, (EVENT_REQUEST, 0)]),
+        challenged(
+            Case::new("a peer's is marked, too", World::new().trusted(MALLORY_ADDRESS)),
+            "n1",
+        )
+        .ingress(&says(guess("n1", 0)), Reason::SipRequest)
+        .ingress(&says(guess("other", 1)), Reason::SipRequest)
+        .events(&[
+            told,
+            (EVENT_REQUEST, EVENT_FLAG_NONCE | EVENT_FLAG_TRUSTED),
+            (EVENT_REQUEST, EVENT_FLAG_TRUSTED),
+        ]),
         Case::new("somebody else's nonce proves nothing", World::new())
             .egress(&to_bystander("n1"))
             .ingress(&says(guess("n1", 0)), Reason::SipRequest)

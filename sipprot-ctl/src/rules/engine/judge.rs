@@ -7,7 +7,7 @@ use sipprot_common::source::SourceKey;
 use super::Engine;
 use crate::rules::decision::{AlertKind, Decision};
 use crate::rules::ledger::Target;
-use crate::rules::rule::{AppliesTo, Counts, Per, Rule, RuleId, Signal, bound};
+use crate::rules::rule::{AppliesTo, Counts, Per, Rule, RuleId, Signal};
 use crate::rules::source::{Failure, Source};
 use crate::rules::time::Time;
 use crate::rules::window::{Mark, Slot};
@@ -63,7 +63,7 @@ impl Engine {
         failure: &Failure,
     ) -> Option<(Slot, bool)> {
         let rule = &self.settings.rules[index];
-        let limit = self.limit(rule, failure);
+        let limit = self.settings.limit(rule, failure.endpoint);
         let window = rule.window;
         let slot = Slot { rule: rule.id, scope: self.scope(rule, failure) };
         let tag = (rule.counts == Counts::Distinct).then(|| self.tag(rule.signal, failure));
@@ -72,14 +72,6 @@ impl Engine {
         let filled = self.sources.entry(source, Source::default).windows.entry(slot);
         filled.add(mark, window, limit);
         filled.reached(failure.at, window, limit).map(|proven| (slot, proven))
-    }
-
-    /// An endpoint may have its own limit for registrations.
-    fn limit(&self, rule: &Rule, failure: &Failure) -> u32 {
-        match self.settings.register_limits.get(&failure.endpoint) {
-            Some(own) if rule.id == RuleId::Register => bound(*own),
-            _ => rule.bounded_limit(),
-        }
     }
 
     /// Which of a rule's windows a failure goes into.

@@ -7,8 +7,10 @@ use sipprot_common::source::SourceKey;
 
 use super::Engine;
 use crate::rules::ledger::Target;
+use crate::rules::observation::EndpointId;
 use crate::rules::record::Record;
-use crate::rules::source::Source;
+use crate::rules::rule::{AppliesTo, RuleId};
+use crate::rules::source::{Failure, Source};
 use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
 use crate::rules::state::{AcceptedState, RecordState, State, TrustState};
 use crate::rules::time::Time;
@@ -63,17 +65,25 @@ impl Engine {
 
     fn windows_of(&self, known: &Source, now: Time) -> Vec<WindowStanding> {
         let mut standings = Vec::new();
+        let attacked = |note: &Failure| {
+            let account = note.account.as_ref();
+            account.is_some_and(|account| self.attackers(self.hash(account), now).1)
+        };
+        let under_attack = known.notes().any(attacked);
         for rule in &self.settings.rules {
-            let counts = |window: &Window| {
-                let proven = window.proven.count(now, rule.window);
-                // After a containment only what was proven is left.
-                (window.all.count(now, rule.window).max(proven), proven)
-            };
-            let fullest = known.windows.of_rule(rule.id).map(counts).max();
-            if let Some((count, proven)) = fullest.filter(|(count, _)| *count > 0) {
-                let (limit, window) = (rule.bounded_limit(), rule.window);
-                standings.push(WindowStanding { rule: rule.id, count, proven, limit, window });
+            if rule.applies_to == AppliesTo::UntrustedOnAttackedAccount && !under_attack {
+                continue;
             }
+            let standing = |(scope, marks): (u64, &Window)| {
+                let proven = marks.proven.count(now, rule.window);
+                // After a containment only what was proven is left.
+                let count = marks.all.count(now, rule.window).max(proven);
+                let limit = self.settings.limit(rule, endpoint_of(rule.id, scope));
+                WindowStanding { rule: rule.id, count, proven, limit, window: rule.window }
+            };
+            let all = known.windows.of_rule(rule.id).map(standing);
+            let counting = all.filter(|standing| standing.count > 0);
+            standings.extend(counting.min_by_key(|it| it.limit.saturating_sub(it.count)));
         }
         standings
     }
@@ -145,4 +155,10 @@ impl Engine {
             peers_refused: self.peers.refused(),
         }
     }
+}
+
+/// Whose own limit a window has; see `judge` for how scopes are made.
+fn endpoint_of(rule: RuleId, scope: u64) -> EndpointId {
+    let own = (rule == RuleId::Register).then(|| scope.checked_sub(1)).flatten();
+    EndpointId(own.and_then(|number| u16::try_from(number).ok()).unwrap_or_default())
 }

@@ -344,16 +344,7 @@ fn evidence(
     concerns: impl Fn(&Failure) -> bool,
 ) -> Evidence {
     let found = source.and_then(|source| source.evidence(concerns));
-    found.unwrap_or_else(|| Evidence {
-        first: failure.at,
-        last: failure.at,
-        count: failure.count,
-        method: failure.method,
-        status: failure.status,
-        user_agent: failure.user_agent.as_deref().map(str::to_owned),
-        proof: failure.proof,
-        accounts: failure.account.iter().cloned().collect(),
-    })
+    found.unwrap_or_else(|| Evidence::of(failure.sighting(), failure.count))
 }
 
 fn case(failure: &Failure, rule: RuleId, proven: bool, evidence: Evidence) -> Case {

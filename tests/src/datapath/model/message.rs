@@ -50,6 +50,9 @@ impl Model {
         {
             return reason;
         }
+        if trusted && class == PORT_SIP {
+            self.mark_proof(passage, &speech);
+        }
         if !trusted
             && class == PORT_SIP
             && let Some(reason) = self.unaccepted(passage, &speech)
@@ -104,10 +107,8 @@ impl Model {
     /// What a source may say before the PBX has accepted it.
     fn unaccepted(&mut self, passage: &mut Passage, speech: &Speech) -> Option<Reason> {
         let now_ns = self.now_ns;
+        self.mark_proof(passage, speech);
         if passage.packet.protocol == protocol::TCP {
-            if self.is_established(&passage.packet) {
-                passage.flags |= EVENT_FLAG_TCP;
-            }
             let length = passage.packet.payload.len();
             let source = self.source(passage);
             if now_ns - source.tcp_start_ns >= attempt::WINDOW_NS {
@@ -129,6 +130,17 @@ impl Model {
         let contained = contained && !matches!(speech.kind, Kind::Response | Kind::Keepalive);
         (contained && !self.trickles(passage, speech) && passage.drops(Reason::Contained))
             .then_some(Reason::Contained)
+    }
+
+    /// What a message proves of who sends it, trusted or not.
+    fn mark_proof(&self, passage: &mut Passage, speech: &Speech) {
+        if passage.packet.protocol == protocol::TCP && self.is_established(&passage.packet) {
+            passage.flags |= EVENT_FLAG_TCP;
+        }
+        let nonce = speech.echoed_nonce().and_then(|nonce| self.nonces.get(&nonce));
+        if is_attempt(passage, speech) && nonce == Some(&Some(passage.key())) {
+            passage.flags |= EVENT_FLAG_NONCE;
+        }
     }
 
     fn is_established(&self, packet: &Packet) -> bool {
@@ -171,10 +183,6 @@ impl Model {
         contained: bool,
     ) -> Option<Reason> {
         let key = passage.key();
-        let nonce = speech.echoed_nonce().and_then(|nonce| self.nonces.get(&nonce));
-        if nonce == Some(&Some(key)) {
-            passage.flags |= EVENT_FLAG_NONCE;
-        }
         let proven = passage.flags & (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) != 0;
         let request = attempt::Request {
             now_ns: self.now_ns,

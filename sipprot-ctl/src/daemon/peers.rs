@@ -1,0 +1,154 @@
+//! Peers that are trusted by the operator's word: those of the configuration, which only its files
+//! change, and those that were added at run time, which the store keeps.
+
+use ipnetwork::IpNetwork;
+use sipprot_common::source::SourceKey;
+use tracing::info;
+
+use super::answers::Outcome;
+use super::change::{now_or_fault, plain, text};
+use super::core::Core;
+use super::plan;
+use crate::api::{Code, Done, Fault, NewPeer, PeerView, PeersAnswer};
+use crate::config::Config;
+use crate::report::address;
+use crate::rules::{Decision, Release, ReleaseReason, Settings};
+use crate::store::{BlockKind, Change, PeerRecord};
+
+/// As many as the configuration may name.
+const PEERS_MAX: usize = 4096;
+const KEY: &str = "peers";
+
+impl Core {
+    /// What the rules go by, with the peers that were added.
+    pub(super) fn rule_settings(&self) -> Settings {
+        let mut settings = plan::settings(&self.config, &self.own);
+        settings.peers.extend(self.peers.iter().map(|peer| peer.network));
+        settings
+    }
+
+    pub(super) fn peers_answer(&self) -> PeersAnswer {
+        PeersAnswer { peers: self.peer_views() }
+    }
+
+    /// Those of the configuration first.
+    pub(super) fn peer_views(&self) -> Vec<PeerView> {
+        let place = (!self.config.peers.is_empty()).then(|| self.configured_in());
+        let configured = self.config.peers.iter().map(|network| PeerView {
+            network: *network,
+            configured_in: place.clone(),
+            note: String::new(),
+            added_at: None,
+            added_by: None,
+        });
+        let added = self.peers.iter().map(|peer| PeerView {
+            network: peer.network,
+            configured_in: None,
+            note: peer.note.clone(),
+            added_at: Some(peer.added_at.as_second()),
+            added_by: Some(peer.added_by.clone()),
+        });
+        configured.chain(added).collect()
+    }
+
+    fn configured_in(&self) -> String {
+        Config::place_of(&self.files, KEY).unwrap_or_else(|| "the configuration".to_owned())
+    }
+
+    pub(super) fn add_peer(&mut self, new: NewPeer) -> Outcome {
+        now_or_fault(self.try_add_peer(new))
+    }
+
+    fn try_add_peer(&mut self, new: NewPeer) -> Result<Outcome, Fault> {
+        self.needs_store()?;
+        let network = plain(new.network);
+        if network.prefix() == 0 {
+            return Err(Fault::invalid("network", "every address there is: who is no peer then?"));
+        }
+        let peer = PeerRecord {
+            network,
+            note: text("note", &new.note)?,
+            added_at: self.clock.timestamp_now(),
+            added_by: text("added_by", &new.added_by)?,
+        };
+        self.peers.retain(|known| known.network != network);
+        if self.peers.len() >= PEERS_MAX {
+            return Err(Fault::new(Code::Full, format!("there are {PEERS_MAX} peers already")));
+        }
+        info!("trusting the peer {} by {}: {}", address(network), peer.added_by, peer.note);
+        let changes = vec![Change::PutPeer(peer.clone())];
+        self.peers.push(peer);
+        self.peers.sort_by_key(|peer| peer.network);
+        self.follow_peers();
+        self.release_peers(network);
+        let mut message = format!("{} is a trusted peer", address(network));
+        if self.ledger.blocks().any(|it| network.contains(it.source.ip())) {
+            message += "; what was blocked of it stays so until 'sipprot unblock'";
+        }
+        let stored = self.journal.write_for_good(changes);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    pub(super) fn remove_peer(&mut self, network: IpNetwork, by: &str) -> Outcome {
+        now_or_fault(self.try_remove_peer(plain(network), by))
+    }
+
+    fn try_remove_peer(&mut self, network: IpNetwork, by: &str) -> Result<Outcome, Fault> {
+        let by = text("by", by)?;
+        let shown = address(network);
+        let configured = self.config.peers.contains(&network);
+        if !self.peers.iter().any(|peer| peer.network == network) {
+            let wider = self.engine.settings().peers.iter().find(|it| covers(**it, network));
+            return Err(match wider {
+                _ if configured => Fault::refused(format!(
+                    "{shown} is a peer by the configuration: take it out of '{KEY}' at {}, then \
+                     'sipprot reload'",
+                    self.configured_in()
+                )),
+                Some(wider) => Fault::not_found(format!(
+                    "{shown} is no peer by itself, only as part of {}",
+                    address(*wider)
+                )),
+                None => Fault::not_found(format!("{shown} is no peer")),
+            });
+        }
+        self.needs_store()?;
+        self.peers.retain(|peer| peer.network != network);
+        self.follow_peers();
+        info!("{shown} is no peer any more, by {by}");
+        let mut message = format!("{shown} is no longer a trusted peer");
+        if configured {
+            let place = self.configured_in();
+            message = format!("{shown} stays a trusted peer: it is configured in {place}");
+        }
+        let stored = self.journal.write_for_good(vec![Change::RemovePeer(network)]);
+        Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Rules and kernel trust whom the operator trusts, and no longer whom not.
+    fn follow_peers(&mut self) {
+        self.engine.apply(self.rule_settings());
+        self.peers_seen.clear();
+        self.forget_trust();
+        self.restore_trust();
+    }
+
+    /// What a stranger was held back for is not held against a peer.
+    fn release_peers(&mut self, network: IpNetwork) {
+        let contained: Vec<SourceKey> = self
+            .ledger
+            .blocks()
+            .filter(|it| it.kind == BlockKind::Containment && network.contains(it.source.ip()))
+            .map(|it| SourceKey::from(it.source.ip()))
+            .chain(super::change::is_one_source(network).then(|| SourceKey::from(network.ip())))
+            .collect();
+        let (at, reason) = (self.clock.time_now(), ReleaseReason::Spared);
+        for source in contained {
+            self.carry_out(Decision::Release(Release { source, at, reason }));
+        }
+    }
+}
+
+fn covers(wider: IpNetwork, network: IpNetwork) -> bool {
+    wider.prefix() <= network.prefix() && wider.contains(network.ip())
+}

@@ -1,0 +1,156 @@
+//! Gathers what is known of one address; `crate::why` makes the answer of it.
+
+use std::net::IpAddr;
+
+use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OFF};
+use sipprot_common::policy::geo_drops;
+use sipprot_common::source::{Address, SourceKey};
+
+use super::answers::{Reply, block_view, internal, seconds};
+use super::core::Core;
+use super::evidence::packet;
+use crate::api::{Answer, BlockView, EvidenceView, Fault, PacketView, TrustView, WindowView};
+use crate::geo;
+use crate::report;
+use crate::rules::{Account, Evidence, Standing, TrustKind, WindowStanding};
+use crate::store::{EvidenceRecord, PacketRecord};
+use crate::why::{Facts, PAST_MAX, tell};
+
+impl Core {
+    pub(super) fn why(&mut self, asked: IpAddr, reply: Reply) {
+        let facts = match self.facts(asked) {
+            Ok(facts) => facts,
+            Err(fault) => {
+                let _ = reply.send(Err(fault));
+                return;
+            }
+        };
+        let source = Self::network_of(SourceKey::from(asked));
+        self.write_renewals();
+        let written = self.journal.write_for_good(Vec::new());
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let _ = written.await;
+            let Some(store) = store else {
+                let _ = reply.send(Ok(Answer::Why(Box::new(tell(facts)))));
+                return;
+            };
+            let read = tokio::task::spawn_blocking(move || store.history_of(source, PAST_MAX + 1));
+            let answer = match read.await {
+                Ok(Ok(past)) => {
+                    let past = past.iter().map(block_view).collect();
+                    Ok(Answer::Why(Box::new(tell(Facts { past, ..facts }))))
+                }
+                Ok(Err(error)) => Err(internal(&error)),
+                Err(_) => Err(Fault::internal()),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+
+    fn facts(&mut self, asked: IpAddr) -> Result<Facts, Fault> {
+        let check = self.check(asked)?;
+        let source = SourceKey::from(asked);
+        let standing = self.engine.explain(source, self.clock.time_now());
+        let blocks = self.blocks_in_force(Self::network_of(source));
+        let blocks: Vec<BlockView> = blocks.into_iter().map(block_view).collect();
+        let hold = self.kernel.with(|datapath| datapath.source(source));
+        let hold_ns = hold.ok().flatten().map(|known| known.attempts.hold_until_ns);
+        let host = self.plan.policies.first();
+        Ok(Facts {
+            now: self.clock.timestamp_now().as_second(),
+            hold_until: hold_ns
+                .filter(|_| check.held)
+                .map(|ns| self.clock.kernel_timestamp(ns).as_second()),
+            trust: self.trust_of(source, &standing),
+            windows: standing.windows.iter().map(window_view).collect(),
+            failures: standing.evidence.as_ref().map(failures),
+            shut_out_at: self.shut_out_at(asked),
+            observed: host.is_some_and(|host| host.mode != MODE_ENFORCE),
+            past: Vec::new(),
+            blocks,
+            check,
+        })
+    }
+
+    fn trust_of(&self, source: SourceKey, standing: &Standing) -> Option<TrustView> {
+        let trust = standing.trust?;
+        let last = trust.until.before(self.engine.settings().trust_time);
+        Some(TrustView {
+            source: report::address(Self::network_of(source)),
+            kind: trust_kind(trust.kind).to_owned(),
+            accounts: standing.accounts.iter().map(|it| it.account.to_string()).collect(),
+            since: seconds(trust.since),
+            last_seen: seconds(last),
+            country: self.country_code(source.network().0),
+        })
+    }
+
+    /// The endpoints, or the host, at which its country is not let in.
+    fn shut_out_at(&self, asked: IpAddr) -> Vec<String> {
+        let address = Address::from(asked).to_ip();
+        if geo::is_exempt(address) {
+            return Vec::new();
+        }
+        let country = self.geography.country(address);
+        let index = country.map_or(COUNTRY_UNKNOWN, |country| u32::from(country.index()));
+        let policies = self.plan.policies.iter().zip(&self.plan.names);
+        policies
+            .filter(|(policy, _)| policy.mode != MODE_OFF && geo_drops(policy, index))
+            .map(|(_, name)| name.clone())
+            .collect()
+    }
+}
+
+pub const fn trust_kind(kind: TrustKind) -> &'static str {
+    match kind {
+        TrustKind::Registered => "registered",
+        TrustKind::Trunk => "trunk",
+    }
+}
+
+pub fn evidence_view(record: &EvidenceRecord) -> EvidenceView {
+    EvidenceView {
+        count: record.count,
+        limit: record.limit,
+        window_s: record.window_s,
+        first: packet_view(&record.first),
+        last: packet_view(&record.last),
+        accounts: record.accounts.clone(),
+    }
+}
+
+fn failures(evidence: &Evidence) -> EvidenceView {
+    EvidenceView {
+        count: evidence.count,
+        limit: None,
+        window_s: None,
+        first: packet_view(&packet(&evidence.opening)),
+        last: packet_view(&packet(&evidence.closing)),
+        accounts: evidence.accounts.iter().map(Account::to_string).collect(),
+    }
+}
+
+fn packet_view(record: &PacketRecord) -> PacketView {
+    PacketView {
+        at_ms: record.at.as_millisecond(),
+        port: record.port,
+        method: record.method,
+        status: record.status,
+        account: record.account.clone(),
+        user_agent: record.user_agent.clone(),
+        proof: record.proof,
+        proven_by: record.proof.by().to_owned(),
+    }
+}
+
+fn window_view(standing: &WindowStanding) -> WindowView {
+    WindowView {
+        rule: standing.rule.signature().to_owned(),
+        counts: standing.rule.help().to_owned(),
+        count: standing.count,
+        proven: standing.proven,
+        limit: standing.limit,
+        window_s: standing.window.as_secs(),
+    }
+}
