@@ -19,6 +19,7 @@ pub struct Entry {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that happens is a decision")]
 pub enum Happening {
     Decision(Decision),
     /// The kernel's own line against guessing: no containment, and no block.

@@ -315,6 +315,10 @@ pub struct ClockBase {
 /// One change; several make a batch that happens as a whole or not at all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "changes live for one batch, and blocks are what comes in numbers"
+)]
 pub enum Change {
     /// Adds an entry, or replaces the one with its key.
     PutList(ListEntry),
