@@ -5,8 +5,7 @@ use sipprot_common::hash;
 use sipprot_common::source::Address;
 
 use crate::maps;
-use crate::packet::protocol;
-use crate::work::{FIRST_FRAGMENT, Packet};
+use crate::packet::{FIRST_FRAGMENT, Packet, protocol};
 
 /// A silent flow answers no more after this time.
 const FLOW_IDLE_NS: u64 = 300_000_000_000;

@@ -7,7 +7,7 @@ use sipprot_common::source::Address;
 
 use crate::clock;
 use crate::maps::{self, List};
-use crate::work::Packet;
+use crate::packet::Packet;
 
 /// Is an entry of the host's list in force, or one of this endpoint's own?
 #[inline(always)]

@@ -30,9 +30,9 @@ use sipprot_common::sip::Method;
 
 use crate::frame::Frame;
 use crate::maps::Direction;
-use crate::packet::protocol;
+use crate::packet::{LATER_FRAGMENT, protocol};
 use crate::verdict::Judge;
-use crate::work::{LATER_FRAGMENT, Work};
+use crate::work::Work;
 
 #[xdp]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {

@@ -5,8 +5,6 @@ use core::arch::asm;
 use sipprot_common::reason::Reason;
 use sipprot_common::source::Address;
 
-use crate::work::{FIRST_FRAGMENT, LATER_FRAGMENT, NOT_FRAGMENTED, Packet};
-
 /// VLAN tags that are followed (802.1Q, 802.1ad).
 const VLAN_TAGS_MAX: usize = 2;
 /// IPv6 extension headers that are followed.
@@ -36,6 +34,37 @@ pub mod protocol {
     pub const AUTHENTICATION: u32 = 51;
     pub const DESTINATION_OPTIONS: u32 = 60;
 }
+
+/// What the headers below SIP say.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Packet {
+    /// Canonical: what counting, blocking and denying go by.
+    pub source: Address,
+    /// As on the wire: what allowing goes by.
+    pub source_literal: Address,
+    pub destination: Address,
+    pub source_key: u64,
+    pub protocol: u32,
+    /// [`NOT_FRAGMENTED`], [`FIRST_FRAGMENT`] or [`LATER_FRAGMENT`].
+    pub fragment: u32,
+    /// Offset of the transport header from the frame's start.
+    pub transport: u32,
+    pub source_port: u32,
+    pub destination_port: u32,
+    pub payload: u32,
+    pub payload_len: u32,
+    pub tcp_flags: u32,
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    pub icmp_type: u32,
+    /// 1: more IPv6 extension headers than are followed; only the addresses are known.
+    pub beyond: u32,
+}
+
+pub const NOT_FRAGMENTED: u32 = 0;
+pub const FIRST_FRAGMENT: u32 = 1;
+pub const LATER_FRAGMENT: u32 = 2;
 
 /// Keeps the mask beside the use, where the verifier looks for it.
 #[inline(always)]

@@ -12,10 +12,10 @@ use crate::event;
 use crate::flow;
 use crate::frame::Frame;
 use crate::maps;
-use crate::packet::{bounded, protocol, slot};
+use crate::packet::{FIRST_FRAGMENT, bounded, protocol, slot};
 use crate::rate::{self, Seen, Sender};
 use crate::verdict::Judge;
-use crate::work::{FIRST_FRAGMENT, Work};
+use crate::work::Work;
 
 pub use self::fingerprint::transaction;
 use self::fingerprint::{of_every_byte, read_nonce};

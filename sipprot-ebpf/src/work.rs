@@ -5,9 +5,8 @@
 
 use sipprot_common::abi::{EventHeader, Source};
 use sipprot_common::sip::{AgentMatch, Parameter, Scan, Skip, Text, Value};
-use sipprot_common::source::Address;
 
-use crate::packet::Quoted;
+use crate::packet::{Packet, Quoted};
 
 #[repr(C)]
 pub struct Work {
@@ -25,37 +24,6 @@ pub struct Work {
     pub events_ns: u64,
     pub event: Event,
 }
-
-/// What the headers below SIP say.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub struct Packet {
-    /// Canonical: what counting, blocking and denying go by.
-    pub source: Address,
-    /// As on the wire: what allowing goes by.
-    pub source_literal: Address,
-    pub destination: Address,
-    pub source_key: u64,
-    pub protocol: u32,
-    /// [`NOT_FRAGMENTED`], [`FIRST_FRAGMENT`] or [`LATER_FRAGMENT`].
-    pub fragment: u32,
-    /// Offset of the transport header from the frame's start.
-    pub transport: u32,
-    pub source_port: u32,
-    pub destination_port: u32,
-    pub payload: u32,
-    pub payload_len: u32,
-    pub tcp_flags: u32,
-    pub sequence: u32,
-    pub acknowledgement: u32,
-    pub icmp_type: u32,
-    /// 1: more IPv6 extension headers than are followed; only the addresses are known.
-    pub beyond: u32,
-}
-
-pub const NOT_FRAGMENTED: u32 = 0;
-pub const FIRST_FRAGMENT: u32 = 1;
-pub const LATER_FRAGMENT: u32 = 2;
 
 /// What is known of the packet's SIP.
 #[repr(C)]
