@@ -445,6 +445,8 @@ pub mod maps {
     pub const ALLOW: &str = "ALLOW";
     pub const DENY: &str = "DENY";
     pub const GEO: &str = "GEO";
+    pub const LISTED: &str = "LISTED";
+    pub const PLACES: &str = "PLACES";
     pub const BLOCKS: &str = "BLOCKS";
     pub const QUARANTINE: &str = "QUARANTINE";
     pub const CONTAINED: &str = "CONTAINED";

@@ -1,7 +1,8 @@
 //! What the kernel programs and the controller share.
 //!
 //! Types that cross the border live in `abi`; decisions that both sides must take alike are pure
-//! functions (`attempt`, `block`, `ceiling`, `containment`, `policy`), and `sip` reads SIP for both.
+//! functions (`attempt`, `block`, `ceiling`, `containment`, `policy`), `sip` reads SIP for both, and `table`
+//! is how lists are looked up.
 //! Nothing here does I/O, allocates or reads a clock.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -16,3 +17,4 @@ pub mod policy;
 pub mod reason;
 pub mod sip;
 pub mod source;
+pub mod table;

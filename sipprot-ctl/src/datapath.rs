@@ -23,6 +23,7 @@ mod pins;
 pub mod rescue;
 mod sources;
 mod sys;
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -183,6 +184,7 @@ impl Datapath {
             }
         };
         pins.discard_aside();
+        let lists = Mutex::new(ListState::read(&maps)?);
         let mut datapath = Self {
             pins,
             maps,
@@ -193,7 +195,7 @@ impl Datapath {
             log: Mutex::new(log),
             wanted: Mutex::default(),
             config: Mutex::default(),
-            lists: Mutex::default(),
+            lists,
             _lock: lock,
         };
         if datapath.config()?.seed == 0 {

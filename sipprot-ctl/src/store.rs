@@ -299,6 +299,26 @@ impl Store {
         }
         Ok(found)
     }
+
+    /// The entries of a list that cover a network or lie in it, itself among them.
+    pub fn overlapping(
+        &self,
+        list: List,
+        network: IpNetwork,
+    ) -> Result<Vec<ListEntry>, StoreError> {
+        let mut found = self.covering(list, network.network())?;
+        found.retain(|entry| entry.network.prefix() < network.prefix());
+        let keys =
+            codec::list_network_prefix(list, network)..codec::after_list_network(list, network);
+        for entry in self.read(self.database.range(keys)) {
+            let entry: ListEntry = entry?;
+            // Wider networks that begin at the same address lie between these.
+            if entry.network.prefix() >= network.prefix() {
+                found.push(entry);
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Blocks and their history.

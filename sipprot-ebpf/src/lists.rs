@@ -1,13 +1,33 @@
 //! Allow, deny, dynamic block and geo: what is decided by the source alone.
+//!
+//! [`look`] asks the compiled tables once; only where these point there are the tries asked, too.
 
 use sipprot_common::abi::*;
 use sipprot_common::block;
 use sipprot_common::policy::geo_drops;
 use sipprot_common::source::Address;
+use sipprot_common::table::{ASK, GEO, LISTED};
 
 use crate::clock;
 use crate::maps::{self, List};
 use crate::packet::Packet;
+use crate::work::Work;
+
+/// Asks the tables what they know of the source. Without them the tries are asked for everything.
+#[inline(never)]
+pub fn look(work: &mut Work, config: &Config) {
+    let packet = &work.packet;
+    let (bits, generation) = match maps::list_table() {
+        Some(table) => {
+            // The allowlist goes by the literal address: where it is another one, it is asked.
+            let elsewhere = if packet.source_literal == packet.source { 0 } else { ASK };
+            (table.look(&packet.source) | elsewhere, table.generation.get() as u32)
+        }
+        None => (ASK | GEO, config.lists_generation),
+    };
+    work.facts.known = bits;
+    work.facts.generation = generation;
+}
 
 /// Is an entry of the host's list in force, or one of this endpoint's own?
 #[inline(always)]
@@ -29,15 +49,22 @@ fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
 }
 
 #[inline(never)]
-pub fn is_allowed(packet: &Packet, config: &Config, policy: u32) -> bool {
-    config.flags & CONFIG_HAS_ALLOW != 0
-        && find(List::Allow, &packet.source_literal, config.lists_generation, policy, true)
+pub fn is_allowed(work: &Work, config: &Config, policy: u32) -> bool {
+    let (source, generation) = (&work.packet.source_literal, work.facts.generation);
+    work.facts.known & ASK != 0
+        && config.flags & CONFIG_HAS_ALLOW != 0
+        && find(List::Allow, source, generation, policy, true)
 }
 
 #[inline(never)]
-pub fn is_denied(packet: &Packet, config: &Config, policy: u32, on_sip: bool) -> bool {
-    config.flags & CONFIG_HAS_DENY != 0
-        && find(List::Deny, &packet.source, config.lists_generation, policy, on_sip)
+pub fn is_denied(work: &Work, config: &Config, policy: u32, on_sip: bool) -> bool {
+    if work.facts.known & LISTED != 0 {
+        return true;
+    }
+    let (source, generation) = (&work.packet.source, work.facts.generation);
+    work.facts.known & ASK != 0
+        && config.flags & CONFIG_HAS_DENY != 0
+        && find(List::Deny, source, generation, policy, on_sip)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
@@ -62,10 +89,23 @@ fn stops(block: &Block, on_sip: bool) -> bool {
 
 /// The country for which a packet is kept out, [`COUNTRY_UNKNOWN`] for one in no list.
 #[inline(never)]
-pub fn geo(packet: &Packet, config: &Config, policy: &Policy) -> Option<u32> {
-    if policy.geo_mode == GEO_OFF || packet.source.is_local() {
+pub fn geo(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
+    let source = &work.packet.source;
+    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 || source.is_local() {
         return None;
     }
-    let country = maps::country(&ScopedAddress::new(config.geo_generation, 0, packet.source));
+    let country = country(source, config);
     if geo_drops(policy, country) { Some(country) } else { None }
+}
+
+#[inline(always)]
+fn country(address: &Address, config: &Config) -> u32 {
+    let generation = match maps::place_table() {
+        Some(table) => match table.country(address) {
+            Some(country) => return country,
+            None => table.generation.get() as u32,
+        },
+        None => config.geo_generation,
+    };
+    maps::country(&ScopedAddress::new(generation, 0, *address))
 }

@@ -144,10 +144,11 @@ fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
 /// Allow, deny, dynamic block, geo.
 #[inline(always)]
 fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -> Option<Reason> {
-    if lists::is_allowed(&work.packet, judge.config, judge.index) {
+    lists::look(work, judge.config);
+    if lists::is_allowed(work, judge.config, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(&work.packet, judge.config, judge.index, on_sip)
+    if lists::is_denied(work, judge.config, judge.index, on_sip)
         && judge.drops(work, Reason::Denied)
     {
         return Some(Reason::Denied);
@@ -161,7 +162,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
         }
         return Some(Reason::Blocked);
     }
-    if let Some(country) = lists::geo(&work.packet, judge.config, judge.policy)
+    if let Some(country) = lists::geo(work, judge.config, judge.policy)
         && !flow::answers(&work.packet, judge.config.seed, clock::coarse_ns())
         && judge.drops(work, Reason::Geo)
     {

@@ -1,11 +1,13 @@
 //! The maps, behind functions. Nobody else names a map.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
-use aya_ebpf::macros::map;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST};
+use aya_ebpf::btf_maps::{self, ArrayOfMaps};
+use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use sipprot_common::abi::*;
 use sipprot_common::source::Address;
+use sipprot_common::table::{ListTable, PlaceTable};
 
 use crate::work::Work;
 
@@ -26,6 +28,10 @@ static DENY: LpmTrie<ScopedAddress, ListEntry> =
     LpmTrie::with_max_entries(LIST_MAX, BPF_F_NO_PREALLOC);
 #[map]
 static GEO: LpmTrie<ScopedAddress, u32> = LpmTrie::with_max_entries(LIST_MAX, BPF_F_NO_PREALLOC);
+#[btf_map]
+static LISTED: ArrayOfMaps<btf_maps::Array<ListTable, 1, MMAPABLE>, 1> = ArrayOfMaps::new();
+#[btf_map]
+static PLACES: ArrayOfMaps<btf_maps::Array<PlaceTable, 1, MMAPABLE>, 1> = ArrayOfMaps::new();
 #[map]
 static BLOCKS: HashMap<BlockKey, Block> = HashMap::with_max_entries(BLOCKS_MAX, 0);
 #[map]
@@ -60,6 +66,9 @@ static EVENT_COUNTS: PerCpuArray<EventCounts> = PerCpuArray::with_max_entries(1,
 static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(2, 0);
+
+/// User space writes the tables where they lie.
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 
 /// Which program works: each direction has its own scratch space.
 #[derive(Clone, Copy)]
@@ -126,6 +135,17 @@ pub fn event_counts() -> Option<&'static mut EventCounts> {
 #[inline(always)]
 pub fn endpoint(address: &Address) -> Option<u32> {
     ENDPOINTS.get(Key::new(128, *address)).copied()
+}
+
+/// The compiled lists; `None` until user space has put them there.
+#[inline(always)]
+pub fn list_table() -> Option<&'static ListTable> {
+    LISTED.get_value(0, &0)
+}
+
+#[inline(always)]
+pub fn place_table() -> Option<&'static PlaceTable> {
+    PLACES.get_value(0, &0)
 }
 
 #[derive(Clone, Copy)]

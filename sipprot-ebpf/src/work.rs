@@ -29,6 +29,9 @@ pub struct Work {
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Facts {
+    /// What the tables know of the source, and which entries of the tries go with them.
+    pub known: u32,
+    pub generation: u32,
     pub now_ns: u64,
     pub seed: u64,
     /// Hash of the nonce in the first credentials, when `nonce_seen`.

@@ -5,19 +5,21 @@
 mod attaching;
 #[path = "maps/fixture.rs"]
 mod fixture;
+#[path = "maps/listing.rs"]
+mod listing;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fixture::Fixture;
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    Block, CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, CONFIG_HAS_ENDPOINTS, CONFIG_TRACK_FLOWS, Contained,
-    MODE_ENFORCE, MODE_OBSERVE, Policy, SCOPE_SIP, TRUST_QUARANTINED, maps,
+    Block, CONFIG_HAS_ENDPOINTS, CONFIG_TRACK_FLOWS, Contained, MODE_ENFORCE, MODE_OBSERVE, Policy,
+    TRUST_QUARANTINED, maps,
 };
 use sipprot_common::source::SourceKey;
 use sipprot_ctl::datapath::{
-    BlockTarget, Datapath, DatapathError, List, ListItem, Object, OnMismatch, Opened, Options,
+    BlockTarget, Datapath, DatapathError, ListItem, Object, OnMismatch, Opened, Options,
     Quarantined, monotonic_ns, rescue,
 };
 
@@ -31,10 +33,6 @@ fn source(text: &str) -> SourceKey {
 
 fn items(texts: &[&str]) -> Vec<ListItem> {
     texts.iter().map(|text| ListItem::host(network(text))).collect()
-}
-
-fn listed(datapath: &Datapath, list: List) -> BTreeSet<String> {
-    datapath.entries(list).unwrap().iter().map(|item| item.network.to_string()).collect()
 }
 
 fn block_for(seconds: u64) -> Block {
@@ -147,79 +145,6 @@ fn the_embedded_object_is_loaded() {
 }
 
 #[test]
-fn lists_are_replaced_as_a_whole() {
-    let Some(fixture) = Fixture::new() else { return };
-    let datapath = fixture.open();
-    let both = CONFIG_HAS_ALLOW | CONFIG_HAS_DENY;
-    let deny = ["198.51.100.0/24", "2001:db8::/32", "2002:c000:207::/48"];
-    datapath.replace_lists(&items(&["192.0.2.0/24"]), &items(&deny)).unwrap();
-    assert_eq!(datapath.config().unwrap().flags & both, both);
-    let expected = ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::/32"].map(String::from);
-    assert_eq!(listed(&datapath, List::Deny), BTreeSet::from(expected));
-    assert_eq!(used(&datapath, maps::DENY).0, 3);
-
-    let item = ListItem { scope: SCOPE_SIP, policy: 3, ..ListItem::host(network("203.0.113.9")) };
-    assert!(datapath.add_entry(List::Deny, &item).unwrap());
-    assert!(!datapath.add_entry(List::Deny, &ListItem { expires_ns: 5, ..item }).unwrap());
-    let found = datapath.entries(List::Deny).unwrap();
-    assert!(found.contains(&ListItem { expires_ns: 5, ..item }));
-    assert_eq!(used(&datapath, maps::DENY).0, 4);
-    assert!(!datapath.remove_entry(List::Deny, item.network, 0).unwrap());
-    assert!(datapath.remove_entry(List::Deny, item.network, 3).unwrap());
-
-    datapath.replace_lists(&[], &items(&["203.0.113.0/24", "203.0.113.0/24"])).unwrap();
-    assert_eq!(datapath.config().unwrap().flags & both, CONFIG_HAS_DENY);
-    assert_eq!(listed(&datapath, List::Deny), BTreeSet::from(["203.0.113.0/24".to_string()]));
-    assert!(listed(&datapath, List::Allow).is_empty());
-    assert_eq!((used(&datapath, maps::DENY).0, used(&datapath, maps::ALLOW).0), (1, 0));
-}
-
-#[test]
-fn a_list_that_does_not_fit_leaves_the_old_one_in_force() {
-    let Some(fixture) = Fixture::new() else { return };
-    let datapath = fixture.open_with(vec![(maps::DENY, 8)]).unwrap();
-    let first: Vec<_> = (0..5).map(|n| format!("192.0.2.{n}/32")).collect();
-    let first: Vec<_> = first.iter().map(String::as_str).collect();
-    datapath.replace_lists(&items(&["198.51.100.1"]), &items(&first)).unwrap();
-    let generation = datapath.config().unwrap().lists_generation;
-    let second: Vec<_> = (0..5).map(|n| format!("203.0.113.{n}/32")).collect();
-    let second: Vec<_> = second.iter().map(String::as_str).collect();
-    let error = datapath.replace_lists(&[], &items(&second)).err().unwrap();
-    assert!(matches!(error, DatapathError::MapFull { map: maps::DENY }), "{error}");
-    assert_eq!(datapath.config().unwrap().lists_generation, generation);
-    assert_eq!(listed(&datapath, List::Deny).len(), 5);
-    assert_eq!(listed(&datapath, List::Allow).len(), 1);
-    // The room is there again: three fit beside the five.
-    datapath.replace_lists(&[], &items(&second[..3])).unwrap();
-    datapath.replace_lists(&[], &items(&second)).unwrap();
-    assert_eq!(used(&datapath, maps::DENY), (5, 8));
-}
-
-#[test]
-fn a_large_list_is_replaced_in_seconds() {
-    let Some(fixture) = Fixture::new() else { return };
-    let datapath = fixture.open();
-    let list = |offset: u32| -> Vec<ListItem> {
-        (0..200_000u32)
-            .map(|n| std::net::Ipv4Addr::from_bits((n.wrapping_mul(2_654_435_761)) ^ offset))
-            .map(|address| ListItem::host(IpNetwork::from(std::net::IpAddr::V4(address))))
-            .collect()
-    };
-    for offset in [0, 1] {
-        let (items, begin) = (list(offset), Instant::now());
-        datapath.replace_lists(&[], &items).unwrap();
-        eprintln!("200,000 entries in {:?}", begin.elapsed());
-    }
-    assert_eq!(used(&datapath, maps::DENY).0, 200_000);
-    let geo: Vec<_> = list(2).iter().map(|item| (item.network, 7)).collect();
-    datapath.replace_geo(geo).unwrap();
-    assert_eq!(used(&datapath, maps::GEO).0, 200_000);
-    let begin = Instant::now();
-    assert_eq!(datapath.entries(List::Deny).unwrap().len(), 200_000);
-    eprintln!("read back in {:?}", begin.elapsed());
-}
-
-#[test]
 fn blocks_are_refused_when_there_is_no_room() {
     let Some(fixture) = Fixture::new() else { return };
     let datapath = fixture.open_with(vec![(maps::BLOCKS, 4)]).unwrap();
@@ -306,6 +231,10 @@ fn rescue_works_on_the_pins_alone() {
     assert_eq!((done.blocks, done.contained, done.held), (2, true, false));
     let denied: Vec<_> = done.denied.iter().map(|(network, _)| network.to_string()).collect();
     assert_eq!(denied, ["198.51.100.7/32", "198.51.100.0/24"]);
+    assert_eq!(
+        rescue::unblock(&fixture.pin_dir, "198.51.100.8".parse().unwrap()).unwrap().denied,
+        []
+    );
     assert_eq!(rescue::observe(&fixture.pin_dir).unwrap(), 2);
     let status = rescue::status(&fixture.pin_dir).unwrap().maps.unwrap();
     assert_eq!((status.enforcing, status.observing), (0, 3));

@@ -109,10 +109,11 @@ impl Core {
             let message = format!("{} is not on the {}", address(network), name(list));
             return Err(Fault::not_found(message));
         }
+        let others = self.others(list, network)?;
         for key in &keys {
             let Some(policy) = self.plan.policy(key.endpoint.as_deref()) else { continue };
             self.kernel
-                .with(|datapath| datapath.remove_entry(kernel_list(list), network, policy))
+                .with(|datapath| datapath.remove_entry(kernel_list(list), network, policy, &others))
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
         info!("removed {} from the {} by {by}", address(network), name(list));
@@ -234,9 +235,10 @@ impl Core {
         for entry in &own {
             let key = entry.key();
             if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
+                let others = self.others(List::Deny, entry.network)?;
                 let list = kernel_list(List::Deny);
                 self.kernel.carry("lifting a denial", |datapath| {
-                    datapath.remove_entry(list, entry.network, policy)
+                    datapath.remove_entry(list, entry.network, policy, &others)
                 });
             }
             if let Some(at) = entry.expires_at {

@@ -11,7 +11,7 @@ use sipprot_common::{attempt, block, containment};
 use super::answers::{block_view, entry_view, internal, seconds};
 use super::core::Core;
 use crate::api::{Check, Counts, Fault};
-use crate::datapath::{BlockTarget, monotonic_ns};
+use crate::datapath::{BlockTarget, ListItem, monotonic_ns};
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry};
 
@@ -125,6 +125,16 @@ impl Core {
         }
         entries.retain(|entry| entry.expires_at.is_none_or(|at| now < at));
         Ok(entries)
+    }
+
+    /// What the kernel must keep when an entry goes: those that cover it or lie in it.
+    pub(super) fn others(&self, list: List, network: IpNetwork) -> Result<Vec<ListItem>, Fault> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let mut entries = store.overlapping(list, network).map_err(|error| internal(&error))?;
+        let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
+        entries.extend(fresh.cloned());
+        entries.retain(|entry| entry.network != network);
+        Ok(entries.iter().filter_map(|entry| self.list_item(entry)).collect())
     }
 
     fn held(&mut self, source: SourceKey) -> Result<Held, Fault> {

@@ -101,9 +101,9 @@ impl Core {
             self.expiring.pop_first();
             debug!("the list entry {} has ended", key.network);
             if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
-                let list = kernel_list(key.list);
+                // What has an end is in the tries alone: nothing else is touched.
                 self.kernel.carry("ending a list entry", |datapath| {
-                    datapath.remove_entry(list, key.network, policy)
+                    datapath.remove_ended(kernel_list(key.list), key.network, policy)
                 });
             }
             let count = &mut self.list_counts[key.list as usize];

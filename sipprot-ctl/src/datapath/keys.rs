@@ -29,7 +29,7 @@ unsafe impl aya::Pod for LpmKey<ScopedAddress> {}
 /// Widest IPv4 network that an IPv6 one may stand for: 2002::/16 must not become all of IPv4.
 const EMBEDDED_PREFIX_MIN: u8 = 8;
 
-fn masked(address: Address, prefix_len: u32) -> Address {
+pub fn masked(address: Address, prefix_len: u32) -> Address {
     let (high, low) = address.halves();
     let bits = ((high as u128) << 64) | low as u128;
     let mask = if prefix_len == 0 { 0 } else { u128::MAX << (128 - prefix_len.min(128)) };

@@ -1,20 +1,25 @@
-//! Lists and geo in the tries, replaced as a whole by generations; endpoints by difference.
+//! Lists and geo in their tables and tries, replaced as a whole; endpoints by difference.
 //!
-//! A new list is filled beside the one in force and then switched to by one write of `CONFIG`; the
-//! old one is removed afterwards. Where the entries come from is not known here.
+//! A new table is compiled and the tries get a new generation beside the one in force; putting the
+//! table into its slot switches to both, and the old ones go afterwards. Single entries that come
+//! later lie in the tries. Where the entries come from is not known here.
 
 use std::collections::HashMap;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, CONFIG_HAS_ENDPOINTS, Config, ENDPOINTS_MAX, ListEntry,
-    POLICIES_MAX, SCOPE_ALL, ScopedAddress, maps,
+    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, CONFIG_HAS_ENDPOINTS, Config, ENDPOINTS_MAX, GEO_OFF,
+    ListEntry, POLICIES_MAX, SCOPE_ALL, ScopedAddress, maps,
 };
+use sipprot_common::policy::geo_drops;
+use sipprot_common::table::{ListTable, MIXED, PlaceTable};
 
 use super::error::{DatapathError, Result};
 use super::keys::{self, LpmKey};
 use super::map::{Insert, Map};
-use super::{Datapath, guard};
+use super::maps::Maps;
+use super::table::{Table, compile};
+use super::{Datapath, guard, random};
 
 pub type ListMap<V> = Map<LpmKey<ScopedAddress>, V>;
 
@@ -42,22 +47,46 @@ impl ListItem {
         Self { network, policy: 0, expires_ns: 0, scope: SCOPE_ALL }
     }
 
+    /// Can it be in a table? Those say of a source that it is denied, and nothing else.
+    fn is_plain(&self) -> bool {
+        let written = keys::literal(self.network);
+        *self == Self::host(self.network) && keys::canonical(self.network) == written
+    }
+
     fn entry(&self, list: List) -> ListEntry {
         let scope = if list == List::Allow { SCOPE_ALL } else { self.scope };
         ListEntry { expires_ns: self.expires_ns, scope, ..ListEntry::default() }
     }
 }
 
-/// What is known of the tries beside what is in them.
+/// The tables in force, and what is known of the tries beside what is in them.
 #[derive(Default)]
 pub struct ListState {
+    lists: Option<Table<ListTable>>,
+    places: Option<Table<PlaceTable>>,
     /// Entries in force, once counted.
     counts: HashMap<&'static str, usize>,
     /// Tries in which nothing but the generation in force is left.
     swept: Vec<&'static str>,
 }
 
+impl ListState {
+    /// With the tables that an earlier run put in force.
+    pub fn read(maps: &Maps) -> Result<Self> {
+        let (lists, places) = (Table::in_force(&maps.listed)?, Table::in_force(&maps.places)?);
+        Ok(Self { lists, places, ..Self::default() })
+    }
+}
+
 impl List {
+    /// As the datapath looks for it.
+    fn network(self, item: &ListItem) -> compile::Network {
+        match self {
+            Self::Allow => keys::literal(item.network),
+            Self::Deny => keys::canonical(item.network),
+        }
+    }
+
     const fn flag(self) -> u32 {
         match self {
             Self::Allow => CONFIG_HAS_ALLOW,
@@ -66,11 +95,7 @@ impl List {
     }
 
     fn key(self, generation: u32, item: &ListItem) -> LpmKey<ScopedAddress> {
-        let address = match self {
-            Self::Allow => keys::literal(item.network),
-            Self::Deny => keys::canonical(item.network),
-        };
-        keys::scoped(generation, item.policy, address)
+        keys::scoped(generation, item.policy, self.network(item))
     }
 }
 
@@ -147,10 +172,15 @@ impl Datapath {
         let mut state = guard(&self.lists);
         let in_force = self.config()?.lists_generation;
         let next = after(in_force);
+        let table = Table::<ListTable>::new(&self.maps.listed)?;
+        table.seed.set(random()?);
+        table.generation.set(next.into());
+        let in_tries = [allow.iter().collect(), compiled(&table, deny)];
         let mut counts = [0; 2];
         for (index, (list, items)) in
-            [(List::Allow, allow), (List::Deny, deny)].into_iter().enumerate()
+            [List::Allow, List::Deny].into_iter().zip(&in_tries).enumerate()
         {
+            items.iter().for_each(|item| compile::ask(&table, list.network(item)));
             let entries =
                 items.iter().map(|item| (list.key(next, item), item.entry(list))).collect();
             let filled = fill(self.list(list), &mut state, in_force, entries);
@@ -159,50 +189,117 @@ impl Datapath {
                 Err(error)
             })?;
         }
+        self.mark_geo(&table, state.places.as_ref())?;
+        let flag = |list: List| if counts[list as usize] > 0 { list.flag() } else { 0 };
+        let flags = flag(List::Allow) | flag(List::Deny);
+        self.change_config(|config| config.flags |= flags)?;
+        table.put_in_force(&self.maps.listed)?;
+        state.lists = Some(table);
         self.change_config(|config| {
             config.lists_generation = next;
-            config.flags &= !(CONFIG_HAS_ALLOW | CONFIG_HAS_DENY);
-            config.flags |= if counts[0] > 0 { CONFIG_HAS_ALLOW } else { 0 };
-            config.flags |= if counts[1] > 0 { CONFIG_HAS_DENY } else { 0 };
+            config.flags = config.flags & !(CONFIG_HAS_ALLOW | CONFIG_HAS_DENY) | flags;
         })?;
         settle(&self.maps.allow, &mut state, next, counts[0])?;
         settle(&self.maps.deny, &mut state, next, counts[1])
     }
 
-    /// Adds or overwrites one entry; true when it is new.
+    /// Adds or overwrites one entry; true when the tries did not have it.
     pub fn add_entry(&self, list: List, item: &ListItem) -> Result<bool> {
         check(std::slice::from_ref(item))?;
         let mut state = guard(&self.lists);
-        let (map, config) = (self.list(list), self.config()?);
-        let key = list.key(config.lists_generation, item);
+        let new = self.put_in_trie(&mut state, list, item)?;
+        let flags = list.flag();
+        if self.config()?.flags & flags == 0 {
+            self.change_config(|config| config.flags |= flags)?;
+        }
+        if let Some(table) = &state.lists {
+            compile::ask(table, list.network(item));
+        }
+        Ok(new)
+    }
+
+    fn put_in_trie(&self, state: &mut ListState, list: List, item: &ListItem) -> Result<bool> {
+        let map = self.list(list);
+        let key = list.key(self.config()?.lists_generation, item);
         let new = map.insert(&key, &item.entry(list), Insert::New)?;
         if !new {
             map.insert(&key, &item.entry(list), Insert::Any)?;
         } else if let Some(count) = state.counts.get_mut(map.name()) {
             *count += 1;
         }
-        if config.flags & list.flag() == 0 {
-            self.change_config(|config| config.flags |= list.flag())?;
-        }
         Ok(new)
     }
 
-    /// False when there was no such entry.
-    pub fn remove_entry(&self, list: List, network: IpNetwork, policy: u32) -> Result<bool> {
+    /// Takes an entry out, wherever it is. `others` are the entries of the same list that cover it or
+    /// lie in it: they stay.
+    pub fn remove_entry(
+        &self,
+        list: List,
+        network: IpNetwork,
+        policy: u32,
+        others: &[ListItem],
+    ) -> Result<()> {
         let mut state = guard(&self.lists);
-        let (map, config) = (self.list(list), self.config()?);
         let item = ListItem { policy, ..ListItem::host(network) };
-        let removed = map.remove(&list.key(config.lists_generation, &item))?;
-        if removed && let Some(count) = state.counts.get_mut(map.name()) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.change_config(|config| config.flags &= !list.flag())?;
+        if list == List::Deny && item.is_plain() && state.lists.is_some() {
+            // What the table has of others may lie where this one goes: the trie has it from now on.
+            for other in others {
+                self.put_in_trie(&mut state, list, other)?;
+            }
+            if !others.is_empty() {
+                self.change_config(|config| config.flags |= list.flag())?;
+            }
+            if let Some(table) = &state.lists {
+                let network = list.network(&item);
+                let within =
+                    |other| std::cmp::max_by_key(network, list.network(other), |(_, len)| *len);
+                others.iter().for_each(|other| compile::ask(table, within(other)));
+                compile::unlist(table, network);
             }
         }
-        Ok(removed)
+        let key = list.key(self.config()?.lists_generation, &item);
+        self.remove_from_trie(&mut state, list, &key)
     }
 
-    /// The entries in force, as the datapath judges by them: a denied 6to4 network is the IPv4 one.
+    /// Takes an entry out of its trie: one that has an end is nowhere else.
+    pub fn remove_ended(&self, list: List, network: IpNetwork, policy: u32) -> Result<()> {
+        let mut state = guard(&self.lists);
+        let item = ListItem { policy, ..ListItem::host(network) };
+        let key = list.key(self.config()?.lists_generation, &item);
+        self.remove_from_trie(&mut state, list, &key)
+    }
+
+    fn remove_from_trie(
+        &self,
+        state: &mut ListState,
+        list: List,
+        key: &LpmKey<ScopedAddress>,
+    ) -> Result<()> {
+        let map = self.list(list);
+        if map.remove(key)?
+            && let Some(count) = state.counts.get_mut(map.name())
+        {
+            *count = count.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    /// Does the denylist of the host, as it is in the kernel, stop all traffic of an address?
+    pub fn denies(&self, address: std::net::IpAddr) -> Result<bool> {
+        let state = guard(&self.lists);
+        let address = sipprot_common::source::Address::from(address);
+        let known = state.lists.as_ref().map(|table| table.look(&address));
+        if known.is_some_and(|bits| bits & sipprot_common::table::LISTED != 0) {
+            return Ok(true);
+        }
+        let key = keys::scoped(self.config()?.lists_generation, 0, (address, 128));
+        let entry = self.maps.deny.get(&key)?;
+        let asked = known.is_none_or(|bits| bits & sipprot_common::table::ASK != 0);
+        Ok(asked && entry.is_some_and(|entry| entry.scope == SCOPE_ALL && entry.expires_ns == 0))
+    }
+
+    /// The entries of a trie in force, as the datapath judges by them: a denied 6to4 network is the
+    /// IPv4 one.
     pub fn entries(&self, list: List) -> Result<Vec<ListItem>> {
         let generation = self.config()?.lists_generation;
         let mut items = Vec::new();
@@ -220,18 +317,50 @@ impl Datapath {
         Ok(items)
     }
 
-    /// Replaces the geo database: networks and the index of their country.
+    /// Replaces the geo database: networks and the index of their country. Comes after a change of
+    /// the policies' countries, too: which sources are asked for their country depends on these.
     pub fn replace_geo(&self, networks: impl IntoIterator<Item = (IpNetwork, u32)>) -> Result<()> {
         let mut state = guard(&self.lists);
         let in_force = self.config()?.geo_generation;
         let next = after(in_force);
-        let entries = networks
+        let networks: Vec<_> = networks
             .into_iter()
-            .map(|(network, country)| (keys::scoped(next, 0, keys::canonical(network)), country))
+            .map(|(network, country)| (keys::canonical(network), country))
+            .collect();
+        let table = Table::<PlaceTable>::new(&self.maps.places)?;
+        table.generation.set(next.into());
+        let in_trie = compile::fill_places(&table, &networks);
+        let entries = in_trie
+            .into_iter()
+            .map(|index| (keys::scoped(next, 0, networks[index].0), networks[index].1))
             .collect();
         let count = fill(&self.maps.geo, &mut state, in_force, entries)?;
+        table.put_in_force(&self.maps.places)?;
         self.change_config(|config| config.geo_generation = next)?;
+        if let Some(lists) = &state.lists {
+            self.mark_geo(lists, Some(&table))?;
+        }
+        state.places = Some(table);
         settle(&self.maps.geo, &mut state, next, count)
+    }
+
+    /// Tells a table of lists which sources' countries matter to some policy.
+    fn mark_geo(&self, table: &ListTable, places: Option<&Table<PlaceTable>>) -> Result<()> {
+        let policies = self.maps.policies.entries()?;
+        let by_country: Vec<_> =
+            policies.iter().map(|(_, policy)| policy).filter(|it| it.geo_mode != GEO_OFF).collect();
+        let Some(places) = places.filter(|_| !by_country.is_empty()) else {
+            compile::mark_geo(table, |_| !by_country.is_empty());
+            return Ok(());
+        };
+        let keeps_out: Vec<bool> = (0..=u8::MAX)
+            .map(|code| {
+                let country = places.name(code.into());
+                code == MIXED || by_country.iter().any(|policy| geo_drops(policy, country))
+            })
+            .collect();
+        compile::mark_geo(table, |index| keeps_out[usize::from(places.v4_code(index))]);
+        Ok(())
     }
 
     /// Which policy each endpoint's addresses have. On an error some of the changes are made.
@@ -294,6 +423,15 @@ impl Datapath {
         state.counts.insert(map.name(), count);
         Ok(count)
     }
+}
+
+/// Puts what it can into a new table; the rest is for the trie.
+fn compiled<'a>(table: &ListTable, items: &'a [ListItem]) -> Vec<&'a ListItem> {
+    let (plain, mut rest): (Vec<&ListItem>, Vec<_>) =
+        items.iter().partition(|item| item.is_plain());
+    let networks: Vec<_> = plain.iter().map(|item| keys::canonical(item.network)).collect();
+    rest.extend(compile::fill(table, &networks).into_iter().map(|index| plain[index]));
+    rest
 }
 
 #[cfg(test)]

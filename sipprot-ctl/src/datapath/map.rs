@@ -68,6 +68,11 @@ impl<K: Pod, V: Pod> Map<K, V> {
         Ok(Self { fd, name, types: PhantomData })
     }
 
+    /// One that is open, and whose layout is known.
+    pub fn of(fd: OwnedFd, name: &'static str) -> Self {
+        Self { fd, name, types: PhantomData }
+    }
+
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -5,12 +5,14 @@ use sipprot_common::abi::{
     QuarantineKey, Source, SourceCounts, Trust, UserAgents, maps,
 };
 use sipprot_common::source::Address;
+use sipprot_common::table::{ListTable, PlaceTable};
 
 use super::error::Result;
 use super::keys::LpmKey;
 use super::lists::ListMap;
 use super::map::{Map, PerCpu};
 use super::pins::Pins;
+use super::table::Slot;
 
 pub struct Maps {
     pub config: Map<u32, Config>,
@@ -21,6 +23,8 @@ pub struct Maps {
     pub allow: ListMap<ListEntry>,
     pub deny: ListMap<ListEntry>,
     pub geo: ListMap<u32>,
+    pub listed: Slot<ListTable>,
+    pub places: Slot<PlaceTable>,
     pub blocks: Map<BlockKey, Block>,
     pub quarantine: Map<QuarantineKey, u64>,
     pub contained: Map<u64, Contained>,
@@ -44,6 +48,8 @@ impl Maps {
             allow: Map::open(directory, maps::ALLOW)?,
             deny: Map::open(directory, maps::DENY)?,
             geo: Map::open(directory, maps::GEO)?,
+            listed: Map::open(directory, maps::LISTED)?,
+            places: Map::open(directory, maps::PLACES)?,
             blocks: Map::open(directory, maps::BLOCKS)?,
             quarantine: Map::open(directory, maps::QUARANTINE)?,
             contained: Map::open(directory, maps::CONTAINED)?,

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 22] = [
+pub const MAPS: [&str; 24] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -23,6 +23,8 @@ pub const MAPS: [&str; 22] = [
     maps::ALLOW,
     maps::DENY,
     maps::GEO,
+    maps::LISTED,
+    maps::PLACES,
     maps::BLOCKS,
     maps::QUARANTINE,
     maps::CONTAINED,

@@ -26,6 +26,7 @@ use super::map::Insert;
 use super::maps::Maps;
 use super::pins::Pins;
 use super::sources;
+use super::table::{Table, compile};
 
 /// What is in force.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,8 @@ pub struct Unblocked {
     /// A hold or attempts were on record.
     pub held: bool,
     pub quarantined_ports: usize,
-    /// Denylist entries that covered the address, with their policy.
+    /// Denylist networks that covered the address, with their policy; of a wide one only the address's
+    /// own /24 (IPv6: /32, /48 or /64) may have been let in.
     pub denied: Vec<(IpNetwork, u32)>,
     /// Policies whose geo rule still keeps the address out.
     pub geo_policies: Vec<u32>,
@@ -111,6 +113,9 @@ fn map_status(maps: &Maps) -> Result<MapStatus> {
         |key: &keys::LpmKey<ScopedAddress>| usize::from(keys::scope(key).0 == generation);
     maps.allow.for_each(|key, _| status.allow_entries += in_force(key))?;
     maps.deny.for_each(|key, _| status.deny_entries += in_force(key))?;
+    if let Some(table) = Table::in_force(&maps.listed)? {
+        status.deny_entries += table.compiled.get() as usize;
+    }
     Ok(status)
 }
 
@@ -134,7 +139,13 @@ pub fn unblock(pin_dir: &Path, address: IpAddr) -> Result<Unblocked> {
 
 fn undeny(maps: &Maps, address: Address) -> Result<Vec<(IpNetwork, u32)>> {
     let generation = maps.config.get(&0)?.unwrap_or_default().lists_generation;
-    let mut removed = Vec::new();
+    let mut removed = match Table::in_force(&maps.listed)? {
+        Some(table) => compile::let_in(&table, address)
+            .into_iter()
+            .filter_map(|(address, length)| Some((keys::network(address, length)?, 0)))
+            .collect(),
+        None => Vec::new(),
+    };
     for policy in 0..POLICIES_MAX {
         let exact = keys::scoped(generation, policy, (address, 128));
         if maps.deny.get(&exact)?.is_none() {
@@ -154,8 +165,13 @@ fn undeny(maps: &Maps, address: Address) -> Result<Vec<(IpNetwork, u32)>> {
 
 fn kept_out_by_geo(maps: &Maps, address: Address) -> Result<Vec<u32>> {
     let generation = maps.config.get(&0)?.unwrap_or_default().geo_generation;
-    let country =
-        maps.geo.get(&keys::scoped(generation, 0, (address, 128)))?.unwrap_or(COUNTRY_UNKNOWN);
+    let in_table = Table::in_force(&maps.places)?.and_then(|table| table.country(&address));
+    let country = match in_table {
+        Some(country) => country,
+        None => {
+            maps.geo.get(&keys::scoped(generation, 0, (address, 128)))?.unwrap_or(COUNTRY_UNKNOWN)
+        }
+    };
     let dropping = policies(maps)?
         .into_iter()
         .filter(|(_, policy)| policy.mode == MODE_ENFORCE && geo_drops(policy, country));

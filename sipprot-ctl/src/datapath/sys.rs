@@ -11,6 +11,7 @@ use std::path::Path;
 #[repr(u32)]
 #[derive(Clone, Copy)]
 pub enum Command {
+    MapCreate = 0,
     Lookup = 1,
     Update = 2,
     Delete = 3,
@@ -18,6 +19,7 @@ pub enum Command {
     ObjectPin = 6,
     ObjectGet = 7,
     ProgramById = 13,
+    MapById = 14,
     Info = 15,
     LookupBatch = 24,
     UpdateBatch = 26,
@@ -82,6 +84,19 @@ struct LinkUpdate {
     program: u32,
     flags: u32,
     old_program: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    inner_map: u32,
+    numa_node: u32,
+    name: [u8; 16],
 }
 
 /// The head of the kernel's `struct bpf_map_info`.
@@ -171,6 +186,31 @@ unsafe fn info<T: Default>(fd: BorrowedFd<'_>) -> io::Result<T> {
     // SAFETY: the kernel writes at most `length` bytes, and any bytes are a value of T.
     unsafe { bpf(Command::Info, &mut call) }?;
     Ok(answer)
+}
+
+/// Makes an array of one value that user space can map into its memory.
+pub fn mappable_array(value_size: u32, name: &str) -> io::Result<OwnedFd> {
+    const ARRAY: u32 = 2;
+    const MMAPABLE: u32 = 1 << 10;
+    let mut call = MapCreate {
+        kind: ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        flags: MMAPABLE,
+        ..MapCreate::default()
+    };
+    for (place, byte) in call.name.iter_mut().take(15).zip(name.bytes()) {
+        *place = byte;
+    }
+    // SAFETY: no addresses.
+    unsafe { bpf(Command::MapCreate, &mut call) }.map(own)
+}
+
+pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut call = [id, 0, 0];
+    // SAFETY: the command reads an id and two flags words.
+    unsafe { bpf(Command::MapById, &mut call) }.map(own)
 }
 
 pub fn map_info(fd: BorrowedFd<'_>) -> io::Result<MapInfo> {

@@ -112,6 +112,14 @@ pub(super) fn list_network_prefix(list: List, network: IpNetwork) -> Vec<u8> {
     bytes
 }
 
+/// Comes after the keys of all entries within this network, and before those of any other.
+pub(super) fn after_list_network(list: List, network: IpNetwork) -> Vec<u8> {
+    let mut bytes = list_prefix(list);
+    push_address(&mut bytes, network.broadcast());
+    bytes.push(u8::MAX);
+    bytes
+}
+
 /// Begins the keys of every block of this source.
 pub(super) fn block_source_prefix(source: IpNetwork) -> Vec<u8> {
     let mut bytes = Kind::Block.prefix();

@@ -32,6 +32,13 @@ impl Case {
         Self { name: name.into(), world, steps: Vec::new() }
     }
 
+    /// The same with lists and countries in tables, as the daemon has them.
+    pub fn compiled(mut self) -> Self {
+        self.name += ", compiled";
+        self.world.compiled = true;
+        self
+    }
+
     /// A frame that comes in to the host and leaves for `reason`.
     pub fn ingress(self, frame: &Frame, reason: Reason) -> Self {
         self.ingress_bytes(frame.bytes(), reason)

@@ -1,5 +1,7 @@
 //! The programs in the kernel: loaded from the object, never attached, their maps in no file system.
 
+mod tables;
+
 use std::env;
 use std::fs;
 use std::mem;
@@ -97,6 +99,7 @@ impl Kernel {
         self.clear_trie::<ScopedAddress, ListEntry>(maps::ALLOW)?;
         self.clear_trie::<ScopedAddress, ListEntry>(maps::DENY)?;
         self.clear_trie::<ScopedAddress, u32>(maps::GEO)?;
+        self.clear_tables()?;
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
         let zeroes = Counters { packets: [0; REASONS_MAX], observed: [0; REASONS_MAX] };
         for policy in 0..POLICIES_MAX {
@@ -144,8 +147,13 @@ impl Kernel {
         let at = |seconds: Seconds| now_ns.saturating_add_signed(seconds * 1_000_000_000);
         self.fill_policies(world)?;
         self.fill_list(maps::ALLOW, &world.allow, at)?;
-        self.fill_list(maps::DENY, &world.deny, at)?;
+        let in_trie = |it: &&Listing| !world.compiled || !tables::is_compiled(it);
+        let denied: Vec<_> = world.deny.iter().filter(in_trie).cloned().collect();
+        self.fill_list(maps::DENY, &denied, at)?;
         self.fill_sources(world, at)?;
+        if world.compiled {
+            self.fill_tables(world)?;
+        }
         for (network, code) in &world.geo {
             let (base, length) = world::prefix(network);
             let scoped = ScopedAddress::new(GEO_GENERATION, 0, base);

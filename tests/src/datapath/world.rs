@@ -28,7 +28,7 @@ pub struct Policy {
 }
 
 /// An entry of the allow or deny list.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Listing {
     pub network: IpNetwork,
     pub policy: u32,
@@ -64,6 +64,8 @@ pub struct World {
     pub trusted: Vec<(SourceKey, u32)>,
     pub geo: Vec<(IpNetwork, String)>,
     pub user_agents: Vec<String>,
+    /// Lists and countries lie in tables as the daemon compiles them; otherwise all in the tries.
+    pub compiled: bool,
     /// Remember flows that are opened outward.
     pub track_flows: bool,
     /// Events of one source a second, and at once; 0: no limit.

@@ -11,6 +11,7 @@ use crate::places::*;
 #[test]
 fn geo() {
     check_all(&cases());
+    check_all(&cases().into_iter().map(Case::compiled).collect::<Vec<_>>());
 }
 
 /// 203.0.113.0/24 and 2001:db8:bad::/48 are in XA, but one /28 of it is in XB.

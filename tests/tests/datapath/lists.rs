@@ -10,6 +10,7 @@ use crate::places::*;
 #[test]
 fn lists() {
     check_all(&cases());
+    check_all(&cases().into_iter().map(Case::compiled).collect::<Vec<_>>());
 }
 
 pub fn cases() -> Vec<Case> {

@@ -1,0 +1,116 @@
+//! IPv4: four bits for each /24, and a cuckoo table of single hosts.
+
+use super::Word;
+use super::cuckoo::Places;
+use crate::hash::fold;
+
+const WORDS: usize = 1 << 20;
+const BUCKETS: usize = 1 << 19;
+const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
+/// Words of a bucket; each holds two addresses.
+const WIDTH: usize = 2;
+
+/// Four bits for each /24 of IPv4.
+#[repr(C)]
+pub struct Networks {
+    words: [Word; WORDS],
+}
+
+impl Networks {
+    /// The bits of an address's /24.
+    #[inline(always)]
+    pub fn get(&self, address: u32) -> u32 {
+        let word = self.words[(address >> 12) as usize].get();
+        (word >> Self::shift(address)) as u32 & 15
+    }
+
+    #[inline(always)]
+    const fn shift(address: u32) -> u32 {
+        ((address >> 8) & 15) * 4
+    }
+
+    /// Changes the bits of every /24 from `first` to `last`, both included.
+    pub fn change(&self, first: u32, last: u32, clear: u32, set: u32) {
+        const EACH: u64 = 0x1111_1111_1111_1111;
+        for index in first >> 12..=last >> 12 {
+            let from = if index == first >> 12 { Self::shift(first) } else { 0 };
+            let to = if index == last >> 12 { Self::shift(last) + 4 } else { 64 };
+            let span = (u64::MAX << from) & (u64::MAX >> (64 - to));
+            let word = &self.words[index as usize];
+            let (clear, set) = (EACH * u64::from(clear) & span, EACH * u64::from(set) & span);
+            let changed = word.get() & !clear | set;
+            if changed != word.get() {
+                word.set(changed);
+            }
+        }
+    }
+}
+
+/// Single hosts: each may lie in either of two buckets of four.
+#[repr(C)]
+pub struct Hosts {
+    buckets: [[Word; WIDTH]; BUCKETS],
+}
+
+impl Hosts {
+    pub const CAPACITY: usize = BUCKETS * WIDTH * 2;
+
+    #[inline(always)]
+    const fn places(address: u32, seed: u64) -> [usize; 2] {
+        let hash = fold(seed, address as u64);
+        let first = (hash >> (64 - BUCKET_BITS)) as usize;
+        [first, (hash as u32 >> (32 - BUCKET_BITS)) as usize]
+    }
+
+    #[inline(always)]
+    pub fn has(&self, address: u32, seed: u64) -> bool {
+        const ONES: u64 = 0x1_0000_0001;
+        let both = (address as u64) * ONES;
+        let [first, second] = Self::places(address, seed);
+        let (first, second) = (&self.buckets[first], &self.buckets[second]);
+        let mut hit = 0;
+        let mut index = 0;
+        while index < WIDTH {
+            // A half that is zero borrows into its top bit.
+            let (x, y) = (first[index].get() ^ both, second[index].get() ^ both);
+            hit |= x.wrapping_sub(ONES) & !x | y.wrapping_sub(ONES) & !y;
+            index += 1;
+        }
+        hit & (ONES << 31) != 0
+    }
+
+    /// To a table that is not in force yet; false when there is no room. 0.0.0.0 has none ever: it
+    /// stands for an empty place.
+    #[must_use]
+    pub fn add(&self, address: u32, seed: u64) -> bool {
+        address != 0 && Seeded { hosts: self, seed }.put(address.into())
+    }
+
+    /// False when it was not there.
+    pub fn remove(&self, address: u32, seed: u64) -> bool {
+        address != 0 && Seeded { hosts: self, seed }.take(address.into())
+    }
+}
+
+struct Seeded<'a> {
+    hosts: &'a Hosts,
+    seed: u64,
+}
+
+impl Places for Seeded<'_> {
+    const WIDTH: usize = WIDTH * 2;
+
+    fn buckets(&self, address: u64) -> [usize; 2] {
+        Hosts::places(address as u32, self.seed)
+    }
+
+    fn at(&self, bucket: usize, slot: usize) -> u64 {
+        let word = self.hosts.buckets[bucket][slot / 2].get();
+        word >> (slot % 2 * 32) & u64::from(u32::MAX)
+    }
+
+    fn set(&self, bucket: usize, slot: usize, address: u64) {
+        let (word, shift) = (&self.hosts.buckets[bucket][slot / 2], slot % 2 * 32);
+        word.set(word.get() & !(u64::from(u32::MAX) << shift) | address << shift);
+    }
+}

@@ -1,0 +1,158 @@
+//! IPv6: marks that say whether anything is below a /32, and a cuckoo table of prefixes.
+//!
+//! Prefixes of four lengths, the rungs, are in the table; others are cut into those or stay in the
+//! trie. A mark may be there by chance (a Bloom filter), a listed prefix never is: its whole hash is
+//! kept.
+
+use super::cuckoo::Places;
+use super::{ASK, LISTED, Word};
+use crate::hash::{finish, fold};
+
+const WIDE_WORDS: usize = 1 << 10;
+const MARK_WORDS: usize = 1 << 19;
+const BUCKETS: usize = 1 << 18;
+const WIDTH: usize = 4;
+
+/// What a mark stands for; the rungs' own numbers are their lengths.
+const SOMETHING: u64 = 1;
+const IN_TRIE: u64 = 2;
+
+#[repr(C)]
+pub struct Prefixes {
+    /// A bit for each /16: the tries have something wide above or in it.
+    wide: [Word; WIDE_WORDS],
+    marks: [Word; MARK_WORDS],
+    buckets: [[Word; WIDTH]; BUCKETS],
+}
+
+/// The hash of a prefix, for its mark and its place.
+#[inline(always)]
+const fn hash(seed: u64, kind: u64, bits: u64) -> u64 {
+    fold(fold(seed, kind), bits)
+}
+
+impl Prefixes {
+    pub const CAPACITY: usize = BUCKETS * WIDTH;
+
+    #[inline(always)]
+    pub fn look(&self, high: u64, low: u64, seed: u64) -> u32 {
+        let wide = self.wide[(high >> 54) as usize].get() >> ((high >> 48) & 63) & 1;
+        let mut found = if wide != 0 { ASK } else { 0 };
+        let top = high >> 32;
+        if !self.is_marked(hash(seed, SOMETHING, top)) {
+            return found;
+        }
+        if self.is_marked(hash(seed, IN_TRIE, top)) {
+            found |= ASK;
+        }
+        let host = hash(seed, 128, high);
+        let listed = self.has(hash(seed, 64, high))
+            || self.has(hash(seed, 48, high >> 16))
+            || self.has(hash(seed, 32, top))
+            || self.is_marked(host) && self.is_placed(fingerprint(fold(host, low)));
+        if listed { found | LISTED } else { found }
+    }
+
+    #[inline(always)]
+    fn has(&self, hash: u64) -> bool {
+        self.is_marked(hash) && self.is_placed(fingerprint(hash))
+    }
+
+    #[inline(always)]
+    fn is_marked(&self, hash: u64) -> bool {
+        let word = self.marks[(hash & (MARK_WORDS as u64 - 1)) as usize].get();
+        !word & mark(hash) == 0
+    }
+
+    #[inline(always)]
+    fn is_placed(&self, fingerprint: u64) -> bool {
+        let [first, second] = places(fingerprint);
+        let (first, second) = (&self.buckets[first], &self.buckets[second]);
+        let mut hit = false;
+        let mut index = 0;
+        while index < WIDTH {
+            hit |= first[index].get() == fingerprint || second[index].get() == fingerprint;
+            index += 1;
+        }
+        hit
+    }
+
+    /// Adds a prefix whose length is a rung to a table that is not in force yet; false when there is no
+    /// room.
+    #[must_use]
+    pub fn add(&self, high: u64, low: u64, rung: u32, seed: u64) -> bool {
+        let (mark, place) = spelled(high, low, rung, seed);
+        let added = self.put(place);
+        if added {
+            self.mark(hash(seed, SOMETHING, high >> 32));
+            self.mark(mark);
+        }
+        added
+    }
+
+    /// False when it was not there. The marks stay: they only cost a look.
+    pub fn remove(&self, high: u64, low: u64, rung: u32, seed: u64) -> bool {
+        self.take(spelled(high, low, rung, seed).1)
+    }
+
+    /// Says that the tries know something below this /32.
+    pub fn ask_below(&self, high: u64, seed: u64) {
+        self.mark(hash(seed, IN_TRIE, high >> 32));
+        self.mark(hash(seed, SOMETHING, high >> 32));
+    }
+
+    /// Says that the tries know something for these /16s, both included.
+    pub fn ask_wide(&self, first: u16, last: u16) {
+        for index in first..=last {
+            self.wide[usize::from(index >> 6)].add_bits(1 << (index & 63));
+        }
+    }
+
+    fn mark(&self, hash: u64) {
+        self.marks[(hash & (MARK_WORDS as u64 - 1)) as usize].add_bits(mark(hash));
+    }
+}
+
+impl Places for Prefixes {
+    const WIDTH: usize = WIDTH;
+
+    fn buckets(&self, fingerprint: u64) -> [usize; 2] {
+        places(fingerprint)
+    }
+
+    fn at(&self, bucket: usize, slot: usize) -> u64 {
+        self.buckets[bucket][slot].get()
+    }
+
+    fn set(&self, bucket: usize, slot: usize, fingerprint: u64) {
+        self.buckets[bucket][slot].set(fingerprint);
+    }
+}
+
+/// Hash of a prefix's mark, and what is kept in its place.
+fn spelled(high: u64, low: u64, rung: u32, seed: u64) -> (u64, u64) {
+    if rung == 128 {
+        let mark = hash(seed, 128, high);
+        return (mark, fingerprint(fold(mark, low)));
+    }
+    let mark = hash(seed, u64::from(rung), high >> (64 - rung));
+    (mark, fingerprint(mark))
+}
+
+/// Never zero, which stands for an empty place.
+#[inline(always)]
+const fn fingerprint(hash: u64) -> u64 {
+    finish(hash) | 1
+}
+
+#[inline(always)]
+const fn places(fingerprint: u64) -> [usize; 2] {
+    const MASK: u64 = BUCKETS as u64 - 1;
+    [((fingerprint >> 13) & MASK) as usize, ((fingerprint >> 40) & MASK) as usize]
+}
+
+/// Three bits of a word.
+#[inline(always)]
+const fn mark(hash: u64) -> u64 {
+    1 << ((hash >> 20) & 63) | 1 << ((hash >> 26) & 63) | 1 << ((hash >> 32) & 63)
+}

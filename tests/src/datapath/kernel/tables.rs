@@ -1,0 +1,72 @@
+//! The tables in front of the tries, compiled and put into force as the daemon does it.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result};
+use aya::maps::Map;
+use sipprot_common::abi::{GEO_OFF, SCOPE_ALL, maps};
+use sipprot_common::policy::geo_drops;
+use sipprot_common::source::Address;
+use sipprot_common::table::{ListTable, MIXED, PlaceTable};
+use sipprot_ctl::datapath::table::{self, Slot, Table, compile};
+
+use super::Kernel;
+use crate::datapath::world::{self, GEO_GENERATION, LISTS_GENERATION, Listing, World};
+
+/// Is it in a table, and so in no trie?
+pub fn is_compiled(listing: &Listing) -> bool {
+    listing.generation == LISTS_GENERATION
+        && (listing.policy, listing.scope, listing.expires) == (0, SCOPE_ALL, None)
+        && compile::canonical(listing.network) == world::prefix(&listing.network)
+}
+
+impl Kernel {
+    fn slot<T: 'static>(&mut self, name: &'static str) -> Result<Slot<T>> {
+        let Map::ArrayOfMaps(data) = self.map(name)? else { anyhow::bail!("{name} is no slot") };
+        let fd = data.fd().as_fd().try_clone_to_owned()?;
+        Ok(table::slot(fd, name))
+    }
+
+    /// The tries are asked for everything.
+    pub(super) fn clear_tables(&mut self) -> Result<()> {
+        self.slot::<ListTable>(maps::LISTED)?.remove(&0)?;
+        self.slot::<PlaceTable>(maps::PLACES)?.remove(&0)?;
+        Ok(())
+    }
+
+    pub(super) fn fill_tables(&mut self, world: &World) -> Result<()> {
+        let (lists, places) = (self.slot(maps::LISTED)?, self.slot(maps::PLACES)?);
+        let lists_table = Table::<ListTable>::new(&lists)?;
+        lists_table.seed.set(world.config().seed);
+        lists_table.generation.set(LISTS_GENERATION.into());
+        let plain: Vec<&Listing> = world.deny.iter().filter(|it| is_compiled(it)).collect();
+        let networks: Vec<_> = plain.iter().map(|it| world::prefix(&it.network)).collect();
+        let rest = compile::fill(&lists_table, &networks);
+        let rest: Vec<Listing> = rest.into_iter().map(|index| plain[index].clone()).collect();
+        self.fill_list(maps::DENY, &rest, |_| 0).context("what the table has no room for")?;
+        for listing in world.allow.iter().chain(&world.deny).filter(|it| !plain.contains(it)) {
+            compile::ask(&lists_table, world::prefix(&listing.network));
+        }
+
+        let places_table = Table::<PlaceTable>::new(&places)?;
+        places_table.generation.set(GEO_GENERATION.into());
+        let networks: Vec<((Address, u32), u32)> = world
+            .geo
+            .iter()
+            .map(|(network, code)| (world::prefix(network), world::country(code)))
+            .collect();
+        compile::fill_places(&places_table, &networks);
+        compile::mark_geo(&lists_table, |index| {
+            let code = places_table.v4_code(index);
+            world
+                .policies
+                .iter()
+                .map(|it| &it.abi)
+                .filter(|it| it.geo_mode != GEO_OFF)
+                .any(|policy| code == MIXED || geo_drops(policy, places_table.name(code.into())))
+        });
+        places_table.put_in_force(&places)?;
+        lists_table.put_in_force(&lists)?;
+        Ok(())
+    }
+}
