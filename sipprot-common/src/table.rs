@@ -53,7 +53,9 @@ pub struct ListTable {
     pub generation: Word,
     /// Networks that were compiled into it.
     pub compiled: Word,
-    pub reserved: [Word; 5],
+    /// Zero, which the verifier doesn't know: what begins with it looks the same on every way.
+    zero: Word,
+    reserved: [Word; 4],
     pub networks: Networks,
     pub hosts: Hosts,
     pub prefixes: Prefixes,
@@ -65,7 +67,7 @@ impl ListTable {
     pub fn look(&self, address: &Address) -> u32 {
         let (high, low) = address.halves();
         if !address.is_v4() {
-            return self.prefixes.look(high, low, self.seed.get()) | GEO;
+            return self.prefixes.look(high, low, self.seed.get(), self.zero.get()) | GEO;
         }
         let address = low as u32;
         let found = self.networks.get(address);

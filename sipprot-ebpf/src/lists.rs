@@ -23,7 +23,10 @@ pub fn look(work: &mut Work, config: &Config) {
             let elsewhere = if packet.source_literal == packet.source { 0 } else { ASK };
             (table.look(&packet.source) | elsewhere, table.generation.get() as u32)
         }
-        None => (ASK | GEO, config.lists_generation),
+        None => {
+            let listed = config.flags & (CONFIG_HAS_ALLOW | CONFIG_HAS_DENY) != 0;
+            (if listed { ASK | GEO } else { GEO }, config.lists_generation)
+        }
     };
     work.facts.known = bits;
     work.facts.generation = generation;
@@ -49,22 +52,18 @@ fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
 }
 
 #[inline(never)]
-pub fn is_allowed(work: &Work, config: &Config, policy: u32) -> bool {
+pub fn is_allowed(work: &Work, policy: u32) -> bool {
     let (source, generation) = (&work.packet.source_literal, work.facts.generation);
-    work.facts.known & ASK != 0
-        && config.flags & CONFIG_HAS_ALLOW != 0
-        && find(List::Allow, source, generation, policy, true)
+    work.facts.known & ASK != 0 && find(List::Allow, source, generation, policy, true)
 }
 
 #[inline(never)]
-pub fn is_denied(work: &Work, config: &Config, policy: u32, on_sip: bool) -> bool {
+pub fn is_denied(work: &Work, policy: u32, on_sip: bool) -> bool {
     if work.facts.known & LISTED != 0 {
         return true;
     }
     let (source, generation) = (&work.packet.source, work.facts.generation);
-    work.facts.known & ASK != 0
-        && config.flags & CONFIG_HAS_DENY != 0
-        && find(List::Deny, source, generation, policy, on_sip)
+    work.facts.known & ASK != 0 && find(List::Deny, source, generation, policy, on_sip)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.

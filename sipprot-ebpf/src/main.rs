@@ -66,6 +66,8 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
+    // Before the ways part: the verifier goes through it once.
+    lists::look(work, config);
     // 0: whose packet?
     let index = policy_of(work, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
@@ -144,11 +146,10 @@ fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
 /// Allow, deny, dynamic block, geo.
 #[inline(always)]
 fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -> Option<Reason> {
-    lists::look(work, judge.config);
-    if lists::is_allowed(work, judge.config, judge.index) {
+    if lists::is_allowed(work, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(work, judge.config, judge.index, on_sip)
+    if lists::is_denied(work, judge.index, on_sip)
         && judge.drops(work, Reason::Denied)
     {
         return Some(Reason::Denied);

@@ -9,6 +9,9 @@ const V6_WORDS: usize = (1 << 21) / 8;
 /// The tries know: it has several countries.
 pub const MIXED: u8 = 255;
 
+/// Times a code: that code eight times.
+const SPREAD: u64 = 0x0101_0101_0101_0101;
+
 #[repr(C)]
 pub struct PlaceTable {
     /// Which generation of the trie belongs to this table.
@@ -63,6 +66,25 @@ impl PlaceTable {
         (self.v4[(index >> 3) as usize].get() >> ((index & 7) * 8)) as u8
     }
 
+    /// Calls `each` with first, last and code of every run of /24s of IPv4 that have the same code.
+    pub fn each_v4_run(&self, mut each: impl FnMut(u32, u32, u8)) {
+        let (mut first, mut code) = (0, self.v4_code(0));
+        for (word, index) in self.v4.iter().zip((0u32..).step_by(8)) {
+            // Most words are in the midst of a run.
+            if word.get() == u64::from(code) * SPREAD {
+                continue;
+            }
+            for index in index..index + 8 {
+                let next = self.v4_code(index);
+                if next != code {
+                    each(first, index - 1, code);
+                    (first, code) = (index, next);
+                }
+            }
+        }
+        each(first, u32::MAX >> 8, code);
+    }
+
     /// The code of the `index`th /24 of 2000::/3.
     pub fn v6_code(&self, index: u32) -> u8 {
         (self.v6[(index >> 3) as usize].get() >> ((index & 7) * 8)) as u8
@@ -85,7 +107,7 @@ fn put(words: &[Word], first: u32, last: u32, code: u8) {
     while index <= last {
         let word = &words[(index >> 3) as usize];
         if index & 7 == 0 && last - index >= 7 && word.get() == 0 {
-            word.set(u64::from(code) * 0x0101_0101_0101_0101);
+            word.set(u64::from(code) * SPREAD);
             index += 8;
             continue;
         }

@@ -35,43 +35,47 @@ impl Prefixes {
     pub const CAPACITY: usize = BUCKETS * WIDTH;
 
     #[inline(always)]
-    pub fn look(&self, high: u64, low: u64, seed: u64) -> u32 {
-        let wide = self.wide[(high >> 54) as usize].get() >> ((high >> 48) & 63) & 1;
-        let mut found = if wide != 0 { ASK } else { 0 };
+    pub fn look(&self, high: u64, low: u64, seed: u64, zero: u64) -> u32 {
+        let mut asks = self.wide[(high >> 54) as usize].get() >> ((high >> 48) & 63) & 1;
+        let mut hit = zero & 1;
         let top = high >> 32;
-        if !self.is_marked(hash(seed, SOMETHING, top)) {
-            return found;
+        if self.is_marked(hash(seed, SOMETHING, top)) != 0 {
+            asks |= self.is_marked(hash(seed, IN_TRIE, top));
+            let host = hash(seed, 128, high);
+            hit |= self.has(hash(seed, 64, high), zero);
+            hit |= self.has(hash(seed, 48, high >> 16), zero);
+            hit |= self.has(hash(seed, 32, top), zero);
+            if self.is_marked(host) != 0 {
+                hit |= self.is_placed(fingerprint(fold(host, low)), zero);
+            }
         }
-        if self.is_marked(hash(seed, IN_TRIE, top)) {
-            found |= ASK;
+        asks as u32 * ASK | hit as u32 * LISTED
+    }
+
+    /// 1 or 0, as all that follows: a branch here would be one more way for the verifier.
+    #[inline(always)]
+    fn has(&self, hash: u64, zero: u64) -> u64 {
+        if self.is_marked(hash) == 0 {
+            return zero & 1;
         }
-        let host = hash(seed, 128, high);
-        let listed = self.has(hash(seed, 64, high))
-            || self.has(hash(seed, 48, high >> 16))
-            || self.has(hash(seed, 32, top))
-            || self.is_marked(host) && self.is_placed(fingerprint(fold(host, low)));
-        if listed { found | LISTED } else { found }
+        self.is_placed(fingerprint(hash), zero)
     }
 
     #[inline(always)]
-    fn has(&self, hash: u64) -> bool {
-        self.is_marked(hash) && self.is_placed(fingerprint(hash))
-    }
-
-    #[inline(always)]
-    fn is_marked(&self, hash: u64) -> bool {
+    fn is_marked(&self, hash: u64) -> u64 {
         let word = self.marks[(hash & (MARK_WORDS as u64 - 1)) as usize].get();
-        !word & mark(hash) == 0
+        is_zero(!word & mark(hash))
     }
 
     #[inline(always)]
-    fn is_placed(&self, fingerprint: u64) -> bool {
+    fn is_placed(&self, fingerprint: u64, zero: u64) -> u64 {
         let [first, second] = places(fingerprint);
         let (first, second) = (&self.buckets[first], &self.buckets[second]);
-        let mut hit = false;
+        let mut hit = zero & 1;
         let mut index = 0;
         while index < WIDTH {
-            hit |= first[index].get() == fingerprint || second[index].get() == fingerprint;
+            hit |= is_zero(first[index].get() ^ fingerprint);
+            hit |= is_zero(second[index].get() ^ fingerprint);
             index += 1;
         }
         hit
@@ -137,6 +141,12 @@ fn spelled(high: u64, low: u64, rung: u32, seed: u64) -> (u64, u64) {
     }
     let mark = hash(seed, u64::from(rung), high >> (64 - rung));
     (mark, fingerprint(mark))
+}
+
+/// 1 for zero.
+#[inline(always)]
+const fn is_zero(value: u64) -> u64 {
+    ((value | value.wrapping_neg()) >> 63) ^ 1
 }
 
 /// Never zero, which stands for an empty place.

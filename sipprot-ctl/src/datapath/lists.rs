@@ -5,6 +5,7 @@
 //! later lie in the tries. Where the entries come from is not known here.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
@@ -349,17 +350,12 @@ impl Datapath {
         let policies = self.maps.policies.entries()?;
         let by_country: Vec<_> =
             policies.iter().map(|(_, policy)| policy).filter(|it| it.geo_mode != GEO_OFF).collect();
-        let Some(places) = places.filter(|_| !by_country.is_empty()) else {
-            compile::mark_geo(table, |_| !by_country.is_empty());
-            return Ok(());
-        };
-        let keeps_out: Vec<bool> = (0..=u8::MAX)
-            .map(|code| {
-                let country = places.name(code.into());
-                code == MIXED || by_country.iter().any(|policy| geo_drops(policy, country))
-            })
-            .collect();
-        compile::mark_geo(table, |index| keeps_out[usize::from(places.v4_code(index))]);
+        let places = places.filter(|_| !by_country.is_empty()).map(Deref::deref);
+        compile::mark_geo(table, places, |code| {
+            let country = |places: &PlaceTable| places.name(code.into());
+            let country = places.filter(|_| code != MIXED).map(country);
+            by_country.iter().any(|policy| country.is_none_or(|it| geo_drops(policy, it)))
+        });
         Ok(())
     }
 

@@ -162,17 +162,18 @@ pub fn let_in(table: &ListTable, address: Address) -> Vec<Network> {
     found
 }
 
-/// Says for each /24 of IPv4 whether some policy may keep its country out.
-pub fn mark_geo(table: &ListTable, keeps_out: impl Fn(u32) -> bool) {
-    let mut start = 0;
-    let mut marked = keeps_out(0);
-    for index in 1..=1u32 << 24 {
-        let mark = index < 1 << 24 && keeps_out(index);
-        if index == 1 << 24 || mark != marked {
-            let (clear, set) = if marked { (0, GEO) } else { (GEO, 0) };
-            table.networks.change(start << 8, (index - 1) << 8, clear, set);
-            (start, marked) = (index, mark);
+/// Says for each /24 of IPv4 whether some policy may keep its country out, by the country's code.
+/// Without `places` nobody knows.
+pub fn mark_geo(table: &ListTable, places: Option<&PlaceTable>, keeps_out: impl Fn(u8) -> bool) {
+    let mark = |first: u32, last: u32, kept_out: bool| {
+        let (clear, set) = if kept_out { (0, GEO) } else { (GEO, 0) };
+        table.networks.change(first << 8, last << 8, clear, set);
+    };
+    match places {
+        Some(places) => {
+            places.each_v4_run(|first, last, code| mark(first, last, keeps_out(code)));
         }
+        None => mark(0, u32::MAX >> 8, keeps_out(MIXED)),
     }
 }
 

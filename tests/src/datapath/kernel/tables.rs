@@ -56,14 +56,12 @@ impl Kernel {
             .map(|(network, code)| (world::prefix(network), world::country(code)))
             .collect();
         compile::fill_places(&places_table, &networks);
-        compile::mark_geo(&lists_table, |index| {
-            let code = places_table.v4_code(index);
-            world
-                .policies
-                .iter()
-                .map(|it| &it.abi)
-                .filter(|it| it.geo_mode != GEO_OFF)
-                .any(|policy| code == MIXED || geo_drops(policy, places_table.name(code.into())))
+        compile::mark_geo(&lists_table, Some(&places_table), |code| {
+            let policies = world.policies.iter().map(|it| &it.abi);
+            let country = places_table.name(code.into());
+            policies
+                .filter(|policy| policy.geo_mode != GEO_OFF)
+                .any(|policy| code == MIXED || geo_drops(policy, country))
         });
         places_table.put_in_force(&places)?;
         lists_table.put_in_force(&lists)?;

@@ -186,11 +186,16 @@ fn countries_are_those_of_the_networks() {
 
 #[test]
 fn networks_of_a_country_are_marked() {
-    let table = zeroed::<ListTable>();
-    mark_geo(&table, |index| index & 0x1_0000 != 0);
+    let (table, places) = (zeroed::<ListTable>(), zeroed::<PlaceTable>());
+    places.put_v4(0x1_0000, 0x1_ffff, 4);
+    places.put_v4(0x2_0003, 0x2_0004, 5);
+    places.put_v4(0xff_ffff, 0xff_ffff, 4);
     let has = |address: u32| table.networks.get(address) & GEO != 0;
+    mark_geo(&table, Some(&places), |code| code == 4);
     assert!(!has(0x00ff_ffff) && has(0x0100_0000) && has(0x01ff_ffff) && !has(0x0200_0000));
-    assert!(has(u32::MAX));
-    mark_geo(&table, |_| false);
-    assert!(!has(0x0100_0000) && !has(u32::MAX));
+    assert!(!has(0x0200_0300) && has(u32::MAX) && !has(0xfffe_ffff));
+    mark_geo(&table, Some(&places), |code| code == 5);
+    assert!(!has(0x0200_02ff) && has(0x0200_0300) && has(0x0200_04ff) && !has(0x0200_0500));
+    mark_geo(&table, None, |_| false);
+    assert!(!has(0x0200_0300) && !has(u32::MAX));
 }
