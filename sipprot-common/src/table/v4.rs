@@ -37,7 +37,7 @@ impl Networks {
             let to = if index == last >> 12 { Self::shift(last) + 4 } else { 64 };
             let span = (u64::MAX << from) & (u64::MAX >> (64 - to));
             let word = &self.words[index as usize];
-            let (clear, set) = (EACH * u64::from(clear) & span, EACH * u64::from(set) & span);
+            let (clear, set) = ((EACH * u64::from(clear)) & span, (EACH * u64::from(set)) & span);
             let changed = word.get() & !clear | set;
             if changed != word.get() {
                 word.set(changed);

@@ -49,7 +49,7 @@ impl Prefixes {
                 hit |= self.is_placed(fingerprint(fold(host, low)), zero);
             }
         }
-        asks as u32 * ASK | hit as u32 * LISTED
+        (asks as u32 * ASK) | (hit as u32 * LISTED)
     }
 
     /// 1 or 0, as all that follows: a branch here would be one more way for the verifier.
