@@ -100,6 +100,7 @@ fn register(core: &mut Core, number: u32, status: u16) {
             response_hash: u64::from(number),
             response_empty: false,
         }),
+        cut: false,
         user_agent: Some("cracker".into()),
         proof: Proof::Nonce,
     }));

@@ -4,7 +4,9 @@
 //! it remembers and what others may ask of it; `pairing` makes outcomes of packets, `judge` counts
 //! failures against rules, `sentence` turns a broken rule into decisions.
 
+mod acceptance;
 mod judge;
+mod kernel;
 mod memory;
 mod pairing;
 mod sentence;
@@ -34,8 +36,9 @@ use super::trust::Peers;
 const REQUESTS_MAX: usize = 131_072;
 /// 64*T1 (RFC 3261 17.1.2.2) and a little, for retransmissions at the end of it.
 const REQUEST_LIFETIME: Duration = Duration::from_secs(40);
-/// Timer C (RFC 3261 16.6): a telephone may ring that long.
-const INVITE_LIFETIME: Duration = Duration::from_secs(180);
+/// Longer than timer C (RFC 3261 16.6), which must be more than three minutes; what rings waits
+/// longer still.
+const INVITE_LIFETIME: Duration = Duration::from_secs(200);
 const CHALLENGES_MAX: usize = 65_536;
 const PROBES_MAX: usize = 65_536;
 /// Accounts at sources.

@@ -130,6 +130,15 @@ impl Peers {
         self.ports.get(source).is_none_or(|ports| ports.only_by(port, account, now))
     }
 
+    /// Whether this account, or several, were accepted through this port.
+    pub fn used_by(&self, source: SourceKey, port: u16, account: &Account, now: Time) -> bool {
+        let used = self.ports.get(source).and_then(|ports| ports.by_port.get(&port));
+        used.is_some_and(|used| {
+            let own = used.account.as_ref().is_none_or(|by| by == account);
+            own && now.since(used.last) < PORT_MEMORY
+        })
+    }
+
     pub fn len(&self) -> usize {
         self.peers.len()
     }

@@ -263,7 +263,7 @@ fn the_past_is_told_newest_first_and_bounded() {
 fn rules_in_words() {
     let dynamic = block(BlockKind::Dynamic, NOW);
     let words = rule_words(&dynamic.rule, dynamic.evidence.as_ref());
-    let expected = "BRUTEFORCE:register: 10 rejected registrations and unanswered challenges of \
+    let expected = "BRUTEFORCE:register: 10 rejected attempts and unanswered challenges of \
                     one source within a minute";
     assert_eq!(words, expected);
     assert_eq!(rule_words("MANUAL:operator", None), "MANUAL:operator");

@@ -4,6 +4,7 @@
 //! milliseconds and writes every decision down as one line, so that a test reads as a story.
 
 mod consequences;
+mod guesses;
 mod outcomes;
 mod peers;
 mod rules;
@@ -40,6 +41,8 @@ enum Brings {
     OtherRealm,
     /// Byte for byte what was sent before.
     Same,
+    /// Whatever it brings is behind what was captured.
+    Unseen,
 }
 
 #[derive(Clone)]
@@ -243,7 +246,8 @@ impl Call {
         let response_hash = if self.brings == Brings::Same { 0 } else { serial };
         let username = self.username.clone().unwrap_or_else(|| self.account.user().to_owned());
         let realm = if self.brings == Brings::OtherRealm { "elsewhere" } else { "pbx" };
-        let credentials = (self.brings != Brings::Nothing).then(|| Credentials {
+        let seen = !matches!(self.brings, Brings::Nothing | Brings::Unseen);
+        let credentials = seen.then(|| Credentials {
             username,
             realm: realm.to_owned(),
             nonce_hash: 1,
@@ -263,6 +267,7 @@ impl Call {
             branch,
             account: self.account.clone(),
             credentials,
+            cut: self.brings == Brings::Unseen,
             user_agent: Some("phone".into()),
             proof: self.proof,
         })
