@@ -135,6 +135,9 @@ pub struct NewEntry {
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
     pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    #[serde(default)]
+    pub rate: Option<u32>,
     #[serde(default)]
     pub note: String,
     #[serde(default = "nobody")]

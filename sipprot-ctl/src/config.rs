@@ -49,7 +49,7 @@ pub struct Config {
     pub interfaces: Vec<String>,
     pub mode: Mode,
     /// Trusted without having to prove it.
-    pub peers: Vec<IpNetwork>,
+    pub peers: Vec<Peer>,
     /// No rule ever blocks these.
     pub never_block: Vec<IpNetwork>,
     pub daemon: Daemon,
@@ -60,6 +60,13 @@ pub struct Config {
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    pub rate: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

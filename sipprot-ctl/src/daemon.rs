@@ -18,6 +18,7 @@ mod kernel;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod peaks;
 mod peers;
 pub(crate) mod plan;
 mod refused;

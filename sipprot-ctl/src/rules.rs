@@ -13,6 +13,7 @@ mod ledger;
 mod nat;
 mod observation;
 mod outcome;
+mod peak;
 mod proof;
 mod record;
 mod rule;
@@ -36,6 +37,7 @@ pub use observation::{
     Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Request,
     Response, Transport,
 };
+pub use peak::Peak;
 pub use proof::Proof;
 pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 pub use settings::Settings;

@@ -178,6 +178,12 @@ pub struct TrustView {
     pub accounts: Vec<String>,
     pub since: i64,
     pub last_seen: i64,
+    /// SIP packets a second when it is busiest.
+    #[serde(default)]
+    pub peak: u32,
+    /// And those that it may send at most.
+    #[serde(default)]
+    pub ceiling: u32,
     pub country: Option<String>,
 }
 
@@ -185,6 +191,9 @@ pub struct TrustView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerView {
     pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    #[serde(default)]
+    pub rate: Option<u32>,
     /// `FILE:LINE` of the configuration's; the others were added at run time.
     pub configured_in: Option<String>,
     pub note: String,

@@ -221,6 +221,10 @@ pub enum PeerVerb {
         /// Why.
         #[arg(long, default_value = "")]
         note: String,
+        /// SIP packets a second that each of its addresses may send; 2,000 or 20 times its peak
+        /// otherwise.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        rate: Option<u32>,
     },
     /// Print peers of the configuration and those that were added.
     List,

@@ -63,8 +63,8 @@ pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
 
 pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
     match peer.verb {
-        PeerVerb::Add { network, note } => {
-            let new = NewPeer { network, note, added_by: operator() };
+        PeerVerb::Add { network, note, rate } => {
+            let new = NewPeer { network, rate, note, added_by: operator() };
             print(context, &context.client()?.post("/peers", &new)?)
         }
         PeerVerb::List => lists::peers(context),

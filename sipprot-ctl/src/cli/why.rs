@@ -123,7 +123,9 @@ fn standing(why: &Why, say: &mut impl FnMut(&str, String)) {
     }
     if let Some(trust) = &why.trust {
         let (since, seen) = (time(trust.since), time(trust.last_seen));
-        say("Trust", format!("{} since {since}, last seen {seen}", trust.kind));
+        let (peak, most) = (trust.peak, trust.ceiling);
+        let rate = format!("peak {peak} packets/s, ceiling {most}");
+        say("Trust", format!("{} since {since}, last seen {seen}; {rate}", trust.kind));
         if !trust.accounts.is_empty() {
             say("Registered", some(&trust.accounts));
         }

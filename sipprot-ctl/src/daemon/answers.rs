@@ -120,6 +120,7 @@ impl Core {
 
     fn trust_answer(&self) -> TrustAnswer {
         let state = self.engine.state();
+        let now = self.clock.time_now();
         let mut trust: Vec<TrustView> = state
             .trust
             .into_iter()
@@ -129,6 +130,8 @@ impl Core {
                 accounts: peer.accounts.iter().map(|it| it.account.to_string()).collect(),
                 since: seconds(peer.since),
                 last_seen: seconds(peer.last),
+                peak: peer.peak.rate(now),
+                ceiling: self.engine.ceiling(peer.source, now),
                 country: self.country_code(peer.source_ip),
             })
             .collect();

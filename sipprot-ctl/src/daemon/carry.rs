@@ -215,7 +215,8 @@ impl Core {
     }
 
     fn trust(&mut self, trust: &Trust) {
-        let done = self.kernel.carry("trusting", |datapath| datapath.trust(trust.source, 0));
+        let rate = self.kernel_rate(trust.source);
+        let done = self.kernel.carry("trusting", |datapath| datapath.trust(trust.source, rate));
         if done.is_none() {
             return;
         }

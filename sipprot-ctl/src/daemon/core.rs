@@ -19,6 +19,7 @@ use super::kernel::Kernel;
 use super::ledger::Ledger;
 use super::memory::Persisted;
 use super::own::Own;
+use super::peaks::Peaks;
 use super::plan::{self, Plan};
 use crate::cli::version;
 use crate::config::Config;
@@ -60,6 +61,8 @@ pub struct Core {
     pub(super) peers: Vec<PeerRecord>,
     /// Sources of configured peer networks that the kernel was told of.
     pub(super) peers_seen: HashSet<SourceKey>,
+    /// How much trusted sources send.
+    pub(super) peaks: Peaks,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -124,6 +127,7 @@ impl Core {
             started_at: Timestamp::now(),
             peers: Vec::new(),
             peers_seen: HashSet::new(),
+            peaks: Peaks::default(),
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,

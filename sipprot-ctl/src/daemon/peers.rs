@@ -18,12 +18,16 @@ use crate::store::{BlockKind, Change, PeerRecord};
 /// As many as the configuration may name.
 const PEERS_MAX: usize = 4096;
 const KEY: &str = "peers";
+/// Packets a second.
+const RATE_MAX: u32 = 10_000_000;
 
 impl Core {
     /// What the rules go by, with the peers that were added.
     pub(super) fn rule_settings(&self) -> Settings {
         let mut settings = plan::settings(&self.config, &self.own);
         settings.peers.extend(self.peers.iter().map(|peer| peer.network));
+        let rates = self.peers.iter().filter_map(|peer| Some((peer.network, peer.rate?)));
+        settings.peer_rates.extend(rates);
         settings
     }
 
@@ -34,8 +38,9 @@ impl Core {
     /// Those of the configuration first.
     pub(super) fn peer_views(&self) -> Vec<PeerView> {
         let place = (!self.config.peers.is_empty()).then(|| self.configured_in());
-        let configured = self.config.peers.iter().map(|network| PeerView {
-            network: *network,
+        let configured = self.config.peers.iter().map(|peer| PeerView {
+            network: peer.network,
+            rate: peer.rate,
             configured_in: place.clone(),
             note: String::new(),
             added_at: None,
@@ -43,6 +48,7 @@ impl Core {
         });
         let added = self.peers.iter().map(|peer| PeerView {
             network: peer.network,
+            rate: peer.rate,
             configured_in: None,
             note: peer.note.clone(),
             added_at: Some(peer.added_at.as_second()),
@@ -65,8 +71,12 @@ impl Core {
         if network.prefix() == 0 {
             return Err(Fault::invalid("network", "every address there is: who is no peer then?"));
         }
+        if new.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
+            return Err(Fault::invalid("rate", format!("must be from 1 to {RATE_MAX}")));
+        }
         let peer = PeerRecord {
             network,
+            rate: new.rate,
             note: text("note", &new.note)?,
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
@@ -96,7 +106,7 @@ impl Core {
     fn try_remove_peer(&mut self, network: IpNetwork, by: &str) -> Result<Outcome, Fault> {
         let by = text("by", by)?;
         let shown = address(network);
-        let configured = self.config.peers.contains(&network);
+        let configured = self.config.peers.iter().any(|peer| peer.network == network);
         if !self.peers.iter().any(|peer| peer.network == network) {
             let wider = self.engine.settings().peers.iter().find(|it| covers(**it, network));
             return Err(match wider {

@@ -257,7 +257,9 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         count_age: limits.count_age,
         unblock_grace: limits.unblock_grace,
         escalate_unproven: limits.escalate_unproven,
-        peers: config.peers.clone(),
+        peers: config.peers.iter().map(|peer| peer.network).collect(),
+        peer_rates: config.peers.iter().filter_map(|it| Some((it.network, it.rate?))).collect(),
+        trusted_rate: config.ceilings.trusted_rate,
         gateways: own.gateways.clone(),
         trust_time: limits.trust_for,
         ..Settings::default()

@@ -186,7 +186,8 @@ impl Core {
         let learned = self.engine.state().trust.into_iter().map(|peer| peer.source);
         let all: Vec<SourceKey> = learned.chain(self.configured_peers()).collect();
         for source in all {
-            self.kernel.carry("trusting", |datapath| datapath.trust(source, 0));
+            let rate = self.kernel_rate(source);
+            self.kernel.carry("trusting", |datapath| datapath.trust(source, rate));
         }
     }
 

@@ -24,6 +24,7 @@ impl Core {
         self.clock = Clock::now();
         let at = self.clock.time_now();
         self.observe(&Observation::Tick { at });
+        self.look_at_peaks();
         if self.seconds.is_multiple_of(TIDY_EVERY) {
             self.end_blocks_due();
             self.end_entries_due();

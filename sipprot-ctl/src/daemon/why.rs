@@ -82,6 +82,8 @@ impl Core {
             accounts: standing.accounts.iter().map(|it| it.account.to_string()).collect(),
             since: seconds(trust.since),
             last_seen: seconds(last),
+            peak: trust.peak,
+            ceiling: standing.ceiling,
             country: self.country_code(source.network().0),
         })
     }

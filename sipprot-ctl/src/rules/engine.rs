@@ -173,6 +173,30 @@ impl Engine {
             || self.settings.is_peer(address.to_ip())
     }
 
+    /// Packets a second that a source may send while it is trusted: its own by the operator's word, or
+    /// twenty times its peak.
+    pub fn ceiling(&self, source: SourceKey, now: Time) -> u32 {
+        let (source_ip, _) = source.network();
+        let least = self.settings.trusted_rate;
+        let learned = || self.peers.peak(source).ceiling(least, now);
+        self.settings.peer_rate(source_ip).unwrap_or_else(learned)
+    }
+
+    /// A source sent so many SIP packets a second lately, as the kernel counts them. What is over
+    /// its ceiling teaches nothing. True if the ceiling is another one now.
+    pub fn note_rate(&mut self, source: SourceKey, rate: u32, at: Time) -> bool {
+        let before = self.ceiling(source, at);
+        if rate <= before {
+            self.peers.note_rate(source, rate, at);
+        }
+        self.ceiling(source, at) != before
+    }
+
+    /// Sources with learned trust.
+    pub fn trusted(&self) -> impl Iterator<Item = SourceKey> {
+        self.peers.sources()
+    }
+
     fn hash(&self, value: impl Hash) -> u64 {
         self.seed.hash_one(value)
     }

@@ -64,6 +64,7 @@ fn block(source: &str, started: i64) -> BlockRecord {
 
 fn trust(address: &str) -> TrustRecord {
     TrustRecord {
+        peak: crate::rules::Peak::default(),
         address: address.parse().unwrap(),
         kind: TrustKind::Registration,
         endpoint: Some("pbx1".to_owned()),

@@ -111,6 +111,8 @@ fn entry(list: List, ip: &str) -> Entry {
 
 fn trust(accounts: usize) -> TrustView {
     TrustView {
+        peak: 12,
+        ceiling: 2000,
         source: "198.51.100.7".to_owned(),
         kind: "registered".to_owned(),
         accounts: (0..accounts).map(|number| format!("{number}@pbx")).collect(),
@@ -138,6 +140,7 @@ fn the_innocent_and_the_trusted() {
     let revoke = Some("sipprot trust revoke 198.51.100.7");
     check(trusted.clone(), Verdict::Trusted, sentence, revoke);
     trusted.check.peers.push(PeerView {
+        rate: None,
         network: "198.51.100.0/24".parse().unwrap(),
         configured_in: Some("sipprot.toml:3".to_owned()),
         note: String::new(),
