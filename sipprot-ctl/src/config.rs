@@ -8,6 +8,7 @@
 mod check;
 mod documented;
 mod duration;
+mod edit;
 mod error;
 mod forms;
 mod keys;
@@ -166,10 +167,25 @@ impl Config {
         Ok(Loaded { config, files })
     }
 
+    /// The file in which a key is set.
+    pub fn file_of(files: &[PathBuf], key: &str) -> Option<PathBuf> {
+        Some(read::place_of(&texts_of(files).ok()?, key)?.0)
+    }
+
     /// `FILE:LINE` at which a key, such as `rules.block_time`, is set in these files.
     pub fn place_of(files: &[PathBuf], key: &str) -> Option<String> {
         let (file, line) = read::place_of(&texts_of(files).ok()?, key)?;
         Some(format!("{}:{line}", file.display()))
+    }
+
+    /// The text of a file with other values (in TOML) for some keys, its comments kept. Whether they make sense
+    /// is not looked at: [`Config::load`] does that.
+    pub fn edited(
+        file: &Path,
+        text: &str,
+        keys: &[(String, String)],
+    ) -> Result<String, ConfigError> {
+        edit::set(file, text, keys)
     }
 
     /// Reads one text as if it were the only file; `name` is what messages call it.

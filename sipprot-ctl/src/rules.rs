@@ -9,6 +9,7 @@ mod account;
 mod consequence;
 mod decision;
 mod engine;
+mod learn;
 mod ledger;
 mod nat;
 mod observation;
@@ -33,6 +34,10 @@ pub use decision::{
     Quarantine, Release, ReleaseReason, Scope, Sighting, Trust, TrustKind,
 };
 pub use engine::Engine;
+pub use learn::{
+    Cause, EndpointPeak, Learned, Learning, LimitProposal, PeerKind, PeerProposal, Proposal, Seen,
+    Would, WouldBe,
+};
 pub use observation::{
     Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Request,
     Response, Transport,

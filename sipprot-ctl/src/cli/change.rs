@@ -85,7 +85,7 @@ fn print(context: &Context, done: &Done) -> Result<(), CliError> {
 }
 
 /// Who sits at the terminal, for the note of who did it.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     ["SUDO_USER", "LOGNAME", "USER"]
         .iter()
         .find_map(|name| std::env::var(name).ok())

@@ -133,6 +133,9 @@ fn standing(why: &Why, say: &mut impl FnMut(&str, String)) {
     if why.never_blocked {
         say("Spared", "no rule ever blocks it: own, gateway, resolver or configured".to_owned());
     }
+    for would in &why.would {
+        say("Learned", super::learn::would_have_been(would));
+    }
     for window in &why.windows {
         say("Now", window_words(window));
     }

@@ -81,14 +81,8 @@ impl Core {
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
         };
-        self.peers.retain(|known| known.network != network);
-        if self.peers.len() >= PEERS_MAX {
-            return Err(Fault::new(Code::Full, format!("there are {PEERS_MAX} peers already")));
-        }
-        info!("trusting the peer {} by {}: {}", address(network), peer.added_by, peer.note);
         let changes = vec![Change::PutPeer(peer.clone())];
-        self.peers.push(peer);
-        self.peers.sort_by_key(|peer| peer.network);
+        self.put_peer(peer)?;
         self.follow_peers();
         self.release_peers(network);
         let mut message = format!("{} is a trusted peer", address(network));
@@ -97,6 +91,19 @@ impl Core {
         }
         let stored = self.journal.write_for_good(changes);
         Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Rules and kernel are told by [`Core::follow_peers`].
+    pub(super) fn put_peer(&mut self, peer: PeerRecord) -> Result<(), Fault> {
+        self.peers.retain(|known| known.network != peer.network);
+        if self.peers.len() >= PEERS_MAX {
+            return Err(Fault::new(Code::Full, format!("there are {PEERS_MAX} peers already")));
+        }
+        let network = address(peer.network);
+        info!("trusting the peer {network} by {}: {}", peer.added_by, peer.note);
+        self.peers.push(peer);
+        self.peers.sort_by_key(|peer| peer.network);
+        Ok(())
     }
 
     pub(super) fn remove_peer(&mut self, network: IpNetwork, by: &str) -> Outcome {
@@ -136,7 +143,7 @@ impl Core {
     }
 
     /// Rules and kernel trust whom the operator trusts, and no longer whom not.
-    fn follow_peers(&mut self) {
+    pub(super) fn follow_peers(&mut self) {
         self.engine.apply(self.rule_settings());
         self.peers_seen.clear();
         self.forget_trust();

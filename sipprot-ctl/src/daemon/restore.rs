@@ -34,6 +34,7 @@ impl Core {
                 self.engine.unblock(source, at);
                 self.persisted.dirty = true;
             }
+            self.restore_learning(&store).context("reading what is learned")?;
             self.restore_blocks(blocks);
             let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
             self.journal.write(vec![Change::PutClockBase(booted)]);

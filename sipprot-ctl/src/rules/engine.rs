@@ -11,7 +11,7 @@ mod memory;
 mod pairing;
 mod sentence;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -21,6 +21,7 @@ use sipprot_common::source::{Address, SourceKey};
 
 use super::account::Account;
 use super::decision::{Alert, AlertKind, Decision, Distrust, DistrustReason};
+use super::learn::Learning;
 use super::ledger::{Target, Tenancy, Told};
 use super::nat::Nat;
 use super::observation::{EndpointId, Observation};
@@ -76,6 +77,8 @@ pub struct Engine {
     peers: Peers,
     nat: Nat,
     told: Table<u64, Told>,
+    /// While there is one, consequences are its own.
+    learning: Option<Learning>,
 }
 
 impl Engine {
@@ -96,6 +99,7 @@ impl Engine {
             peers: Peers::new(),
             nat: Nat::default(),
             told: Table::new(TOLD_MAX),
+            learning: None,
         }
     }
 
@@ -130,6 +134,37 @@ impl Engine {
             self.swept = self.now;
             self.sweep(decisions);
         }
+        if let Some(learning) = &mut self.learning {
+            if let Observation::KernelDrop(drop) = observation {
+                learning.kernel_drop(drop);
+            }
+            decisions.retain(|decision| !learning.takes(decision));
+        }
+    }
+
+    /// From now on it is only judged: whatever cuts somebody off goes to `learning`.
+    pub fn learn(&mut self, learning: Learning) {
+        self.learning = Some(learning);
+    }
+
+    pub const fn learning(&self) -> Option<&Learning> {
+        self.learning.as_ref()
+    }
+
+    pub const fn learning_mut(&mut self) -> Option<&mut Learning> {
+        self.learning.as_mut()
+    }
+
+    /// Ends learning. What was only judged in it is not held against anyone.
+    pub fn end_learning(&mut self) -> Option<Learning> {
+        let learning = self.learning.take()?;
+        for record in self.records.values_mut() {
+            record.forget_since(learning.started);
+        }
+        for source in self.sources.values_mut() {
+            source.windows.clear();
+        }
+        Some(learning)
     }
 
     fn sweep(&mut self, decisions: &mut Vec<Decision>) {

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::noted::{AlertRecord, LearningRecord};
 use crate::config::Scope;
-use crate::rules::{Method, Peak, Proof};
+use crate::rules::{Learned, Method, Peak, Proof};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -352,5 +353,10 @@ pub enum Change {
     RemoveStanding(IpNetwork),
     /// Adds drops to the day's row.
     AddAttack(AttackRecord),
+    AddAlert(AlertRecord),
+    PutLearning(LearningRecord),
+    PutLearned(Learned),
+    /// All of it is forgotten.
+    RemoveLearning,
     PutClockBase(ClockBase),
 }

@@ -42,6 +42,9 @@ fn nothing() -> Facts {
         failures: None,
         shut_out_at: Vec::new(),
         observed: false,
+        learning: false,
+        would: Vec::new(),
+        alerts: Vec::new(),
         past: Vec::new(),
     }
 }

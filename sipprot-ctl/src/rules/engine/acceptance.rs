@@ -26,12 +26,21 @@ impl Engine {
         if matches!(request.given, Given::Response { .. }) {
             let suspect = self.possible_break_in(request, at, decisions);
             self.tenancy(source, request.tried()).accept(at);
+            if let Some(learning) = &mut self.learning {
+                learning.accepted(source_ip, request.tried(), suspect, at);
+            }
             let account = self.hash(request.tried());
             self.nat.accepted(source_ip, account);
             if request.method == Method::Register && !suspect {
                 let tried = Some(request.tried());
                 self.trust(request.source, TrustKind::Registered, tried, at, decisions);
             }
+        }
+        if request.given == Given::Nothing
+            && request.method == Method::Invite
+            && let Some(learning) = &mut self.learning
+        {
+            learning.called(source_ip, at);
         }
         if request.given == Given::Unseen {
             // Whether it had a password is not known: it gains no trust, but is no stranger either.
@@ -83,6 +92,9 @@ impl Engine {
         let peer = SourceKey::from(request.destination.ip());
         if !(200..300).contains(&response.status) || SourceKey::from(response.source.ip()) != peer {
             return;
+        }
+        if let Some(learning) = &mut self.learning {
+            learning.trunk(Address::from(request.destination.ip()).to_ip(), response.at);
         }
         self.trust(request.destination, TrustKind::Trunk, None, response.at, decisions);
         self.peers.trunk_port(peer, request.destination.port(), response.at);
