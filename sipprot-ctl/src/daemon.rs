@@ -4,6 +4,7 @@
 //! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
 //! decided in `rules`; how the kernel is told, in `datapath`.
 
+mod accept;
 mod alerts;
 mod answers;
 mod carry;

@@ -25,7 +25,7 @@ pub struct Status {
     pub problems: Vec<String>,
     /// `learning` while the rules only judge.
     pub mode: String,
-    /// Absent if nothing is learned, nor waits for a decision.
+    /// Absent when it doesn't learn.
     #[serde(default)]
     pub learning: Option<LearnStatus>,
     pub started_at: i64,

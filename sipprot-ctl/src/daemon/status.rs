@@ -32,7 +32,7 @@ impl Core {
             protected: self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on(),
             problems,
             mode: self.mode(),
-            learning: self.lessons.record.as_ref().map(|_| self.learn_status()),
+            learning: self.lessons.goes_on().then(|| self.learn_status()),
             started_at: self.started_at.as_second(),
             interfaces,
             endpoints: self.endpoint_views(),
