@@ -67,7 +67,8 @@ fn what_is_learned_is_accepted_and_enforced() -> Result<()> {
     assert_eq!((&row["proven"], &row["customer"]), (&true.into(), &false.into()));
     let office = OFFICE.v4.to_string();
     assert!(rows.iter().all(|row| row["source"] != office), "{rows:?}");
-    assert!(!daemon.check(attack.source)?.is_cut_off());
+    let check = daemon.check(attack.source)?;
+    assert!(!check.blocked && !check.denied && !check.contained, "{check:?}");
     println!("{}", daemon.text(&["why", &source])?);
 
     let before = std::fs::read_to_string(daemon.config_file())?;

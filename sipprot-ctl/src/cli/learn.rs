@@ -82,7 +82,7 @@ pub(super) fn told(status: &LearnStatus) -> String {
     let at = |seconds: Option<i64>| seconds.map(time).unwrap_or_default();
     let (start, until) = (at(status.started_at), at(status.until));
     let seen = format!(
-        "{} sources would have been cut off, {} of them customers.",
+        "Sources that would have been cut off: {}, customers among them: {}.",
         status.sources, status.customers
     );
     match status.state {

@@ -12,7 +12,7 @@ use super::clock::{after, time};
 use super::core::Core;
 use super::plan::Plan;
 use crate::api::{Done, Fault, LearnStart, LearnState, LearnStatus};
-use crate::config::Mode;
+use crate::config::{Mode, format_duration};
 use crate::rules::{EndpointId, Learning, Time};
 use crate::store::{Change, LearnEnd, LearningRecord, Store, StoreError};
 
@@ -101,9 +101,9 @@ impl Core {
         info!("learning for {} days, by {}", start.days, record.started_by);
         let changes = vec![Change::RemoveLearning, Change::PutLearning(record)];
         let message = format!(
-            "learning for {} days: the rules judge, and nothing is dropped by them. Your lists, geo \
-             and blocks hold",
-            start.days
+            "learning for {}: the rules judge, and nothing is dropped by them. Your lists, geo and \
+             blocks hold",
+            format_duration(DAY * start.days)
         );
         Ok(Outcome::Stored(self.journal.write_for_good(changes), Done { done: true, message }))
     }

@@ -46,11 +46,11 @@ impl Engine {
             // Whether it had a password is not known: it gains no trust, but is no stranger either.
             self.tenancy(source, request.tried()).free = true;
         }
-        if matches!(request.given, Given::Response { .. } | Given::Unseen) {
-            if self.records.get_mut(source).is_some_and(|record| record.end_containment(at)) {
-                let reason = ReleaseReason::Accepted;
-                decisions.push(Decision::Release(Release { source, at, reason }));
-            }
+        if matches!(request.given, Given::Response { .. } | Given::Unseen)
+            && self.records.get_mut(source).is_some_and(|record| record.end_containment(at))
+        {
+            let reason = ReleaseReason::Accepted;
+            decisions.push(Decision::Release(Release { source, at, reason }));
         }
         if self.is_trusted(source_ip) {
             self.peers.used_port(source, request.source.port(), Some(request.tried()), at);
