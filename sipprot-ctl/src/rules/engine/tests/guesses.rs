@@ -141,7 +141,7 @@ fn a_quarantine_shows_what_came_through_its_port() {
         let evidence = &quarantine.case.evidence;
         let seen = [evidence.opening.port, evidence.closing.port];
         assert_eq!(seen, [quarantine.port; 2]);
-        assert_eq!(evidence.accounts, [quarantine.account.clone()]);
+        assert_eq!(evidence.accounts, std::slice::from_ref(&quarantine.account));
         assert_eq!(evidence.count, 5, "one of six was free");
         ports.push(quarantine.port);
     }
