@@ -30,6 +30,13 @@ pub const EXPLAINED: &[Explained] = &[
         applies: |it| it.field == Field::Start && *it.theirs == Value::NoMessage,
     },
     Explained {
+        what: "an IPv6 address written otherwise",
+        why: "they write addresses anew; we compare accounts as they are written",
+        applies: |it| {
+            is_identity(it) && text(it.ours).contains('[') && text(it.theirs).contains('[')
+        },
+    },
+    Explained {
         what: "a head that never ends",
         why: "we take what there is, as the kernel must; they leave out the unfinished line",
         applies: |it| !head_ends(it.bytes),
@@ -53,8 +60,14 @@ pub const EXPLAINED: &[Explained] = &[
     },
     Explained {
         what: "made fit to be shown",
-        why: "controls are replaced in what people see, and long or odd names end in their hash",
-        applies: |it| text(it.ours).contains([char::REPLACEMENT_CHARACTER, '#']),
+        why: "controls are replaced in what people see, blanks about it cut, agents end after 96 \
+              characters, and long or odd identifiers in their hash",
+        applies: |it| {
+            let shown = text(it.ours);
+            let odd = [char::REPLACEMENT_CHARACTER, '#'];
+            let trimmed = shown == text(it.theirs).trim();
+            trimmed || shown.contains(odd) || shown.chars().count() >= 96
+        },
     },
     Explained {
         what: "a semicolon in the user part",
@@ -74,9 +87,37 @@ pub const EXPLAINED: &[Explained] = &[
         applies: |it| it.field == Field::Branch && text(it.ours).contains('%'),
     },
     Explained {
-        what: "an IPv6 address written otherwise",
-        why: "they write addresses anew; we compare accounts as they are written",
-        applies: |it| is_identity(it) && text(it.ours).contains('['),
+        what: "a character that their grammar lacks",
+        why: "they stop before it and keep what they have; we go on to where a PBX's lenient parser \
+              would: to the parameter, the bracket, or the end of the value",
+        applies: |it| {
+            matches!(it.field, Field::From | Field::To | Field::Branch | Field::CallId)
+                && text(it.ours).starts_with(text(it.theirs))
+        },
+    },
+    Explained {
+        what: "a comma or a blank in a bare address",
+        why: "ends it for us (RFC 3261 20.10 forbids both outside of angle brackets); for them a comma \
+              is of the user part",
+        applies: |it| is_identity(it) && !text(it.ours).contains('@'),
+    },
+    Explained {
+        what: "mixed line ends",
+        why: "where LF and CRLF meet in the empty line, they leave a byte or two of it to the body",
+        applies: |it| {
+            it.field == Field::Length && bare_feed(it.bytes) && contains(it.bytes, b"\r\n")
+        },
+    },
+    Explained {
+        what: "a name without its colon",
+        why: "a blank behind the name makes a line a header for us, so that none before the colon hides \
+              one; they want the colon",
+        applies: |it| matches!(it.field, Field::Length | Field::Branch) && blank_in_name(it.bytes),
+    },
+    Explained {
+        what: "a folded identifier",
+        why: "we read one to the end of its line, as the kernel does",
+        applies: |it| it.field == Field::CallId && text(it.theirs).starts_with(text(it.ours)),
     },
 ];
 
@@ -99,6 +140,14 @@ fn is_identity(it: &Disagreement) -> bool {
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn bare_feed(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] != b'\r' && pair[1] == b'\n')
+}
+
+fn blank_in_name(bytes: &[u8]) -> bool {
+    [b"\nV ia  :".as_slice(), b"\nContent-Length\t 40"].iter().any(|line| contains(bytes, line))
 }
 
 fn bare_return(bytes: &[u8]) -> bool {
