@@ -30,6 +30,9 @@ const FLAGS: [&str; 6] = [
     "-Zsanitizer=address",
 ];
 
+const TARGET_VARIABLE: &str = "SIPPROT_FUZZ_TARGET";
+const SEEDS_VARIABLE: &str = "SIPPROT_FUZZ_SEEDS";
+
 /// Two windows' worth: longer payloads are only cut.
 const INPUT_LEN_MAX: usize = 4096;
 
@@ -64,9 +67,6 @@ pub fn fuzz(options: &Options) -> Result<()> {
     }
     Ok(())
 }
-
-const TARGET_VARIABLE: &str = "SIPPROT_FUZZ_TARGET";
-const SEEDS_VARIABLE: &str = "SIPPROT_FUZZ_SEEDS";
 
 fn directory() -> PathBuf {
     workspace::target_dir().join("fuzz")
