@@ -51,8 +51,6 @@ impl Reader {
         let length = self.text.fill(bytes);
         let text = &*self.text;
         let at = start::leading(text);
-        let mut scan = Scan::default();
-        scan.run(text, length, false);
         let start = match start::classify(text, at, length) {
             Start::Request(_) | Start::Token => {
                 // Blanks behind the version (RFC 4475 3.1.2.16) don't hide a request from us.
@@ -66,6 +64,9 @@ impl Reader {
             Start::Response => StartLine::Response(start::status(text, at) as u16),
             Start::Keepalive | Start::NotSip => return None,
         };
+        // Only now: of a segment of nothing but short lines each is tried.
+        let mut scan = Scan::default();
+        scan.run(text, length, false);
         let head = head_length(&bytes[..length as usize], at as usize);
         let body = self.content_length(&scan, length);
         let end = head.unwrap_or(length as usize);
