@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::{namespace::Namespace, pbx, process::Process};
 
 pub const REGISTER: Scenario = ("register", include_str!("../scenarios/register.xml"));
+pub const STEADFAST: Scenario = ("steadfast", include_str!("../scenarios/steadfast.xml"));
 pub const STALE: Scenario = ("stale_password", include_str!("../scenarios/stale_password.xml"));
 pub const CALL: Scenario = ("call", include_str!("../scenarios/call.xml"));
 pub const TRUNK_CALL: Scenario = ("trunk_call", include_str!("../scenarios/trunk_call.xml"));
@@ -31,7 +32,7 @@ const ANSWER_LIMIT_MS: u32 = 8000;
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// One who takes part: account, credentials as SIPp wants them, number to call.
+/// One who takes part: account, credentials as SIPp wants them, number to call (or how many times).
 #[derive(Clone, Debug)]
 pub struct Line {
     pub account: String,
@@ -122,6 +123,10 @@ impl Sipp {
         command.arg("-inf").arg(&files.lines);
         command.args(["-m", &plan.calls.to_string(), "-r", &plan.calls_per_second.to_string()]);
         command.args(["-d", &plan.pause.as_millis().to_string()]);
+        if plan.scenario == STEADFAST {
+            // An answer that comes after all, when the phone has begun anew, is no end.
+            command.args(["-default_behaviors", "all,-abortunexp"]);
+        }
         command.args(["-timeout", &limit_s, "-recv_timeout", &ANSWER_LIMIT_MS.to_string()]);
         command.arg(to.to_string());
         let process = Process::start(command, &files.log)?;
