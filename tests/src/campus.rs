@@ -17,8 +17,36 @@ use crate::{
 pub const PHONES: Range<u16> = 1000..1500;
 /// An account whose phone still has last month's password.
 pub const STALE_ACCOUNT: u16 = 1900;
+/// More rejections than there will be.
+const NEVER: u32 = 1_000_000;
 /// All are registered again within this, whatever happened.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// What all phones of a campus do.
+#[derive(Clone, Copy, Debug)]
+pub struct Routine {
+    /// The first to the last of them begin within this.
+    pub within: Duration,
+    /// How often each wants to be accepted, `pause` after the time before.
+    pub times: u32,
+    pub pause: Duration,
+    /// For so long nobody can succeed, and all keep trying.
+    pub outage: Duration,
+    /// There is one more, with a stale password, which tries as long as the others renew.
+    pub one_is_stale: bool,
+}
+
+impl Routine {
+    pub fn once(within: Duration) -> Self {
+        let (pause, outage) = (Duration::ZERO, Duration::ZERO);
+        Self { within, times: 1, pause, outage, one_is_stale: false }
+    }
+
+    #[must_use]
+    pub fn renewed(self, times: u32, pause: Duration) -> Self {
+        Self { times, pause, ..self }
+    }
+}
 
 /// The phones of one address at the first PBX of a lab.
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +67,22 @@ impl<'a> Campus<'a> {
         Self { ports: Ports::One(port), ..self }
     }
 
-    /// All phones register within `within`, and then again and again, `pause` apart, until each was
-    /// accepted so many `times`.
-    pub fn start(&self, within: Duration, times: u32, pause: Duration) -> Result<Sipp> {
-        self.run(self.lines(times), within, times, pause)
+    /// All phones do as told. The run ends when the last has succeeded, or at its limit.
+    pub fn start(&self, routine: Routine) -> Result<Sipp> {
+        let Routine { within, times, pause, outage, one_is_stale } = routine;
+        let stale = one_is_stale.then(|| stale(pause * times)).into_iter();
+        let wanted = format!("{times};{NEVER}");
+        let lines: Vec<Line> =
+            stale.chain(PHONES.map(|account| Line::of(account, &wanted))).collect();
+        let per_second = (lines.len() as f64 / within.as_secs_f64()).ceil() as u32;
+        let limit = LIMIT + outage + pause * times.saturating_sub(1);
+        self.call(&Plan { limit, ..self.plan(lines, per_second, pause) })
     }
 
-    /// The same with one phone more, whose password is stale; it is among them and never succeeds,
-    /// so that the run takes its whole time.
-    pub fn start_with_stale(&self, within: Duration, times: u32, pause: Duration) -> Result<Sipp> {
-        let mut lines = self.lines(times);
-        lines.insert(0, stale());
-        self.run(lines, within, times, pause)
-    }
-
-    /// One phone with a stale password, on a port of its own, which tries until the limit.
-    pub fn start_stale(&self, port: u16, limit: Duration) -> Result<Sipp> {
-        let ports = Ports::One(port);
-        let plan = Plan { ports, limit, ..self.plan(vec![stale()], 1, Duration::ZERO) };
+    /// One phone with a stale password, on a port of its own, which tries for so long.
+    pub fn start_stale(&self, port: u16, time: Duration) -> Result<Sipp> {
+        let (ports, limit) = (Ports::One(port), time + LIMIT);
+        let plan = Plan { ports, limit, ..self.plan(vec![stale(time)], 1, Duration::ZERO) };
         self.call(&plan)
     }
 
@@ -66,16 +92,6 @@ impl<'a> Campus<'a> {
         let plan = self.plan(lines, per_second, Duration::from_millis(300));
         let limit = Duration::from_secs(20 + u64::from(calls / per_second));
         self.call(&Plan { scenario: sipp::CALL, ports: Ports::Each, calls, limit, ..plan })
-    }
-
-    fn lines(&self, times: u32) -> Vec<Line> {
-        PHONES.map(|account| Line::of(account, times)).collect()
-    }
-
-    fn run(&self, lines: Vec<Line>, within: Duration, times: u32, pause: Duration) -> Result<Sipp> {
-        let per_second = (lines.len() as f64 / within.as_secs_f64()).ceil() as u32;
-        let limit = LIMIT + pause * times.saturating_sub(1);
-        self.call(&Plan { limit, ..self.plan(lines, per_second, pause) })
     }
 
     fn plan(&self, lines: Vec<Line>, calls_per_second: u32, pause: Duration) -> Plan {
@@ -97,6 +113,8 @@ impl<'a> Campus<'a> {
     }
 }
 
-fn stale() -> Line {
-    Line::with_password(STALE_ACCOUNT, "last month's", 1)
+/// A phone with an old password: it tries twice in three seconds.
+fn stale(time: Duration) -> Line {
+    let rejections = time.as_secs() * 2 / 3;
+    Line::with_password(STALE_ACCOUNT, "last month's", format!("1;{rejections}"))
 }

@@ -114,9 +114,9 @@ impl Pbx {
     /// After a crash: with a new secret, so that no nonce of before is its own, and no registrations.
     pub fn start_again(&mut self) -> Result<()> {
         self.starts += 1;
+        crate::topology::reconnect_pbx(&self.namespace, self.addresses)?;
         self.process =
             run(&self.namespace, self.addresses, self.manners, &self.directory, self.starts)?;
-        crate::topology::reconnect_pbx(&self.namespace, self.addresses)?;
         self.wait_until_it_answers()
     }
 
@@ -133,7 +133,7 @@ impl Pbx {
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let start = Instant::now();
         let [v4, v6] = [self.sip(Family::V4), self.sip(Family::V6)];
-        let answers = || -> Result<bool> { Ok(answers_options(v4)? && answers_options(v6)?) };
+        let answers = || -> Result<bool> { Ok(is_there(v4)? && is_there(v6)?) };
         while !self.namespace.run(answers)? {
             if let Some(status) = self.process.ended()? {
                 bail!("kamailio ended with {status}: {}", self.process.last_words());
@@ -148,11 +148,15 @@ impl Pbx {
 }
 
 /// Whether somebody accepts TCP and answers an OPTIONS over UDP, within a short moment.
-fn answers_options(to: SocketAddr) -> Result<bool> {
-    if TcpStream::connect_timeout(&to, Duration::from_millis(200)).is_err() {
-        return Ok(false);
-    }
-    let socket = UdpSocket::bind((to.ip(), 0)).context("bind for OPTIONS")?;
+fn is_there(to: SocketAddr) -> Result<bool> {
+    let own = SocketAddr::new(to.ip(), 0);
+    let accepts = TcpStream::connect_timeout(&to, Duration::from_millis(200)).is_ok();
+    Ok(accepts && answers_options(own, to)?)
+}
+
+/// Whether somebody answers an OPTIONS over UDP, within a short moment.
+pub fn answers_options(from: SocketAddr, to: SocketAddr) -> Result<bool> {
+    let socket = UdpSocket::bind(from).context("bind for OPTIONS")?;
     socket.set_read_timeout(Some(Duration::from_millis(200))).context("set a time-out")?;
     let from = socket.local_addr().context("own address")?;
     let options = format!(

