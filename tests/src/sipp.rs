@@ -33,6 +33,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A lost answer is a failure after this.
 const ANSWER_LIMIT_MS: u128 = 8000;
 
+/// So many repetitions that a phone never gives up.
+const NO_END: &str = "1000000";
+
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 /// One who takes part: account, credentials as SIPp wants them, number to call (or how many times).
@@ -129,7 +132,7 @@ impl Sipp {
         let answer_limit_ms = if plan.scenario == STEADFAST {
             // An answer to what was repeated meanwhile is no end, and there is none to repetitions.
             command.args(["-default_behaviors", "all,-abortunexp"]);
-            command.args(["-max_non_invite_retrans", "10000"]);
+            command.args(["-max_non_invite_retrans", NO_END, "-max_retrans", NO_END]);
             plan.limit.as_millis()
         } else {
             ANSWER_LIMIT_MS
