@@ -73,6 +73,8 @@ pub struct Engine {
     peers: Peers,
     nat: Nat,
     told: Table<u64, Told>,
+    /// An account was accepted that was not known at its source.
+    new_accounts: bool,
 }
 
 impl Engine {
@@ -93,6 +95,7 @@ impl Engine {
             peers: Peers::new(),
             nat: Nat::default(),
             told: Table::new(TOLD_MAX),
+            new_accounts: false,
         }
     }
 
