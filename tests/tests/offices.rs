@@ -5,11 +5,13 @@
 //! test says what is missing.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
+use serde_json::Value;
 use sipprot_tests::{
     campus::{PHONES, Routine},
     daemon::{Daemon, Settings},
@@ -33,19 +35,23 @@ fn all_registered(what: &str, daemon: &Daemon, run: Sipp, since: Instant) -> Res
     Ok(())
 }
 
-/// Nothing was blocked, contained, quarantined or held, not for one packet; and every phone is known,
-/// so that nothing will be.
+/// Nothing was done about it, not to one packet; and every phone is known, so that nothing will be.
 fn nothing_against(daemon: &Daemon, source: Ipv4Addr) -> Result<()> {
+    let json = nothing_against_but(daemon, source, &[])?;
+    let known = json["trust"]["accounts"].as_array().map(Vec::len);
+    assert_eq!(known, Some(PHONES.len()), "accounts known");
+    Ok(())
+}
+
+/// Nothing was done about it, but packets may have been dropped for some reasons.
+fn nothing_against_but(daemon: &Daemon, source: Ipv4Addr, reasons: &[&str]) -> Result<Value> {
     let json = daemon.json(&["why", &source.to_string()])?;
     let dropped = daemon.dropped()?;
     println!("{source}: {}, dropped {dropped:?}", json["verdict"]);
     assert_eq!(json["verdict"], "trusted", "{json}\n{}", daemon.log());
     assert_eq!(json["timeline"].as_array().map(Vec::len), Some(0), "{json}");
-    let known = json["trust"]["accounts"].as_array().map(Vec::len);
-    assert_eq!(known, Some(PHONES.len()), "accounts known");
-    let unjust = ["denied", "blocked", "quarantined", "contained", "held"];
-    assert!(unjust.iter().all(|reason| !dropped.contains_key(*reason)), "{dropped:?}");
-    Ok(())
+    assert!(dropped.keys().all(|reason| reasons.contains(&reason.as_str())), "{dropped:?}");
+    Ok(json)
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -68,6 +74,20 @@ fn never_seen_and_all_at_once() -> Result<()> {
     nothing_against(&daemon, OFFICE.v4)
 }
 
+/// So many answer their challenges before the first acceptance that the attempt window is full: the
+/// acceptance ends the hold, and phones repeat themselves.
+#[test]
+fn never_seen_and_all_in_a_blink() -> Result<()> {
+    let Some((lab, daemon)) = Lab::protected(Manners::default(), &Settings::default())? else {
+        return Ok(());
+    };
+    let start = Instant::now();
+    let run = lab.campus(OFFICE.v4).start(Routine::once(Duration::from_millis(100)))?;
+    all_registered("in a blink", &daemon, run, start)?;
+    nothing_against_but(&daemon, OFFICE.v4, &["held", "source_ceiling", "endpoint_ceiling"])?;
+    Ok(())
+}
+
 #[test]
 fn all_renew_with_expired_nonces() -> Result<()> {
     let manners = Manners { nonce_expire_s: 3, ..Manners::default() };
@@ -79,8 +99,7 @@ fn all_renew_with_expired_nonces() -> Result<()> {
     let run = lab.campus(OFFICE.v4).start(routine)?;
     all_registered("renewals with expired nonces", &daemon, run, start)?;
     let seen = lab.counts(OFFICE.v4.into())?;
-    // Two renewals of each phone are called stale first, if SIPp's clock and Kamailio's agree.
-    println!("{seen:?}");
+    // Of each phone two renewals are called stale first.
     assert!(seen.rejected >= 900, "there was no storm: {seen:?}");
     nothing_against(&daemon, OFFICE.v4)
 }
@@ -142,11 +161,15 @@ fn one_stale_password_harms_nobody_else() -> Result<()> {
     assert_eq!(calls, Calls { ok: ALL.ok + 1, failed: 0 }, "behind the SBC");
     drop(stale);
     let dropped = daemon.dropped()?;
-    println!("{dropped:?}\n{}", daemon.log());
-    assert!(["denied", "blocked", "contained", "held"].iter().all(|it| !dropped.contains_key(*it)));
-    let quarantined = daemon.json(&["why", &OFFICE.v4.to_string()])?;
-    let blocks = quarantined["blocks"].as_array().map_or(0, Vec::len);
-    assert_eq!((blocks, &quarantined["blocks"][0]["port"]), (1, &STALE_PORT.into()));
+    println!("dropped: {dropped:?}");
+    let reasons: Vec<&str> = dropped.keys().map(String::as_str).collect();
+    assert_eq!(reasons, ["quarantined"], "{}", daemon.log());
+    // Its port was cut off, and nothing else of the office.
+    let office = daemon.json(&["why", &OFFICE.v4.to_string()])?;
+    let moments = office["timeline"].as_array().into_iter().flatten();
+    let kinds: BTreeSet<&str> = moments.filter_map(|it| it["kind"].as_str()).collect();
+    assert!(kinds.contains("quarantined"), "{office}");
+    assert!(kinds.is_subset(&BTreeSet::from(["quarantined", "ended"])), "{office}");
     let spared = daemon.json(&["why", &SBC.to_string()])?;
     assert_eq!(spared["verdict"], "trusted", "{spared}");
     Ok(())
