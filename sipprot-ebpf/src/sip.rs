@@ -151,7 +151,7 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
             mark_own_nonce(work);
         }
     }
-    pass(judge, work, Some(&mut trust.events_ns))
+    pass(judge, work, &mut trust.events_ns)
 }
 
 #[inline(always)]
@@ -176,7 +176,7 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
         count(work, true);
         return reason;
     }
-    pass(judge, work, Some(&mut source.events_ns))
+    pass(judge, work, &mut source.events_ns)
 }
 
 /// A TCP segment without payload says nothing and counts for nothing.
@@ -238,8 +238,10 @@ fn lists_agent(work: &mut Work) -> bool {
 fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Reason> {
     let now_ns = work.facts.now_ns;
     if work.packet.protocol == protocol::TCP {
-        work.facts.event_flags |= established_flag(work);
-        if over_tcp_budget(source, work.packet.payload_len, now_ns) {
+        let established = established_flag(work);
+        work.facts.event_flags |= established;
+        // A segment of no connection gets nowhere, and anyone may have sent it in the source's name.
+        if established != 0 && over_tcp_budget(source, work.packet.payload_len, now_ns) {
             source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
             if holds(judge, work, source, Reason::TcpBudget) {
                 return Some(Reason::TcpBudget);
@@ -412,10 +414,11 @@ fn begin_containment(judge: &Judge, work: &Work) {
 
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
-fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
+fn pass(judge: &Judge, work: &mut Work, share: &mut u64) -> Reason {
     count(work, false);
     let (reason, kind) = passing(work);
     if kind != 0 {
+        let share = if is_vouched_for(work) { None } else { Some(share) };
         work.facts.event_kind = kind as u32;
         if kind == EVENT_NOT_SIP {
             work.facts.captured = 0;
@@ -423,6 +426,14 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
         event::send(work, judge.config, share, reason);
     }
     reason
+}
+
+/// The rules must see all that a trusted source says, or the accounts that they don't know are
+/// strangers when all of a big office fail at once; and what answers a source's own challenge, or a
+/// forger could use up the events by which it would be trusted. Ceiling and attempt window bound both.
+#[inline(always)]
+fn is_vouched_for(work: &Work) -> bool {
+    work.facts.event_flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_NONCE) as u32 != 0
 }
 
 /// The reason of a packet that nothing stopped, and the kind of its event, if it has one.

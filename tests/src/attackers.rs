@@ -5,5 +5,7 @@
 
 /// One nonce, thousands of guesses, as fast as a socket takes them.
 pub mod cracker;
+/// Guesses in somebody else's name: raw packets with a source address that isn't the attacker's.
+pub mod forger;
 /// SIPVicious as Debian packages it, with its agent shown or hidden.
 pub mod sipvicious;

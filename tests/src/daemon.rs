@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
+use sipprot_common::reason::{Class, Reason};
 
 use crate::{
     namespace::Namespace,
@@ -228,6 +229,24 @@ impl Daemon {
         .to_owned())
     }
 
+    /// Packets dropped so far, by reason, as `/metrics` counts them; what nobody was dropped for is
+    /// left out.
+    pub fn dropped(&self) -> Result<BTreeMap<String, u64>> {
+        let mut dropped = BTreeMap::new();
+        for line in self.metrics()?.lines() {
+            let Some((labels, count)) = series(line, "sipprot_packets_total") else { continue };
+            let reason = labels.split("reason=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let known = Reason::ALL.iter().find(|it| Some(it.label()) == reason);
+            if let Some(reason) = known
+                && reason.class() == Class::Drop
+                && count > 0
+            {
+                *dropped.entry(reason.label().to_owned()).or_default() += count;
+            }
+        }
+        Ok(dropped)
+    }
+
     /// `/metrics`, as Prometheus would fetch it.
     pub fn metrics(&self) -> Result<String> {
         self.host.run(|| {
@@ -246,6 +265,12 @@ impl Daemon {
             Ok(body.to_owned())
         })
     }
+}
+
+/// Labels and value of a line of `/metrics`, if it is of that name.
+fn series<'a>(line: &'a str, name: &str) -> Option<(&'a str, u64)> {
+    let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} ")?;
+    Some((labels, value.parse().ok()?))
 }
 
 /// A bpffs of the lab's own: its pins go when the janitor unmounts it.

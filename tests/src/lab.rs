@@ -12,8 +12,9 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    campus::Campus,
     counter::{Counts, SipCounter},
-    daemon::Daemon,
+    daemon::{Daemon, Settings},
     janitor::{self, Janitor, LabId},
     office::Office,
     pbx::{Manners, Pbx},
@@ -41,11 +42,12 @@ pub struct Lab {
 impl Lab {
     /// Builds it and waits until both PBXs answer. Removes labs of dead processes first.
     pub fn new() -> Result<Self> {
-        Self::with_nonce_expire(300)
+        Self::with(Manners::default())
     }
 
-    /// The same with nonces that are stale after so many seconds.
-    pub fn with_nonce_expire(nonce_expire_s: u32) -> Result<Self> {
+    /// The same with other manners of the PBXs; only the second tells who is unknown, only the first
+    /// has many lines.
+    pub fn with(manners: Manners) -> Result<Self> {
         janitor::sweep()?;
         let id = LabId::new(LABS.fetch_add(1, Ordering::Relaxed));
         let directory = id.directory();
@@ -53,7 +55,8 @@ impl Lab {
         let janitor = Janitor::hire(&id)?;
         let net = Topology::create(&id)?;
         let pbx = |number: usize| {
-            let manners = Manners { unknown_users_404: number == 1, nonce_expire_s };
+            let (unknown_users_404, many_lines) = (number == 1, manners.many_lines && number == 0);
+            let manners = Manners { unknown_users_404, many_lines, ..manners };
             let directory = directory.join(format!("pbx{}", number + 1));
             Pbx::start(&net.pbxs[number], PBXS[number], manners, &directory)
         };
@@ -104,8 +107,30 @@ impl Lab {
         Office::new(self)
     }
 
+    /// An office of five hundred phones, at the first PBX.
+    pub fn campus(&self, source: Ipv4Addr) -> Campus<'_> {
+        Campus::new(self, source)
+    }
+
     pub fn trunk(&self) -> Trunk<'_> {
         Trunk::new(self)
+    }
+
+    /// The lab with a running sipprot, the binary that `SIPPROT_BIN` names; or a line that says why
+    /// there is none.
+    pub fn protected(manners: Manners, settings: &Settings) -> Result<Option<(Self, Daemon)>> {
+        let binary = std::env::var_os("SIPPROT_BIN");
+        let missing = Self::missing()
+            .or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()));
+        if let Some(missing) = missing {
+            println!("skipped: needs {missing}");
+            return Ok(None);
+        }
+        let lab = Self::with(manners)?;
+        let mut daemon = lab.daemon(binary.unwrap_or_default().as_ref())?;
+        daemon.configure(settings)?;
+        daemon.start()?;
+        Ok(Some((lab, daemon)))
     }
 
     /// sipprot on the host, not yet started.

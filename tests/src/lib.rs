@@ -8,6 +8,8 @@
 
 /// Those whom the firewall is for.
 pub mod attackers;
+/// A big office: five hundred phones that keep trying.
+pub mod campus;
 /// What PBXs saw and answered, and what attackers sent, told apart by source.
 pub mod counter;
 /// sipprot itself, as a child process and a command line.

@@ -84,7 +84,7 @@ impl<'a> Office<'a> {
         CALLEES
             .map(|account| {
                 let at = SocketAddr::new(local, PORTS_FROM + account);
-                Sipp::answer(&self.lab.net.office, &directory, at)
+                Sipp::answer(&self.lab.net.office, &directory, at, sipp::ANSWER)
             })
             .collect()
     }

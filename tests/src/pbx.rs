@@ -4,8 +4,8 @@
 //! a REGISTER for anybody else, as many do, which is what svwar needs.
 
 use std::{
-    net::{SocketAddr, TcpStream, UdpSocket},
-    path::Path,
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     counter::SipCounter,
     namespace::Namespace,
     process::Process,
-    topology::{Addresses, Family, INTERFACE, TRUNK},
+    topology::{Addresses, Family, INTERFACE, TRUNK, lines},
 };
 
 pub const SIP_PORT: u16 = 5060;
@@ -33,6 +33,9 @@ pub struct Pbx {
     pub addresses: Addresses,
     pub counter: SipCounter,
     namespace: Namespace,
+    directory: PathBuf,
+    manners: Manners,
+    starts: u32,
     process: Process,
 }
 
@@ -43,6 +46,40 @@ pub struct Manners {
     pub unknown_users_404: bool,
     /// Seconds until a nonce is stale.
     pub nonce_expire_s: u32,
+    /// Whoever asks in the same second gets the same nonce, as is Kamailio's default.
+    pub shared_nonces: bool,
+    /// Without rport in the request the answer goes to the port in Via (RFC 3261 18.2.2).
+    pub answers_to_via: bool,
+    /// It asks the trunk every second whether it is there.
+    pub qualifies_trunk: bool,
+    /// It listens on its [`lines`] too, as if each were a tenant's PBX.
+    pub many_lines: bool,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            unknown_users_404: false,
+            nonce_expire_s: 300,
+            shared_nonces: false,
+            answers_to_via: false,
+            qualifies_trunk: false,
+            many_lines: false,
+        }
+    }
+}
+
+impl Manners {
+    fn defines(self) -> String {
+        let names = [
+            (self.unknown_users_404, "UNKNOWN_USERS_404"),
+            (!self.shared_nonces, "NONCES_OF_ONE_SOURCE"),
+            (!self.answers_to_via, "FORCE_RPORT"),
+            (self.qualifies_trunk, "QUALIFY_TRUNK"),
+        ];
+        let wanted = names.into_iter().filter(|(wanted, _)| *wanted);
+        wanted.map(|(_, name)| format!("#!define {name}\n")).collect()
+    }
 }
 
 impl Pbx {
@@ -54,16 +91,33 @@ impl Pbx {
         directory: &Path,
     ) -> Result<Self> {
         std::fs::create_dir_all(directory).context("make the PBX's directory")?;
-        let config_file = directory.join("kamailio.cfg");
-        std::fs::write(&config_file, config(addresses, manners)).context("write kamailio.cfg")?;
+        if manners.many_lines {
+            let add = |line: Ipv4Addr| format!("addr add {line}/25 dev {INTERFACE}\n");
+            namespace.ip(&lines().map(add).collect::<String>())?;
+        }
         let counter = SipCounter::start(namespace, INTERFACE, &[addresses])?;
-        let mut command = namespace.command("kamailio");
-        command.arg("-f").arg(&config_file).args(["-DD", "-E", "-m", "64", "-M", "8"]);
-        command.arg("-w").arg(directory).arg("-Y").arg(directory);
-        let process = Process::start(command, &directory.join("kamailio.log"))?;
-        let mut pbx = Self { addresses, counter, namespace: namespace.clone(), process };
+        let process = run(namespace, addresses, manners, directory, 1)?;
+        let (namespace, directory) = (namespace.clone(), directory.to_owned());
+        let mut pbx =
+            Self { addresses, counter, namespace, directory, manners, starts: 1, process };
         pbx.wait_until_it_answers()?;
         Ok(pbx)
+    }
+
+    /// It crashes. Phones get no answer, not even an ICMP error: as if the whole guest were gone.
+    pub fn crash(&mut self) -> Result<()> {
+        self.namespace.ip(&format!("link set {INTERFACE} down\n"))?;
+        self.process.kill();
+        Ok(())
+    }
+
+    /// After a crash: with a new secret, so that no nonce of before is its own, and no registrations.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.starts += 1;
+        crate::topology::reconnect_pbx(&self.namespace, self.addresses)?;
+        self.process =
+            run(&self.namespace, self.addresses, self.manners, &self.directory, self.starts)?;
+        self.wait_until_it_answers()
     }
 
     /// Where to send SIP to.
@@ -79,7 +133,7 @@ impl Pbx {
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let start = Instant::now();
         let [v4, v6] = [self.sip(Family::V4), self.sip(Family::V6)];
-        let answers = || -> Result<bool> { Ok(answers_options(v4)? && answers_options(v6)?) };
+        let answers = || -> Result<bool> { Ok(is_there(v4)? && is_there(v6)?) };
         while !self.namespace.run(answers)? {
             if let Some(status) = self.process.ended()? {
                 bail!("kamailio ended with {status}: {}", self.process.last_words());
@@ -94,11 +148,15 @@ impl Pbx {
 }
 
 /// Whether somebody accepts TCP and answers an OPTIONS over UDP, within a short moment.
-fn answers_options(to: SocketAddr) -> Result<bool> {
-    if TcpStream::connect_timeout(&to, Duration::from_millis(200)).is_err() {
-        return Ok(false);
-    }
-    let socket = UdpSocket::bind((to.ip(), 0)).context("bind for OPTIONS")?;
+fn is_there(to: SocketAddr) -> Result<bool> {
+    let own = SocketAddr::new(to.ip(), 0);
+    let accepts = TcpStream::connect_timeout(&to, Duration::from_millis(200)).is_ok();
+    Ok(accepts && answers_options(own, to)?)
+}
+
+/// Whether somebody answers an OPTIONS over UDP, within a short moment.
+pub fn answers_options(from: SocketAddr, to: SocketAddr) -> Result<bool> {
+    let socket = UdpSocket::bind(from).context("bind for OPTIONS")?;
     socket.set_read_timeout(Some(Duration::from_millis(200))).context("set a time-out")?;
     let from = socket.local_addr().context("own address")?;
     let options = format!(
@@ -112,15 +170,36 @@ fn answers_options(to: SocketAddr) -> Result<bool> {
     Ok(socket.recv(&mut [0; 2048]).is_ok())
 }
 
-fn config(addresses: Addresses, manners: Manners) -> String {
-    let define = if manners.unknown_users_404 { "#!define UNKNOWN_USERS_404\n" } else { "" };
+fn run(
+    namespace: &Namespace,
+    addresses: Addresses,
+    manners: Manners,
+    directory: &Path,
+    start: u32,
+) -> Result<Process> {
+    let config_file = directory.join("kamailio.cfg");
+    std::fs::write(&config_file, config(addresses, manners, start, directory))
+        .context("write kamailio.cfg")?;
+    let trunks = format!("1 sip:{}:{SIP_PORT}\n", TRUNK.v4);
+    std::fs::write(directory.join("trunks"), trunks).context("write the list of trunks")?;
+    let mut command = namespace.command("kamailio");
+    command.arg("-f").arg(&config_file).args(["-DD", "-E", "-m", "64", "-M", "8"]);
+    command.arg("-w").arg(directory).arg("-Y").arg(directory);
+    Process::start(command, &directory.join(format!("kamailio-{start}.log")))
+}
+
+fn config(addresses: Addresses, manners: Manners, start: u32, directory: &Path) -> String {
+    let listen = |line: Ipv4Addr| format!("listen=udp:{line}:{SIP_PORT}\n");
+    let lines: String = lines().filter(|_| manners.many_lines).map(listen).collect();
     let text = CONFIG
         .replace("@V4@", &addresses.v4.to_string())
         .replace("@V6@", &addresses.v6.to_string())
         .replace("@TRUNK_V4@", &TRUNK.v4.to_string())
         .replace("@TRUNK_V6@", &TRUNK.v6.to_string())
         .replace("@NONCE_EXPIRE@", &manners.nonce_expire_s.to_string())
-        .replace("@SECRET@", &format!("the nonces of {}", addresses.v4));
+        .replace("@SECRET@", &format!("nonces {start} of {}", addresses.v4))
+        .replace("@DIRECTORY@", &directory.display().to_string())
+        .replace("@LINES@\n", &lines);
     // Kamailio wants its own mark on the first line.
-    text.replacen("#!KAMAILIO\n", &format!("#!KAMAILIO\n{define}"), 1)
+    text.replacen("#!KAMAILIO\n", &format!("#!KAMAILIO\n{}", manners.defines()), 1)
 }

@@ -16,10 +16,14 @@ use anyhow::{Context, Result};
 use crate::{namespace::Namespace, pbx, process::Process};
 
 pub const REGISTER: Scenario = ("register", include_str!("../scenarios/register.xml"));
+pub const STEADFAST: Scenario = ("steadfast", include_str!("../scenarios/steadfast.xml"));
 pub const STALE: Scenario = ("stale_password", include_str!("../scenarios/stale_password.xml"));
 pub const CALL: Scenario = ("call", include_str!("../scenarios/call.xml"));
 pub const TRUNK_CALL: Scenario = ("trunk_call", include_str!("../scenarios/trunk_call.xml"));
+pub const CALL_IN_VAIN: Scenario = ("vain", include_str!("../scenarios/call_in_vain.xml"));
 pub const ANSWER: Scenario = ("answer", include_str!("../scenarios/answer.xml"));
+pub const ANSWER_OPTIONS: Scenario =
+    ("answer_options", include_str!("../scenarios/answer_options.xml"));
 
 /// A name and the XML.
 pub type Scenario = (&'static str, &'static str);
@@ -27,11 +31,14 @@ pub type Scenario = (&'static str, &'static str);
 /// After its own time-out SIPp still says good-bye.
 const GRACE: Duration = Duration::from_secs(5);
 /// A lost answer is a failure after this.
-const ANSWER_LIMIT_MS: u32 = 8000;
+const ANSWER_LIMIT_MS: u128 = 8000;
+
+/// So many repetitions that a phone never gives up.
+const NO_END: &str = "1000000";
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// One who takes part: account, credentials as SIPp wants them, number to call.
+/// One who takes part: account, credentials as SIPp wants them, number to call (or how many times).
 #[derive(Clone, Debug)]
 pub struct Line {
     pub account: String,
@@ -122,16 +129,29 @@ impl Sipp {
         command.arg("-inf").arg(&files.lines);
         command.args(["-m", &plan.calls.to_string(), "-r", &plan.calls_per_second.to_string()]);
         command.args(["-d", &plan.pause.as_millis().to_string()]);
-        command.args(["-timeout", &limit_s, "-recv_timeout", &ANSWER_LIMIT_MS.to_string()]);
+        let answer_limit_ms = if plan.scenario == STEADFAST {
+            // An answer to what was repeated meanwhile is no end, and there is none to repetitions.
+            command.args(["-default_behaviors", "all,-abortunexp"]);
+            command.args(["-max_non_invite_retrans", NO_END, "-max_retrans", NO_END]);
+            plan.limit.as_millis()
+        } else {
+            ANSWER_LIMIT_MS
+        };
+        command.args(["-timeout", &limit_s, "-recv_timeout", &answer_limit_ms.to_string()]);
         command.arg(to.to_string());
         let process = Process::start(command, &files.log)?;
         let limit = plan.limit + GRACE;
         Ok(Self { process, statistics: files.statistics, calls: plan.calls, limit })
     }
 
-    /// Starts somebody who answers on a port until the run is dropped.
-    pub fn answer(namespace: &Namespace, directory: &Path, at: SocketAddr) -> Result<Process> {
-        let files = Files::new(directory, ANSWER)?;
+    /// Starts somebody who answers on a port, as the scenario tells, until the run is dropped.
+    pub fn answer(
+        namespace: &Namespace,
+        directory: &Path,
+        at: SocketAddr,
+        scenario: Scenario,
+    ) -> Result<Process> {
+        let files = Files::new(directory, scenario)?;
         let mut command = files.command(namespace, at.ip());
         command.args(["-t", "u1", "-p", &at.port().to_string()]);
         Process::start(command, &files.log)

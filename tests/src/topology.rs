@@ -49,6 +49,8 @@ pub const OFFICE: Addresses = Addresses {
     v4: Ipv4Addr::new(203, 0, 113, 7),
     v6: Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 7),
 };
+/// A second address in the office's network: another customer, behind an SBC.
+pub const SBC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 8);
 pub const TRUNK: Addresses = Addresses {
     v4: Ipv4Addr::new(203, 0, 113, 130),
     v6: Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 0x130),
@@ -165,6 +167,7 @@ impl Topology {
             settle(namespace, addresses, 25, "192.0.2.1", "2001:db8:c::1")?;
         }
         settle(&self.office, OFFICE, 25, "203.0.113.1", "2001:db8:b::1")?;
+        self.office.ip(&format!("addr add {SBC}/25 dev {INTERFACE}\n"))?;
         settle(&self.trunk, TRUNK, 25, "203.0.113.129", "2001:db8:e::1")?;
         self.address_attackers()
     }
@@ -178,6 +181,17 @@ impl Topology {
         lines += "route add default via 198.51.100.1\nroute add ::/0 via 2001:db8:a::1\n";
         self.attackers.ip(&lines)
     }
+}
+
+/// Lines of a PBX beside its own address, for a lab with many tenants.
+pub fn lines() -> impl Iterator<Item = Ipv4Addr> {
+    (32..72).map(|last| Ipv4Addr::new(192, 0, 2, last))
+}
+
+/// What a PBX loses while its link is down: IPv6 addresses and all routes.
+pub fn reconnect_pbx(namespace: &Namespace, addresses: Addresses) -> Result<()> {
+    namespace.ip(&format!("addr flush dev {INTERFACE}\nlink set {INTERFACE} up\n"))?;
+    settle(namespace, addresses, 25, "192.0.2.1", "2001:db8:c::1")
 }
 
 /// Gives a host at the edge its addresses and its way out.

@@ -1,13 +1,16 @@
 //! The trunk: a provider that never registers, places calls to the PBX and takes calls from it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Result;
 
 use crate::{
     lab::Lab,
     office::CALLEES,
-    pbx::SIP_PORT,
+    pbx::{self, SIP_PORT},
     process::Process,
     sipp::{self, Line, Plan, Ports, Sipp},
     topology::{Family, TRUNK},
@@ -42,26 +45,59 @@ impl<'a> Trunk<'a> {
 
     /// Takes calls from now on, until what is returned is dropped.
     pub fn answer(&self) -> Result<Process> {
+        self.start_answering(sipp::ANSWER)
+    }
+
+    /// Says that it is there whenever it is asked, until what is returned is dropped.
+    pub fn answer_options(&self) -> Result<Process> {
+        self.start_answering(sipp::ANSWER_OPTIONS)
+    }
+
+    fn start_answering(&self, scenario: sipp::Scenario) -> Result<Process> {
         let at = SocketAddr::new(TRUNK.of(self.family), SIP_PORT);
-        Sipp::answer(&self.lab.net.trunk, &self.lab.directory(), at)
+        Sipp::answer(&self.lab.net.trunk, &self.lab.directory(), at, scenario)
+    }
+
+    /// Asks lines of the PBX whether they are there, one after another; returns how many answered.
+    pub fn ask(&self, lines: impl Iterator<Item = Ipv4Addr> + Send) -> Result<usize> {
+        let from = SocketAddr::new(TRUNK.v4.into(), CALLING_PORT);
+        self.lab.net.trunk.run(|| {
+            let mut answered = 0;
+            for line in lines {
+                answered += usize::from(pbx::answers_options(from, (line, SIP_PORT).into())?);
+            }
+            Ok(answered)
+        })
     }
 
     /// Calls from outside to the office's phones, which must be answering.
     pub fn start_calls_in(&self, calls: u32, per_second: u32) -> Result<Sipp> {
-        let lines = CALLEES
-            .map(|callee| Line {
-                account: "4400000".to_owned(),
-                credentials: String::new(),
-                callee: callee.to_string(),
-            })
-            .collect();
+        let callees = CALLEES.map(|callee| callee.to_string());
+        self.start_calling(sipp::TRUNK_CALL, callees, calls, per_second)
+    }
+
+    /// Calls to numbers that nobody has.
+    pub fn start_calls_in_vain(&self, calls: u32, per_second: u32) -> Result<Sipp> {
+        let nobody = (0..50).map(|number| format!("44{number:05}"));
+        self.start_calling(sipp::CALL_IN_VAIN, nobody, calls, per_second)
+    }
+
+    fn start_calling(
+        &self,
+        scenario: sipp::Scenario,
+        callees: impl Iterator<Item = String>,
+        calls: u32,
+        per_second: u32,
+    ) -> Result<Sipp> {
+        let line =
+            |callee| Line { account: "4400000".to_owned(), credentials: String::new(), callee };
         let plan = Plan {
-            scenario: sipp::TRUNK_CALL,
+            scenario,
             local: TRUNK.of(self.family),
             ports: Ports::One(CALLING_PORT),
             calls,
             calls_per_second: per_second,
-            lines,
+            lines: callees.map(line).collect(),
             pause: Duration::from_millis(300),
             limit: Duration::from_secs(20 + u64::from(calls / per_second.max(1))),
         };

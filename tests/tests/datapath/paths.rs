@@ -32,6 +32,8 @@ pub fn cases() -> Vec<Case> {
             .ingress(&Frame::udp(MALLORY, OTHER_PBX).payload(register()), Reason::LookupFailed)
             .ingress(&says(register()), Reason::SipRequest),
         events_have_a_share(),
+        a_trusted_source_is_always_told_of(),
+        a_proven_request_is_always_told_of(),
         neighbour_discovery(),
     ]);
     cases
@@ -129,6 +131,28 @@ fn events_have_a_share() -> Case {
         .wait(10)
         .ingress_each(0..5, |_| says(register()), Reason::SipRequest)
         .events(&tell)
+}
+
+fn a_trusted_source_is_always_told_of() -> Case {
+    Case::new(
+        "what a trusted source says is told",
+        World::new().events(1, 2).trusted(MALLORY_ADDRESS),
+    )
+    .ingress_each(0..5, |_| says(register()), Reason::SipRequest)
+    .events(&[(EVENT_REQUEST, EVENT_FLAG_TRUSTED); 5])
+}
+
+/// A forger uses up the share of whose address it is, who all the same is heard.
+fn a_proven_request_is_always_told_of() -> Case {
+    let challenge = Message::response(401, &register()).challenge("n1");
+    let mut told = vec![(EVENT_REQUEST, 0); 2];
+    told.push((EVENT_RESPONSE, EVENT_FLAG_OUTBOUND));
+    told.push((EVENT_REQUEST, EVENT_FLAG_NONCE));
+    Case::new("what echoes its own nonce is told", World::new().events(1, 2))
+        .ingress_each(0..5, |number| says(guess("forged", number)), Reason::SipRequest)
+        .egress(&answers(challenge))
+        .ingress(&says(guess("n1", 5)), Reason::SipRequest)
+        .events(&told)
 }
 
 /// ICMPv6 types 133 to 137, also from a source on the denylist; but over IPv6 only.

@@ -128,32 +128,37 @@ fn segments() -> Vec<Case> {
 }
 
 fn budgets() -> Vec<Case> {
-    let bulk = || Frame::tcp(MALLORY, PBX).payload(vec![b'x'; 1024]);
+    let bulk = || says_tcp(1, vec![b'x'; 1024]);
+    let forged = || Frame::tcp(MALLORY, PBX).payload(vec![b'x'; 1024]);
     let accepted = Message::response(200, &guess("n", 0));
+    let segment = (EVENT_SEGMENT, EVENT_FLAG_TCP);
     vec![
-        Case::new("sixteen kibibytes without an acceptance", World::new())
+        connected("sixteen kibibytes without an acceptance")
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
             .ingress(&bulk(), Reason::TcpBudget)
             .ingress(&bulk(), Reason::Held)
             .ingress(&says(register()), Reason::Held)
             .events(&{
-                let mut events = vec![(EVENT_SEGMENT, 0); 16];
-                events.push((EVENT_HOLD, 0));
+                let mut events = vec![segment; 16];
+                events.push((EVENT_HOLD, EVENT_FLAG_TCP));
                 events
             })
             .wait(61)
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
             .ingress(&bulk(), Reason::TcpBudget),
-        Case::new("an acceptance gives a new one", World::new())
+        connected("an acceptance gives a new one")
             .ingress_each(0..15, |_| bulk(), Reason::SipSegment)
-            .ingress(&Frame::tcp(MALLORY, PBX).payload(guess("n", 0)), Reason::SipRequest)
+            .ingress(&says_tcp(1, guess("n", 0)), Reason::SipRequest)
             .egress(&Frame::tcp(PBX, MALLORY).payload(accepted))
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
             .ingress(&bulk(), Reason::TcpBudget),
-        Case::new("a minute does too", World::new())
+        connected("a minute does too")
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
             .wait(61)
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment),
+        Case::new("segments of no connection take nothing from it", World::new())
+            .ingress_each(0..40, |_| forged(), Reason::SipSegment)
+            .ingress(&says(register()), Reason::SipRequest),
         Case::new("trusted sources have none", World::new().trusted(MALLORY_ADDRESS)).ingress_each(
             0..40,
             |_| bulk(),

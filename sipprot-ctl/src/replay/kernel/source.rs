@@ -80,7 +80,7 @@ impl Kernel {
     /// What a source may say before the PBX has accepted it.
     pub(super) fn unaccepted(&mut self, passage: &Passage) -> Option<Verdict> {
         let (key, now_ns) = (passage.key(), passage.now_ns);
-        if passage.stream() {
+        if passage.stream() && self.is_established(passage.packet) {
             let length = passage.packet.payload.len();
             let source = self.source(key);
             if source.over_tcp_budget(length, now_ns) {

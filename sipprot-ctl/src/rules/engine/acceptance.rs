@@ -25,7 +25,10 @@ impl Engine {
         let source = SourceKey::from(source_ip);
         if matches!(request.given, Given::Response { .. }) {
             let suspect = self.possible_break_in(request, at, decisions);
-            self.tenancy(source, request.tried()).accept(at);
+            let tenancy = self.tenancy(source, request.tried());
+            let known = tenancy.accepted_lately(at);
+            tenancy.accept(at);
+            self.new_accounts |= !known;
             if let Some(learning) = &mut self.learning {
                 learning.accepted(source_ip, request.tried(), suspect, at);
             }

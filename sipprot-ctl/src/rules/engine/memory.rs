@@ -116,6 +116,11 @@ impl Engine {
         State { trust, records: records.collect() }
     }
 
+    /// Whether accounts were accepted, since it was last asked, that [`Engine::state`] has in addition.
+    pub const fn take_new_accounts(&mut self) -> bool {
+        std::mem::replace(&mut self.new_accounts, false)
+    }
+
     /// Takes up what survived. The next rejection of each account that was accepted is free again:
     /// who restarts us often restarts the PBX too.
     pub fn restore(&mut self, state: State, now: Time) {

@@ -108,7 +108,7 @@ impl Model {
     fn unaccepted(&mut self, passage: &mut Passage, speech: &Speech) -> Option<Reason> {
         let now_ns = self.now_ns;
         self.mark_proof(passage, speech);
-        if passage.packet.protocol == protocol::TCP {
+        if passage.flags & EVENT_FLAG_TCP != 0 {
             let length = passage.packet.payload.len();
             let source = self.source(passage);
             if now_ns - source.tcp_start_ns >= attempt::WINDOW_NS {
@@ -241,7 +241,10 @@ impl Model {
             Kind::NotSip => EVENT_NOT_SIP,
             Kind::Request | Kind::Keepalive | Kind::Opaque => return reason,
         };
-        self.tell(passage, speech, kind, reason, Some(passage.key()));
+        // What a trusted source says, and what answers an own challenge, is always told.
+        let vouched_for = passage.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_NONCE) != 0;
+        let share = (!vouched_for).then_some(passage.key());
+        self.tell(passage, speech, kind, reason, share);
         reason
     }
 

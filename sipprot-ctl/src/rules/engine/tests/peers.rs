@@ -176,6 +176,19 @@ fn revoked_trust_comes_back_after_a_day() {
 }
 
 #[test]
+fn each_account_of_an_office_is_to_be_written_soon() {
+    let mut scene = Scene::new();
+    scene.play(0, &guess(OFFICE, "100").gets(401));
+    assert!(!scene.engine.take_new_accounts(), "a failure");
+    for account in ["100", "101"] {
+        scene.play(SECOND, &accepted(OFFICE, account));
+        assert!(scene.engine.take_new_accounts(), "{account}");
+        scene.play(MINUTE, &accepted(OFFICE, account));
+        assert!(!scene.engine.take_new_accounts(), "{account} again");
+    }
+}
+
+#[test]
 fn what_must_survive_a_restart_does() {
     let mut scene = Scene::new();
     for phone in 0..3 {
