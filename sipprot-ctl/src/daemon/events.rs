@@ -29,7 +29,7 @@ impl Core {
         if header.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_OUTBOUND) == 0 {
             self.trust_peer(packet.source().ip());
         }
-        for observation in observations(&mut self.reader, &packet) {
+        for observation in observations(&mut self.reader, &mut self.connections, &packet) {
             self.observe(&observation);
             if let Observation::KernelDrop(drop) = &observation {
                 match header.kind {

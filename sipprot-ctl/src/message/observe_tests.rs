@@ -25,7 +25,7 @@ fn event(kind: u8, reason: Reason, flags: u8) -> EventHeader {
 
 fn observe(header: &EventHeader, payload: &str) -> Vec<Observation> {
     let packet = Packet { header, payload: payload.as_bytes(), at: Time(9) };
-    observations(&mut Reader::new(1), &packet)
+    observations(&mut Reader::new(1), &mut Connections::default(), &packet)
 }
 
 #[test]

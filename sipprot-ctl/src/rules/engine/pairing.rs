@@ -10,7 +10,7 @@ use crate::rules::account::Account;
 use crate::rules::decision::{AlertKind, Decision, Release, ReleaseReason, TrustKind};
 use crate::rules::ledger::{BREAK_IN_FAILURES, Target, Tenancy};
 use crate::rules::observation::{
-    Challenge, Credentials, Direction, EndpointId, Method, Request, Response,
+    Challenge, Credentials, Direction, EndpointId, Method, Request, Response, Transport,
 };
 use crate::rules::outcome::{self, Outcome};
 use crate::rules::proof::Proof;
@@ -163,7 +163,7 @@ impl Engine {
                 let due = response.at.after(ANSWER_TIME);
                 self.challenges.push(due, Challenged { request, status: response.status, realm });
             }
-            Outcome::Accepted => self.accepted(&request, response.at, out),
+            Outcome::Accepted => self.accepted(&request, response, out),
             Outcome::Rejected { account } => self.rejected(&request, response, account, out),
             Outcome::Probed { account } => {
                 let strange = account && self.is_strange(&request);
@@ -219,7 +219,13 @@ impl Engine {
         self.fail(failure(request, response.at, Some(response.status), signals), out);
     }
 
-    fn accepted(&mut self, request: &Transaction, at: Time, decisions: &mut Vec<Decision>) {
+    fn accepted(
+        &mut self,
+        request: &Transaction,
+        response: &Response,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let at = response.at;
         let source_ip = Address::from(request.source.ip()).to_ip();
         let source = SourceKey::from(source_ip);
         if matches!(request.given, Given::Response { .. }) {
@@ -231,7 +237,11 @@ impl Engine {
                 let tried = Some(request.tried());
                 self.trust(request.source, TrustKind::Registered, tried, at, decisions);
             }
-            if self.records.get_mut(source).is_some_and(|record| record.end_containment(at)) {
+            let contained = self.records.get_mut(source);
+            let ends = contained.is_some_and(|record| record.end_containment(at));
+            // The kernel knows an answer only when its segment begins with it.
+            let unheard = response.transport == Transport::Tcp && !self.is_trusted(source_ip);
+            if ends || unheard {
                 let reason = ReleaseReason::Accepted;
                 decisions.push(Decision::Release(Release { source, at, reason }));
             }
