@@ -16,7 +16,7 @@ mod uri;
 
 pub use connections::{Connections, Direction, Segment};
 pub use digest::{Challenge, Credentials};
-pub use observe::{Packet, observations};
+pub use observe::{Nonces, Packet, observations};
 pub use split::Reader;
 pub use text::{clean, signature};
 pub use uri::Identity;

@@ -32,12 +32,12 @@ pub fn observations(
     reader: &mut Reader,
     connections: &mut Connections,
     packet: &Packet,
-) -> Vec<Observation> {
+) -> Vec<(Observation, Nonces)> {
     let header = packet.header;
     if header.kind == EVENT_SEGMENT {
         let messages = connections.push(reader, &packet.segment());
         let telling = messages.into_iter().filter(Message::is_telling);
-        return telling.map(|message| packet.seen(message)).collect();
+        return telling.map(|message| packet.told(message)).collect();
     }
     let reason = match header.kind {
         EVENT_RENEWED => Some(Reason::Blocked),
@@ -47,9 +47,18 @@ pub fn observations(
     };
     let messages = reader.read(packet.payload, header.protocol == TCP);
     match reason {
-        Some(reason) => vec![packet.dropped(reason, messages)],
-        None => messages.into_iter().map(|message| packet.seen(message)).collect(),
+        Some(reason) => vec![(packet.dropped(reason, messages), Nonces::default())],
+        None => messages.into_iter().map(|message| packet.told(message)).collect(),
     }
+}
+
+/// Hashes of nonces, as the kernel's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nonces {
+    /// By which the kernel took a request for proven.
+    pub proves: Option<u64>,
+    /// That went out over TCP, maybe in pieces that the kernel doesn't join.
+    pub given: Option<u64>,
 }
 
 impl Packet<'_> {
@@ -110,6 +119,19 @@ impl Packet<'_> {
             count: 1,
             proof: self.proof(),
         })
+    }
+
+    /// What one message of this packet says, and the nonces that matter to its proof or to others'.
+    fn told(&self, message: Message) -> (Observation, Nonces) {
+        let tcp = self.transport() == Transport::Tcp;
+        let asks = matches!(message.start, StartLine::Response(401 | 407));
+        let given = message.challenges.first().filter(|_| asks).and_then(|first| first.nonce);
+        let echoed = message.credentials.first().and_then(|first| first.nonce);
+        let nonces = Nonces {
+            proves: echoed.filter(|_| !tcp && self.proof() == Proof::Nonce),
+            given: given.filter(|_| tcp && self.direction() == Direction::Outbound),
+        };
+        (self.seen(message), nonces)
     }
 
     /// What one message of this packet says.

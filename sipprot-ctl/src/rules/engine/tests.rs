@@ -231,6 +231,10 @@ fn key(source: &str) -> SourceKey {
 }
 
 impl Call {
+    fn transport(&self) -> Transport {
+        if self.proof == Proof::Tcp { Transport::Tcp } else { Transport::Udp }
+    }
+
     fn ids(&self, serial: u64) -> (String, u32, String) {
         match self.name {
             Some(name) => (name.to_owned(), 2, name.to_owned()),
@@ -256,7 +260,7 @@ impl Call {
             source: self.source,
             destination: self.destination,
             endpoint: EndpointId(self.endpoint),
-            transport: if self.proof == Proof::Tcp { Transport::Tcp } else { Transport::Udp },
+            transport: self.transport(),
             method: self.method,
             call_id,
             cseq,
@@ -281,7 +285,7 @@ impl Call {
             source: self.destination,
             destination: self.answer_to.unwrap_or(self.source),
             endpoint: EndpointId(self.endpoint),
-            transport: Transport::Udp,
+            transport: self.transport(),
             status,
             cseq,
             method: self.method,

@@ -6,7 +6,6 @@ use sipprot_common::ceiling;
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Method;
-use sipprot_common::source::SourceKey;
 
 use super::headers::Packet;
 use super::speech::{Kind, Speech};
