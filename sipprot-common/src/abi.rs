@@ -8,7 +8,7 @@ use crate::attempt::Attempts;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 pub const POLICIES_MAX: u32 = 512;
 pub const PORT_SETS_MAX: u32 = 64;
@@ -494,7 +494,7 @@ mod tests {
     /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
     #[test]
     fn golden_event_header() {
-        assert_eq!(ABI_VERSION, 1);
+        assert_eq!(ABI_VERSION, 2);
         assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
         assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
         assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);

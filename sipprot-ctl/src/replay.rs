@@ -257,13 +257,14 @@ impl Replay {
         let Some((direction, sequence)) = self.place(packet, outward) else {
             return self.reader.read(packet.payload, false);
         };
+        let before = self.connections.gaps;
         let segment = Segment { direction, at: self.now, sequence, payload: packet.payload };
         let messages = self.connections.push(&mut self.reader, &segment);
         if packet.missing > 0 {
             let end = sequence.wrapping_add(packet.payload.len() as u32);
             self.connections.lose(direction, end, packet.missing);
         }
-        self.outcome.packets.gaps = self.connections.gaps;
+        self.outcome.packets.gaps += self.connections.gaps - before;
         messages
     }
 

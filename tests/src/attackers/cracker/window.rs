@@ -24,8 +24,8 @@ impl TinyWindow {
         namespace.sysctl("net/ipv4/tcp_window_scaling", "0")?;
         let table = format!("window-{}", source.to_string().replace('.', "-"));
         let rules = format!(
-            "table ip {table} {{ chain out {{ type filter hook output priority 0; \
-             ip saddr {source} tcp dport {SIP_PORT} tcp window set {bytes}; }} }}\n"
+            "table ip {table} {{\nchain out {{\ntype filter hook output priority 0\n\
+             ip saddr {source} tcp dport {SIP_PORT} tcp window set {bytes}\n}}\n}}\n"
         );
         nft(namespace, &rules)?;
         Ok(Self { namespace: namespace.clone(), table })
