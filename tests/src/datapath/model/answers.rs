@@ -32,6 +32,9 @@ impl Model {
             return;
         }
         let place = self.note_tcp_sent(&packet, flow);
+        if packet.payload.is_empty() {
+            return;
+        }
         let speech = Speech::of(&packet);
         let flags = EVENT_FLAG_OUTBOUND;
         let passage = Passage {
@@ -80,9 +83,7 @@ impl Model {
         }
         match speech.kind {
             _ if passage.packet.tcp.is_some() => {
-                if !passage.packet.payload.is_empty() {
-                    self.tell_stream(passage, speech, passing(speech), remote);
-                }
+                self.tell_stream(passage, speech, passing(speech), remote);
             }
             Kind::Request if speech.is_telling() => {
                 self.tell(passage, speech, EVENT_REQUEST, Reason::SipRequest, None);
