@@ -8,7 +8,7 @@ use crate::attempt::Attempts;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 pub const POLICIES_MAX: u32 = 512;
 pub const PORT_SETS_MAX: u32 = 64;
@@ -71,7 +71,7 @@ abi! {
     UserAgentPattern = 72;
     Counters = 1_024;
     EventCounts = 16;
-    EventHeader = 72;
+    EventHeader = 80;
 }
 
 /// The one entry of `CONFIG`.
@@ -267,7 +267,8 @@ pub struct Trust {
     pub flags: u32,
     /// Its own ceiling as packets a second; 0 = the policy's.
     pub rate: u32,
-    pub pad: u64,
+    /// As [`Source::stream_ns`].
+    pub stream_ns: u64,
 }
 
 /// Some source ports of it are in `QUARANTINE`.
@@ -286,7 +287,8 @@ pub struct Source {
     /// SIP payload over TCP since `tcp_start_ns`.
     pub tcp_bytes: u32,
     pub tcp_start_ns: u64,
-    pub pad: u64,
+    /// Bucket of the TCP payload, from and to it, that the controller is told.
+    pub stream_ns: u64,
 }
 
 impl Source {
@@ -298,7 +300,7 @@ impl Source {
         pending_next: 0,
         tcp_bytes: 0,
         tcp_start_ns: 0,
-        pad: 0,
+        stream_ns: 0,
     };
 }
 
@@ -332,7 +334,9 @@ pub struct TcpConnection {
     pub first_seq: u32,
     /// Next one that the endpoint will send.
     pub next_seq: u32,
-    pub pad: u64,
+    /// First sequence number after the other end's SYN.
+    pub peer_seq: u32,
+    pub pad: u32,
 }
 
 /// Listed user agents, lower case, matched without case.
@@ -408,12 +412,18 @@ pub struct EventHeader {
     pub captured: u32,
     /// Headers with credentials in the packet.
     pub credentials: u32,
+    /// Of a TCP connection whose beginning was seen: a number of its own, which only its two ends
+    /// know. 0 for any other, and for a segment that doesn't prove to belong to it.
+    pub connection: u32,
+    /// Of the first captured byte: counted from the connection's first one in this direction, or as
+    /// on the wire when `connection` is 0.
+    pub sequence: u32,
     pub pad: u32,
 }
 
-/// A SIP request, with its bytes.
+/// A SIP request over UDP, with its bytes.
 pub const EVENT_REQUEST: u8 = 1;
-/// A SIP response, with its bytes.
+/// A SIP response over UDP, with its bytes.
 pub const EVENT_RESPONSE: u8 = 2;
 /// The packet was dropped (or would have been); its bytes follow when it was SIP.
 pub const EVENT_DROP: u8 = 3;
@@ -423,7 +433,7 @@ pub const EVENT_HOLD: u8 = 4;
 pub const EVENT_RENEWED: u8 = 5;
 /// Something else than SIP on a SIP port; no bytes.
 pub const EVENT_NOT_SIP: u8 = 6;
-/// TCP bytes that don't begin with a start line.
+/// TCP payload that passed, whatever it begins with; what is longer than a record comes in several.
 pub const EVENT_SEGMENT: u8 = 7;
 
 /// Sent by an endpoint or the host to the world.
@@ -486,12 +496,14 @@ mod tests {
     /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
     #[test]
     fn golden_event_header() {
-        assert_eq!(ABI_VERSION, 1);
+        assert_eq!(ABI_VERSION, 2);
         assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
         assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
         assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);
         assert_eq!(core::mem::offset_of!(EventHeader, policy), 48);
         assert_eq!(core::mem::offset_of!(EventHeader, captured), 60);
+        assert_eq!(core::mem::offset_of!(EventHeader, connection), 68);
+        assert_eq!(core::mem::offset_of!(EventHeader, sequence), 72);
         assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
         assert_eq!(core::mem::offset_of!(Block, scope), 56);
         let scoped = ScopedAddress::new(3, 7, Address::from_v4(0xc000_0201));

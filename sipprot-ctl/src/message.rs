@@ -1,18 +1,22 @@
 //! SIP messages as the controller needs them: from an event's bytes to an observation.
 //!
 //! Finds headers with the kernel's own scanner, so that both sides see the same message, and adds
-//! what only the host needs: identities, transactions, digest parameters. It knows no socket, no
+//! what only the host needs: identities, transactions, digest parameters; and whole messages out of
+//! TCP's segments. It knows no socket, no
 //! rule and no clock. All text in it was written by strangers: what is shown is bounded and free of
 //! control characters, what is compared is a hash of the bytes.
 
+mod connections;
 mod digest;
 mod observe;
 mod split;
+mod stream;
 mod text;
 mod uri;
 
+pub use connections::{Connections, Direction, Segment};
 pub use digest::{Challenge, Credentials};
-pub use observe::{Packet, observations};
+pub use observe::{Nonces, Packet, observations};
 pub use split::Reader;
 pub use text::{clean, signature};
 pub use uri::Identity;
@@ -53,5 +57,12 @@ impl Message {
             Method::Register => self.to.as_ref().or(self.from.as_ref()),
             _ => self.from.as_ref(),
         }
+    }
+
+    /// In-dialog requests and those without an outcome mean nothing to the rules.
+    pub fn is_telling(&self) -> bool {
+        use Method::{Ack, Bye, Cancel, Info, Notify, Prack, Update};
+        let silent = matches!(self.method, Ack | Bye | Cancel | Prack | Update | Info | Notify);
+        !silent || self.start != StartLine::Request
     }
 }

@@ -3,7 +3,7 @@
 //! The same engine as the daemon's, on the capture's own clock, behind a likeness of the kernel
 //! ([`kernel`]): what would have been dropped is not shown to the rules, as it would not have been.
 //! A TCP segment is judged as the kernel judges it, alone; the rules see whole messages, put
-//! together by [`stream`]. Nothing is written and no daemon is asked: neither lists nor trust from
+//! together as in the daemon. Nothing is written and no daemon is asked: neither lists nor trust from
 //! the store, nor anything of the machine that replays, takes part.
 
 pub mod capture;
@@ -13,7 +13,6 @@ mod memory;
 pub mod outcome;
 pub mod packet;
 mod speech;
-mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -36,19 +35,17 @@ use sipprot_common::source::{Address, SourceKey};
 use crate::config::{Config, Endpoint, Mode};
 use crate::daemon::own::Own;
 use crate::daemon::plan::{self, Plan, PlanError};
-use crate::message::{Message, Packet as Event, Reader, StartLine};
+use crate::message::{
+    Connections, Direction, Message, Packet as Event, Reader, Segment, StartLine,
+};
 use crate::rules::{Decision, Engine, Observation, Time};
 use capture::{Capture, CaptureError};
 use guess::Guess;
-use kernel::{Flow, Kernel, Passage, Verdict};
-use memory::Memory;
+use kernel::{Kernel, Passage, Verdict};
 use outcome::{Entry, Happening, Outcome};
 use packet::{Packet, Skipped};
 use speech::Listener;
-use stream::Stream;
 
-/// Half of how many TCP connections are followed at once.
-const FLOWS_HALF: usize = 16_384;
 const SECOND: Duration = Duration::from_secs(1);
 /// Where a capture is silent, so many seconds pass one by one, and the rest at once: nothing waits
 /// longer for its time to be up.
@@ -130,8 +127,7 @@ pub struct Replay {
     kernel: Kernel,
     reader: Reader,
     listener: Listener,
-    /// Toward the endpoint and away from it.
-    flows: Memory<Flow, [Stream; 2]>,
+    connections: Connections,
     hasher: RandomState,
     now: Time,
     /// When the rules were last told that time goes by.
@@ -169,7 +165,7 @@ impl Replay {
             listener: Listener::new(Kernel::user_agents(&plan), seed),
             kernel: Kernel::new(plan),
             reader: Reader::new(seed),
-            flows: Memory::new(FLOWS_HALF),
+            connections: Connections::default(),
             hasher,
             now: Time(0),
             ticked: Time(0),
@@ -258,26 +254,35 @@ impl Replay {
 
     /// The whole messages that end with this packet.
     fn messages(&mut self, packet: &Packet, outward: bool) -> Vec<Message> {
-        let Some(tcp) = packet.tcp else { return self.reader.read(packet.payload, false) };
-        let flow = self.flows.entry(flow(packet, outward), Default::default);
-        let stream = &mut flow[usize::from(outward)];
-        let before = stream.gaps;
-        let messages = stream.push(&mut self.reader, tcp, packet.payload);
+        let Some((direction, sequence)) = self.place(packet, outward) else {
+            return self.reader.read(packet.payload, false);
+        };
+        let before = self.connections.gaps;
+        let segment = Segment { direction, at: self.now, sequence, payload: packet.payload };
+        let messages = self.connections.push(&mut self.reader, &segment);
         if packet.missing > 0 {
-            let end = tcp.sequence.wrapping_add(packet.payload.len() as u32);
-            stream.lose(end, packet.missing);
+            let end = sequence.wrapping_add(packet.payload.len() as u32);
+            self.connections.lose(direction, end, packet.missing);
         }
-        self.outcome.packets.gaps += u64::from(stream.gaps.saturating_sub(before));
+        self.outcome.packets.gaps += self.connections.gaps - before;
         messages
     }
 
     /// A segment that was dropped takes its part of the stream with it.
     fn lose(&mut self, packet: &Packet) {
-        if let Some(tcp) = packet.tcp
-            && let Some([inward, _]) = self.flows.get(flow(packet, false))
-        {
-            inward.lose(tcp.sequence, packet.payload.len() + packet.missing);
+        if let Some((direction, sequence)) = self.place(packet, false) {
+            let length = packet.payload.len() + packet.missing;
+            self.connections.lose(direction, sequence, length);
         }
+    }
+
+    /// Where a segment stands in its connection.
+    fn place(&mut self, packet: &Packet, outward: bool) -> Option<(Direction, u32)> {
+        let tcp = packet.tcp?;
+        let (endpoint, peer) = flow(packet, outward);
+        let (connection, first) = self.kernel.connection(packet, outward).unwrap_or_default();
+        let direction = Direction { endpoint, peer, outward, connection };
+        Some((direction, tcp.sequence.wrapping_sub(first)))
     }
 
     /// A message from the world.
@@ -335,7 +340,7 @@ impl Replay {
         self.outcome.packets.messages += 1;
         let kind = match message.start {
             StartLine::Response(_) => EVENT_RESPONSE,
-            StartLine::Request if is_telling(message.method) => EVENT_REQUEST,
+            StartLine::Request if message.is_telling() => EVENT_REQUEST,
             StartLine::Request => return,
         };
         let header = header(packet, policy, kind, flags);
@@ -409,12 +414,6 @@ fn header(packet: &Packet, policy: u32, kind: u8, flags: u8) -> EventHeader {
         protocol: if packet.tcp.is_some() { 6 } else { 17 },
         ..EventHeader::default()
     }
-}
-
-/// Requests whose outcome matters. In-dialog ones and those without an outcome don't.
-const fn is_telling(method: Method) -> bool {
-    use Method::{Ack, Bye, Cancel, Info, Notify, Prack, Update};
-    !matches!(method, Ack | Bye | Cancel | Prack | Update | Info | Notify)
 }
 
 /// Packets by why they were dropped.

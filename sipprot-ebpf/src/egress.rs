@@ -7,10 +7,11 @@ use sipprot_common::attempt;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Header;
 
+use crate::event::Stream;
 use crate::frame::Frame;
 use crate::packet::protocol;
 use crate::verdict::Judge;
-use crate::work::Work;
+use crate::work::{Place, Work};
 use crate::{clock, event, flow, maps, packet, sip};
 
 /// Bytes that must be readable directly: link, network and transport headers with their options.
@@ -40,7 +41,9 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
         return;
     }
     if work.packet.protocol == protocol::TCP {
-        flow::note_tcp_sent(&work.packet, config.seed);
+        flow::note_tcp_sent(&work.packet, config.seed, &mut work.place);
+    } else {
+        work.place = Place::default();
     }
     if work.packet.payload_len == 0 {
         return;
@@ -52,28 +55,38 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     work.facts.event_flags = EVENT_FLAG_OUTBOUND as u32;
     work.event.header.ifindex = frame.ifindex();
     sip::read(frame, work);
-    said(&judge, work);
+    said(frame, &judge, work);
+}
+
+/// An answer has no share of its own events: there are no more of them than requests that passed.
+/// But a peer decides into how many segments TCP cuts them.
+#[inline(always)]
+fn said(frame: &TcContext, judge: &Judge, work: &mut Work) {
+    let remote = work.packet.destination.key().0;
+    if sip::is_response(work) {
+        match work.facts.status {
+            200..=299 => accepted(work, remote),
+            401 | 407 => challenged(work, remote),
+            _ => {}
+        }
+    }
+    if work.packet.protocol == protocol::TCP {
+        tell_stream(frame, work, remote);
+    } else if sip::is_request(work) && sip::is_telling(work) {
+        tell(judge, work, EVENT_REQUEST);
+    } else if sip::is_response(work) && work.facts.status >= 200 {
+        tell(judge, work, EVENT_RESPONSE);
+    }
 }
 
 #[inline(always)]
-fn said(judge: &Judge, work: &mut Work) {
-    let remote = work.packet.destination.key().0;
-    if sip::is_request(work) {
-        if sip::is_telling(work) {
-            tell(judge, work, EVENT_REQUEST);
-        }
-        return;
-    }
-    if !sip::is_response(work) {
-        return;
-    }
-    match work.facts.status {
-        0..=199 => return,
-        200..=299 => accepted(work, remote),
-        401 | 407 => challenged(work, remote),
-        _ => {}
-    }
-    tell(judge, work, EVENT_RESPONSE);
+fn tell_stream(frame: &TcContext, work: &mut Work, remote: u64) {
+    let stream = match maps::trust(remote) {
+        Some(trust) => Some(Stream::trusted(trust)),
+        None => maps::source(remote).map(Stream::untrusted),
+    };
+    let reason = sip::passing(work).0;
+    event::send_stream(frame, work, stream, reason);
 }
 
 /// A 2xx to a credentialed REGISTER or INVITE ends hold and containment; no other 2xx does.
@@ -117,6 +130,5 @@ fn challenge_nonce(work: &mut Work) -> Option<u64> {
 fn tell(judge: &Judge, work: &mut Work, kind: u8) {
     work.facts.event_kind = kind as u32;
     let reason = if kind == EVENT_REQUEST { Reason::SipRequest } else { Reason::SipResponse };
-    // An answer has no share of its own: there are no more of them than requests that passed.
     event::send(work, judge.config, None, reason);
 }

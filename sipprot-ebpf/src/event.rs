@@ -1,11 +1,16 @@
 //! Events to the controller: bounded per source and per CPU, what is left out is counted.
 
-use sipprot_common::abi::{Config, EVENT_FLAG_OBSERVED, EventHeader};
+use sipprot_common::abi::{
+    Config, EVENT_FLAG_OBSERVED, EVENT_SEGMENT, EventCounts, EventHeader, Source, Trust,
+};
 use sipprot_common::ceiling;
 use sipprot_common::reason::Reason;
+use sipprot_common::share::{RECORDS_MAX, Share};
 use sipprot_common::sip::CAPACITY;
+use sipprot_common::sip::text::{Flow, Step, repeat};
 
 use crate::clock;
+use crate::frame::Frame;
 use crate::maps;
 use crate::packet::bounded;
 use crate::work::Work;
@@ -29,17 +34,84 @@ pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: R
             }
         }
     }
+    fill(work, reason);
+    record(work, counts, now_ns);
+}
+
+/// The bucket of a source's TCP payload, and how fast it empties.
+pub struct Stream<'a> {
+    bucket: &'a mut u64,
+    share: Share,
+}
+
+impl<'a> Stream<'a> {
+    pub fn trusted(trust: &'a mut Trust) -> Self {
+        Self { bucket: &mut trust.stream_ns, share: Share::TRUSTED }
+    }
+
+    pub fn untrusted(source: &'a mut Source) -> Self {
+        Self { bucket: &mut source.stream_ns, share: Share::UNTRUSTED }
+    }
+}
+
+/// Sends the payload of a TCP segment: what was read of it, and what a longer buffer has behind it,
+/// record by record. All of it or nothing: a gap costs the host a message or two.
+#[inline(always)]
+pub fn send_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>, reason: Reason) {
+    let Some(counts) = maps::event_counts() else { return };
+    let now_ns = clock::coarse_ns();
+    if let Some(Stream { bucket, share }) = stream {
+        match share.take(*bucket, now_ns, work.packet.payload_len) {
+            Some(next_ns) => *bucket = next_ns,
+            None => {
+                counts.suppressed += 1;
+                return;
+            }
+        }
+    }
+    work.facts.event_kind = EVENT_SEGMENT as u32;
+    fill(work, reason);
+    if record(work, counts, now_ns) && work.packet.payload_len > CAPACITY as u32 {
+        repeat(RECORDS_MAX - 1, work, frame);
+    }
+}
+
+impl<F: Frame> Step<F> for Work {
+    /// One more record of a long buffer.
+    #[inline(always)]
+    fn step(&mut self, frame: &F) -> Flow {
+        let done = self.facts.told + self.facts.captured;
+        let rest = (self.packet.payload_len as u64).wrapping_sub(done as u64);
+        if rest == 0 || rest > u32::MAX as u64 {
+            return Flow::Stop;
+        }
+        let length = if rest > CAPACITY as u64 { CAPACITY as u64 } else { rest };
+        let length = bounded::<{ CAPACITY as i32 - 1 }>(length - 1) as u32 + 1;
+        if !frame.load(self.packet.payload + done, &mut self.event.text, length) {
+            return Flow::Stop;
+        }
+        self.event.header.sequence += self.facts.captured;
+        self.event.header.captured = length;
+        self.facts.told = done;
+        self.facts.captured = length;
+        let Some(counts) = maps::event_counts() else { return Flow::Stop };
+        if record(self, counts, clock::coarse_ns()) { Flow::More } else { Flow::Stop }
+    }
+}
+
+/// Puts a record into the ring, if this CPU may; false when it was left out.
+#[inline(always)]
+fn record(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
     match ceiling::take(work.events_ns, now_ns, CPU_TIMES.0, CPU_TIMES.1) {
         Some(next_ns) => work.events_ns = next_ns,
         None => {
             counts.suppressed += 1;
-            return;
+            return false;
         }
     }
-    fill(work, reason);
-    if !write(work) {
-        counts.lost += 1;
-    }
+    let written = write(work);
+    counts.lost += !written as u64;
+    written
 }
 
 #[inline(always)]
@@ -60,6 +132,8 @@ fn fill(work: &mut Work, reason: Reason) {
     header.payload_len = packet.payload_len;
     header.captured = facts.captured;
     header.credentials = work.scan.credentials;
+    header.connection = work.place.connection;
+    header.sequence = work.place.sequence;
     header.pad = 0;
 }
 

@@ -6,13 +6,14 @@ use sipprot_common::source::Address;
 
 use crate::maps;
 use crate::packet::{FIRST_FRAGMENT, Packet, protocol};
+use crate::work::Place;
 
 /// A silent flow answers no more after this time.
 const FLOW_IDLE_NS: u64 = 300_000_000_000;
 /// A flow's time is written at most this often.
 const FLOW_REFRESH_NS: u64 = 1_000_000_000;
 
-const SYN: u32 = 0x02;
+pub const SYN: u32 = 0x02;
 const RST: u32 = 0x04;
 const ACK: u32 = 0x10;
 
@@ -91,33 +92,51 @@ pub fn quotes_live(
     live(key(seed, quoted.protocol, local, remote), now_ns)
 }
 
-/// Notes what an endpoint sends on a TCP connection to its SIP port.
+/// Notes what an endpoint sends on a TCP connection to its SIP port, and where in it that stands.
 #[inline(never)]
-pub fn note_tcp_sent(packet: &Packet, seed: u64) {
+pub fn note_tcp_sent(packet: &Packet, seed: u64, place: &mut Place) {
+    *place = Place { connection: 0, sequence: packet.sequence };
     let key = key_of(packet, seed, true);
     if packet.tcp_flags & (SYN | ACK) == SYN | ACK {
         let first = packet.sequence.wrapping_add(1);
-        maps::add_tcp_connection(key, &TcpConnection { first_seq: first, next_seq: first, pad: 0 });
+        let connection = TcpConnection {
+            first_seq: first,
+            next_seq: first,
+            peer_seq: packet.acknowledgement,
+            pad: 0,
+        };
+        maps::add_tcp_connection(key, &connection);
         return;
     }
     let Some(connection) = maps::tcp_connection(key) else { return };
+    place.connection = number(connection);
+    place.sequence = packet.sequence.wrapping_sub(connection.first_seq);
     let next = packet.sequence.wrapping_add(packet.payload_len);
     if packet.tcp_flags & RST == 0 && (next.wrapping_sub(connection.next_seq) as i32) > 0 {
         connection.next_seq = next;
     }
 }
 
-/// Does a segment acknowledge what only the other end of an established connection can know?
+/// Does a segment acknowledge what only the other end of an established connection can know? If so,
+/// its place in it is found.
 #[inline(never)]
-pub fn is_established(packet: &Packet, seed: u64) -> bool {
+pub fn is_established(packet: &Packet, seed: u64, place: &mut Place) -> bool {
+    *place = Place { connection: 0, sequence: packet.sequence };
     if packet.protocol != protocol::TCP || packet.tcp_flags & ACK == 0 {
         return false;
     }
-    match maps::tcp_connection(key_of(packet, seed, false)) {
-        Some(connection) => {
-            packet.acknowledgement.wrapping_sub(connection.first_seq)
-                <= connection.next_seq.wrapping_sub(connection.first_seq)
-        }
-        None => false,
+    let Some(connection) = maps::tcp_connection(key_of(packet, seed, false)) else { return false };
+    let acknowledged = packet.acknowledgement.wrapping_sub(connection.first_seq);
+    if acknowledged > connection.next_seq.wrapping_sub(connection.first_seq) {
+        return false;
     }
+    place.connection = number(connection);
+    place.sequence = packet.sequence.wrapping_sub(connection.peer_seq);
+    true
+}
+
+/// The endpoint's first sequence number is new with each connection, and no stranger's to guess.
+#[inline(always)]
+fn number(connection: &TcpConnection) -> u32 {
+    connection.first_seq | 1
 }

@@ -32,7 +32,7 @@ use crate::frame::Frame;
 use crate::maps::Direction;
 use crate::packet::{LATER_FRAGMENT, protocol};
 use crate::verdict::Judge;
-use crate::work::Work;
+use crate::work::{Place, Work};
 
 #[xdp]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {
@@ -195,6 +195,7 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
     if block::renew(block, work.facts.now_ns) {
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;
+        work.place = Place::default();
         work.event.header.ifindex = frame.ifindex();
         event::send(work, judge.config, None, Reason::Blocked);
     }
@@ -205,13 +206,14 @@ fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> 
     work.facts.now_ns = clock::coarse_ns();
     work.facts.seed = judge.config.seed;
     work.facts.event_flags = 0;
+    work.place = Place::default();
     work.event.header.ifindex = frame.ifindex();
     if class == PORT_SIP {
         sip::read(frame, work);
     } else {
         sip::leave_unread(work);
     }
-    sip::judge(judge, work)
+    sip::judge(frame, judge, work)
 }
 
 #[cfg(not(test))]

@@ -8,7 +8,7 @@ use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
 
-use crate::event;
+use crate::event::{self, Stream};
 use crate::flow;
 use crate::frame::Frame;
 use crate::maps;
@@ -36,6 +36,7 @@ const TOKEN: u32 = 7;
 pub fn read(frame: &impl Frame, work: &mut Work) {
     let length = work.packet.payload_len as u64;
     work.facts.captured = 0;
+    work.facts.told = 0;
     work.scan.credentials = 0;
     let fragmented = work.packet.fragment == FIRST_FRAGMENT;
     work.facts.cut = fragmented as u32;
@@ -116,16 +117,16 @@ fn only_answers(work: &Work) -> bool {
 
 /// Judges a packet to a SIP port that nothing above stopped.
 #[inline(always)]
-pub fn judge(judge: &Judge, work: &mut Work) -> Reason {
+pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.trickles = 0;
     match maps::trust(work.packet.source_key) {
-        Some(trust) => trusted(judge, work, trust),
-        None => untrusted(judge, work),
+        Some(trust) => trusted(frame, judge, work, trust),
+        None => untrusted(frame, judge, work),
     }
 }
 
 #[inline(always)]
-fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
+fn trusted(frame: &impl Frame, judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     let (key, port) = (work.packet.source_key, work.packet.source_port);
     work.facts.event_flags |= EVENT_FLAG_TRUSTED as u32;
     if trust.flags & TRUST_QUARANTINED != 0
@@ -151,19 +152,26 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
             mark_own_nonce(work);
         }
     }
+    if is_stream(work) {
+        return pass_stream(frame, work, Stream::trusted(trust));
+    }
     pass(judge, work, &mut trust.events_ns)
 }
 
 #[inline(always)]
-fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
+fn untrusted(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     let now_ns = work.facts.now_ns;
     let Some(source) = known_source(work) else { return Reason::LookupFailed };
     work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
-    if work.facts.held != 0 && judge.drops(work, Reason::Held) {
+    let bare = is_bare_segment(work);
+    // What a held source only acknowledges lets the answers to its earlier requests leave, by which
+    // it is judged.
+    let drops = work.facts.held != 0 && !(bare && work.packet.tcp_flags & flow::SYN == 0);
+    if drops && judge.drops(work, Reason::Held) {
         count(work, true);
         return Reason::Held;
     }
-    if is_bare_segment(work) {
+    if bare {
         return passing(work).0;
     }
     let sender = Sender::Untrusted(&mut source.ceiling_ns);
@@ -175,6 +183,9 @@ fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
     {
         count(work, true);
         return reason;
+    }
+    if is_stream(work) {
+        return pass_stream(frame, work, Stream::untrusted(source));
     }
     pass(judge, work, &mut source.events_ns)
 }
@@ -263,8 +274,9 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
 }
 
 #[inline(always)]
-fn established_flag(work: &Work) -> u32 {
-    if flow::is_established(&work.packet, work.facts.seed) { EVENT_FLAG_TCP as u32 } else { 0 }
+fn established_flag(work: &mut Work) -> u32 {
+    let established = flow::is_established(&work.packet, work.facts.seed, &mut work.place);
+    if established { EVENT_FLAG_TCP as u32 } else { 0 }
 }
 
 #[inline(always)]
@@ -412,6 +424,20 @@ fn begin_containment(judge: &Judge, work: &Work) {
     maps::contain(key, &contained);
 }
 
+/// TCP payload that was read: the host puts it together with what comes before and behind it.
+#[inline(always)]
+fn is_stream(work: &Work) -> bool {
+    work.packet.protocol == protocol::TCP && work.facts.captured != 0
+}
+
+#[inline(always)]
+fn pass_stream(frame: &impl Frame, work: &mut Work, stream: Stream) -> Reason {
+    count(work, false);
+    let (reason, _) = passing(work);
+    event::send_stream(frame, work, Some(stream), reason);
+    reason
+}
+
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
 fn pass(judge: &Judge, work: &mut Work, share: &mut u64) -> Reason {
@@ -423,7 +449,7 @@ fn pass(judge: &Judge, work: &mut Work, share: &mut u64) -> Reason {
         if kind == EVENT_NOT_SIP {
             work.facts.captured = 0;
         }
-        event::send(work, judge.config, share, reason);
+        event::send(work, judge.config, Some(share), reason);
     }
     reason
 }
@@ -438,11 +464,11 @@ fn is_vouched_for(work: &Work) -> bool {
 
 /// The reason of a packet that nothing stopped, and the kind of its event, if it has one.
 #[inline(always)]
-fn passing(work: &Work) -> (Reason, u8) {
+pub fn passing(work: &Work) -> (Reason, u8) {
     let (reason, kind) = match work.facts.start {
         REQUEST => (Reason::SipRequest, if is_telling(work) { EVENT_REQUEST } else { 0 }),
         RESPONSE => (Reason::SipResponse, EVENT_RESPONSE),
-        SEGMENT => (Reason::SipSegment, EVENT_SEGMENT),
+        SEGMENT => (Reason::SipSegment, 0),
         KEEPALIVE => (Reason::SipKeepalive, 0),
         OPAQUE => (Reason::SipOpaque, 0),
         _ => (Reason::NotSip, EVENT_NOT_SIP),

@@ -13,6 +13,7 @@ pub struct Work {
     pub packet: Packet,
     pub quoted: Quoted,
     pub facts: Facts,
+    pub place: Place,
     pub skip: Skip,
     pub scan: Scan,
     pub parameter: Parameter,
@@ -52,7 +53,16 @@ pub struct Facts {
     pub status: u32,
     /// 1: its headers go on behind what was read.
     pub cut: u32,
-    pub pad: u32,
+    /// Bytes of the payload before those in the text, when its segment is told in several records.
+    pub told: u32,
+}
+
+/// Where a segment's payload stands in its TCP connection: as in [`EventHeader`].
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    pub connection: u32,
+    pub sequence: u32,
 }
 
 /// As it goes into the ring: the header and the text behind it.

@@ -65,6 +65,8 @@ pub struct Event {
     pub destination: (Address, u16),
     pub credentials: u32,
     pub payload_len: u32,
+    pub connection: u32,
+    pub sequence: u32,
     /// The bytes that follow the header.
     pub bytes: Vec<u8>,
 }
@@ -81,6 +83,8 @@ impl Event {
             destination: (header.destination, header.destination_port),
             credentials: header.credentials,
             payload_len: header.payload_len,
+            connection: header.connection,
+            sequence: header.sequence,
             bytes: bytes.to_vec(),
         }
     }

@@ -25,7 +25,7 @@ use super::plan::{self, Plan};
 use crate::cli::version;
 use crate::config::Config;
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
-use crate::message::Reader;
+use crate::message::{Connections, Reader};
 use crate::metrics::Metrics;
 use crate::rules::{Decision, Engine};
 use crate::store::{ListEntry, ListKey, PeerRecord, Store, StoreError};
@@ -43,6 +43,7 @@ pub struct Core {
     pub(super) journal: Journal,
     pub(super) engine: Engine,
     pub(super) reader: Reader,
+    pub(super) connections: Connections,
     pub(super) clock: Clock,
     pub(super) ledger: Ledger,
     pub(super) persisted: Persisted,
@@ -116,6 +117,7 @@ impl Core {
             store,
             engine: Engine::new(plan::settings(&config, &own)),
             reader: Reader::new(seed),
+            connections: Connections::default(),
             clock: Clock::now(),
             ledger: Ledger::default(),
             persisted: Persisted::default(),

@@ -13,8 +13,8 @@ use tracing::debug;
 use super::clock::timestamp;
 use super::core::Core;
 use crate::datapath::{Batch, BlockTarget, Event, monotonic_precise_ns};
-use crate::message::{Packet, observations, signature};
-use crate::rules::{EndpointId, KernelDrop, Observation, RuleId};
+use crate::message::{Nonces, Packet, observations, signature};
+use crate::rules::{EndpointId, KernelDrop, Observation, Proof, RuleId};
 use crate::store::AttackRecord;
 
 /// Forged sources of a wide peer network must not take all the room for trust.
@@ -29,7 +29,9 @@ impl Core {
         if header.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_OUTBOUND) == 0 {
             self.trust_peer(packet.source().ip());
         }
-        for observation in observations(&mut self.reader, &packet) {
+        let told = observations(&mut self.reader, &mut self.connections, &packet);
+        for (mut observation, nonces) in told {
+            self.weigh_nonces(&mut observation, nonces);
             self.observe(&observation);
             if let Observation::KernelDrop(drop) = &observation {
                 match header.kind {
@@ -42,6 +44,28 @@ impl Core {
             }
         }
         self.lag_seconds = monotonic_precise_ns().saturating_sub(header.at_ns) as f64 / 1e9;
+    }
+
+    /// A nonce that left over TCP may have left in pieces, of which the kernel makes nothing. Whoever
+    /// got it so must not prove with it in the name of another: events come in order, so that it is
+    /// known here before anybody could use it.
+    fn weigh_nonces(&mut self, observation: &mut Observation, nonces: Nonces) {
+        match (observation, nonces) {
+            (Observation::Response(response), Nonces { given: Some(nonce), .. }) => {
+                let source = SourceKey::from(response.destination.ip());
+                self.kernel.carry("noting a nonce", |datapath| datapath.note_nonce(nonce, source));
+            }
+            (Observation::Request(request), Nonces { proves: Some(nonce), .. }) => {
+                let source = SourceKey::from(request.source.ip());
+                let foreign = self
+                    .kernel
+                    .carry("asking for a nonce", |it| it.is_foreign_nonce(nonce, source));
+                if foreign == Some(true) {
+                    request.proof = Proof::None;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The kernel knows single sources only: one of a configured network is told to it when it is

@@ -1,7 +1,7 @@
 //! The pinned maps with their types, opened together.
 
 use sipprot_common::abi::{
-    Block, BlockKey, Config, Contained, Counters, EventCounts, ListEntry, Policy, PortSet,
+    Block, BlockKey, Config, Contained, Counters, EventCounts, ListEntry, Nonce, Policy, PortSet,
     QuarantineKey, Source, SourceCounts, Trust, UserAgents, maps,
 };
 use sipprot_common::source::Address;
@@ -30,6 +30,7 @@ pub struct Maps {
     pub contained: Map<u64, Contained>,
     pub trust: Map<u64, Trust>,
     pub sources: Map<u64, Source>,
+    pub nonces: Map<u64, Nonce>,
     pub registers: PerCpu<u64, SourceCounts>,
     pub counters: PerCpu<u32, Counters>,
     pub countries: PerCpu<u32, u64>,
@@ -55,6 +56,7 @@ impl Maps {
             contained: Map::open(directory, maps::CONTAINED)?,
             trust: Map::open(directory, maps::TRUST)?,
             sources: Map::open(directory, maps::SOURCES)?,
+            nonces: Map::open(directory, maps::NONCES)?,
             registers: PerCpu::open(directory, maps::REGISTERS)?,
             counters: PerCpu::open(directory, maps::COUNTERS)?,
             countries: PerCpu::open(directory, maps::COUNTRIES)?,

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use sipprot_common::abi::{
-    Block, BlockKey, Contained, POLICIES_MAX, QuarantineKey, Source, SourceCounts,
+    Block, BlockKey, Contained, Nonce, POLICIES_MAX, QuarantineKey, Source, SourceCounts,
     TRUST_QUARANTINED, Trust,
 };
 use sipprot_common::attempt::Attempts;
@@ -153,6 +153,25 @@ impl Datapath {
     /// Ends a hold and empties the attempt window. False when the kernel doesn't know the source.
     pub fn clear_source(&self, source: SourceKey) -> Result<bool> {
         forgive(&self.maps, source)
+    }
+
+    /// Notes to whom a nonce went, as the kernel does of an answer that leaves whole.
+    pub fn note_nonce(&self, nonce: u64, source: SourceKey) -> Result<()> {
+        let fresh = Nonce { source: source.0, ..Nonce::default() };
+        let other = self.maps.nonces.get(&nonce)?.filter(|known| known.source != source.0);
+        match other {
+            Some(known) => {
+                let shared = Nonce { shared: 1, ..known };
+                self.maps.nonces.insert(&nonce, &shared, Insert::Existing).map(drop)
+            }
+            None => self.maps.nonces.insert(&nonce, &fresh, Insert::New).map(drop),
+        }
+    }
+
+    /// Did the nonce also go to another source than this one? Not so when nobody knows.
+    pub fn is_foreign_nonce(&self, nonce: u64, source: SourceKey) -> Result<bool> {
+        let known = self.maps.nonces.get(&nonce)?;
+        Ok(known.is_some_and(|known| known.shared != 0 || known.source != source.0))
     }
 
     /// The counts of a source over all CPUs; `None` when it has none.

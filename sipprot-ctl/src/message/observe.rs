@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use sipprot_common::abi::{
     EVENT_DROP, EVENT_FLAG_NONCE, EVENT_FLAG_OUTBOUND, EVENT_FLAG_TCP, EVENT_HOLD, EVENT_NOT_SIP,
-    EVENT_RENEWED, EventHeader,
+    EVENT_RENEWED, EVENT_SEGMENT, EventHeader,
 };
 use sipprot_common::reason::Reason;
 use sipprot_common::{hash, sip};
 
-use super::{Message, Reader, StartLine};
+use super::{Connections, Message, Reader, Segment, StartLine, connections};
 use crate::rules::{
     Account, Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Proof,
     Request, Response, Time, Transport,
@@ -26,9 +26,19 @@ pub struct Packet<'a> {
     pub at: Time,
 }
 
-/// What this packet says: one observation per message, or what the kernel did with it.
-pub fn observations(reader: &mut Reader, packet: &Packet) -> Vec<Observation> {
+/// What this packet says: one observation per message that it is or completes, or what the kernel
+/// did with it.
+pub fn observations(
+    reader: &mut Reader,
+    connections: &mut Connections,
+    packet: &Packet,
+) -> Vec<(Observation, Nonces)> {
     let header = packet.header;
+    if header.kind == EVENT_SEGMENT {
+        let messages = connections.push(reader, &packet.segment());
+        let telling = messages.into_iter().filter(Message::is_telling);
+        return telling.map(|message| packet.told(message)).collect();
+    }
     let reason = match header.kind {
         EVENT_RENEWED => Some(Reason::Blocked),
         EVENT_NOT_SIP => Some(Reason::NotSip),
@@ -37,9 +47,18 @@ pub fn observations(reader: &mut Reader, packet: &Packet) -> Vec<Observation> {
     };
     let messages = reader.read(packet.payload, header.protocol == TCP);
     match reason {
-        Some(reason) => vec![packet.dropped(reason, messages)],
-        None => messages.into_iter().map(|message| packet.seen(message)).collect(),
+        Some(reason) => vec![(packet.dropped(reason, messages), Nonces::default())],
+        None => messages.into_iter().map(|message| packet.told(message)).collect(),
     }
+}
+
+/// Hashes of nonces, as the kernel's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nonces {
+    /// By which the kernel took a request for proven.
+    pub proves: Option<u64>,
+    /// That went out over TCP, maybe in pieces that the kernel doesn't join.
+    pub given: Option<u64>,
 }
 
 impl Packet<'_> {
@@ -59,6 +78,19 @@ impl Packet<'_> {
         match self.header.flags & EVENT_FLAG_OUTBOUND {
             0 => Direction::Inbound,
             _ => Direction::Outbound,
+        }
+    }
+
+    fn segment(&self) -> Segment<'_> {
+        let outward = self.direction() == Direction::Outbound;
+        let (source, destination) = (self.source(), self.destination());
+        let (endpoint, peer) = if outward { (source, destination) } else { (destination, source) };
+        let connection = self.header.connection;
+        Segment {
+            direction: connections::Direction { endpoint, peer, outward, connection },
+            at: self.at,
+            sequence: self.header.sequence,
+            payload: self.payload,
         }
     }
 
@@ -87,6 +119,19 @@ impl Packet<'_> {
             count: 1,
             proof: self.proof(),
         })
+    }
+
+    /// What one message of this packet says, and the nonces that matter to its proof or to others'.
+    fn told(&self, message: Message) -> (Observation, Nonces) {
+        let tcp = self.transport() == Transport::Tcp;
+        let asks = matches!(message.start, StartLine::Response(401 | 407));
+        let given = message.challenges.first().filter(|_| asks).and_then(|first| first.nonce);
+        let echoed = message.credentials.first().and_then(|first| first.nonce);
+        let nonces = Nonces {
+            proves: echoed.filter(|_| !tcp && self.proof() == Proof::Nonce),
+            given: given.filter(|_| tcp && self.direction() == Direction::Outbound),
+        };
+        (self.seen(message), nonces)
     }
 
     /// What one message of this packet says.

@@ -25,7 +25,29 @@ fn event(kind: u8, reason: Reason, flags: u8) -> EventHeader {
 
 fn observe(header: &EventHeader, payload: &str) -> Vec<Observation> {
     let packet = Packet { header, payload: payload.as_bytes(), at: Time(9) };
-    observations(&mut Reader::new(1), &packet)
+    let told = observations(&mut Reader::new(1), &mut Connections::default(), &packet);
+    told.into_iter().map(|(observation, _)| observation).collect()
+}
+
+#[test]
+fn whole_messages_out_of_segments() {
+    let (mut reader, mut connections) = (Reader::new(1), Connections::default());
+    let answer = "SIP/2.0 401 Unauthorized\r\nCSeq: 2 REGISTER\r\n\
+                  WWW-Authenticate: Digest realm=\"p\", nonce=\"n\"\r\nl: 0\r\n\r\n";
+    let mut told = Vec::new();
+    for (number, piece) in answer.as_bytes().chunks(12).enumerate() {
+        let header = EventHeader {
+            protocol: 6,
+            connection: 7,
+            sequence: 12 * number as u32,
+            ..event(EVENT_SEGMENT, Reason::SipSegment, EVENT_FLAG_OUTBOUND)
+        };
+        let packet = Packet { header: &header, payload: piece, at: Time(9) };
+        told.extend(observations(&mut reader, &mut connections, &packet));
+    }
+    let [(Observation::Response(response), nonces)] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((response.status, response.transport), (401, Transport::Tcp));
+    assert_eq!(nonces.given, Some(sipprot_common::hash::bytes(1, b"n")));
 }
 
 #[test]

@@ -48,6 +48,18 @@ impl Reader {
 
     /// The message that the bytes begin with, and its length with its body, which may lie beyond them.
     pub fn first(&mut self, bytes: &[u8]) -> Option<(Message, usize)> {
+        let (message, end, body) = self.parts(bytes)?;
+        let body = if message.complete { body } else { 0 };
+        Some((message, end + body))
+    }
+
+    /// The message whose whole head the bytes are, and the length of its body.
+    pub fn framed(&mut self, head: &[u8]) -> Option<(Message, usize)> {
+        self.parts(head).map(|(message, _, body)| (message, body))
+    }
+
+    /// A message, where its head ends or is cut, and the length of its body.
+    fn parts(&mut self, bytes: &[u8]) -> Option<(Message, usize, usize)> {
         let length = self.text.fill(bytes);
         let text = &*self.text;
         let at = start::leading(text);
@@ -70,8 +82,7 @@ impl Reader {
         let head = head_length(&bytes[..length as usize], at as usize);
         let body = self.content_length(&scan, length);
         let end = head.unwrap_or(length as usize);
-        let message = self.message(start, at, &scan, end as u32, head.is_some());
-        Some((message, end + if head.is_some() { body } else { 0 }))
+        Some((self.message(start, at, &scan, end as u32, head.is_some()), end, body))
     }
 
     fn message(&self, start: StartLine, at: u32, scan: &Scan, end: u32, complete: bool) -> Message {

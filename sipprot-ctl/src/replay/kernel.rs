@@ -125,10 +125,12 @@ impl Kernel {
         {
             return Verdict::Drop(Reason::Quarantined);
         }
-        if !passage.trusted && self.source(key).is_held(now_ns) {
+        let bare = passage.packet.payload.is_empty();
+        let acknowledges = bare && passage.packet.tcp.is_some_and(|tcp| !tcp.syn);
+        if !passage.trusted && !acknowledges && self.source(key).is_held(now_ns) {
             return Verdict::Drop(Reason::Held);
         }
-        if passage.packet.tcp.is_some() && passage.packet.payload.is_empty() {
+        if passage.packet.tcp.is_some() && bare {
             return Verdict::Pass;
         }
         if passage.speech.listed_agent {

@@ -7,7 +7,7 @@ use std::mem::{offset_of, size_of};
 use sipprot_common::abi::{EVENT_REQUEST, EVENT_RESPONSE, EventHeader};
 use sipprot_common::sip::{Scan, Text};
 use sipprot_ctl::datapath::Event;
-use sipprot_ctl::message::{Message, Packet, Reader, observations};
+use sipprot_ctl::message::{Connections, Message, Packet, Reader, observations};
 use sipprot_ctl::rules::{Observation, Time};
 
 use crate::seeds;
@@ -35,8 +35,9 @@ pub fn check(record: &[u8]) {
 fn check_event(event: &Event, record: &[u8]) {
     assert_eq!(event.payload, &record[HEADER_LEN..HEADER_LEN + event.header.captured as usize]);
     let packet = Packet { header: &event.header, payload: event.payload, at: Time(0) };
-    let seen = observations(&mut Reader::new(SEED), &packet);
-    for observation in &seen {
+    let mut connections = Connections::default();
+    let seen = observations(&mut Reader::new(SEED), &mut connections, &packet);
+    for (observation, _) in &seen {
         let agent = match observation {
             Observation::Request(request) => {
                 assert_eq!(request.source, packet.source());

@@ -18,9 +18,11 @@ use crate::{namespace::Namespace, sip};
 
 mod many_cpus;
 mod socket;
+mod window;
 
 pub use many_cpus::attack_on_cpus;
 use socket::Socket;
+pub use window::TinyWindow;
 
 const CHALLENGE_WAIT: Duration = Duration::from_millis(700);
 const CHALLENGE_TRIES: u32 = 3;
@@ -53,6 +55,8 @@ pub struct Plan {
     pub user: String,
     pub user_agent: String,
     pub guesses: u32,
+    /// Every guess is this password; otherwise each is another wrong one.
+    pub password: Option<String>,
     /// Guess on a nonce that the PBX never gave out, without asking for one.
     pub forge_nonce: bool,
     /// All guesses with the same Call-ID, CSeq and branch, as if they were one request repeated.
@@ -81,6 +85,7 @@ impl Plan {
             user: "1000".to_owned(),
             user_agent: "Grandstream GXP1625 1.0.7.6".to_owned(),
             guesses: 5000,
+            password: None,
             forge_nonce: false,
             one_transaction: false,
             no_rport: false,
@@ -261,12 +266,13 @@ pub(super) fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge,
     .into_bytes()
 }
 
-/// A true digest of a wrong password (RFC 2617, 3.2.2, qop=auth).
+/// A true digest of a password (RFC 2617, 3.2.2, qop=auth).
 fn credentials(plan: &Plan, challenge: &Challenge, n: u32) -> String {
     let Challenge { realm, nonce } = challenge;
     let (user, uri) = (&plan.user, format!("sip:{}", host(plan)));
     let (cnonce, count) = (format!("{n:08x}"), format!("{:08x}", n + 1));
-    let secret = hex(&Md5::digest(format!("{user}:{realm}:guess{n}")));
+    let password = plan.password.clone().unwrap_or_else(|| format!("guess{n}"));
+    let secret = hex(&Md5::digest(format!("{user}:{realm}:{password}")));
     let request = hex(&Md5::digest(format!("REGISTER:{uri}")));
     let response = hex(&Md5::digest(format!("{secret}:{nonce}:{count}:{cnonce}:auth:{request}")));
     format!(

@@ -327,9 +327,12 @@ fn begin_earlier(time_ns: &mut u64, by_ns: u64) {
 }
 
 fn age_source(source: &mut Source, by_ns: u64) {
-    for end_ns in
-        [&mut source.ceiling_ns, &mut source.events_ns, &mut source.attempts.hold_until_ns]
-    {
+    for end_ns in [
+        &mut source.ceiling_ns,
+        &mut source.events_ns,
+        &mut source.stream_ns,
+        &mut source.attempts.hold_until_ns,
+    ] {
         end_earlier(end_ns, by_ns);
     }
     begin_earlier(&mut source.attempts.start_ns, by_ns);
@@ -372,6 +375,7 @@ impl Datapath for Kernel {
         self.age::<u64, Trust>(maps::TRUST, |trust| {
             end_earlier(&mut trust.ceiling_ns, by_ns);
             end_earlier(&mut trust.events_ns, by_ns);
+            end_earlier(&mut trust.stream_ns, by_ns);
         })?;
         self.age::<u64, Source>(maps::SOURCES, |source| age_source(source, by_ns))?;
         self.age::<u64, u64>(maps::FLOWS, |seen_ns| begin_earlier(seen_ns, by_ns))?;

@@ -8,6 +8,7 @@ mod answers;
 mod headers;
 mod message;
 mod speech;
+mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -43,11 +44,37 @@ struct Untrusted {
     pending: VecDeque<Transaction>,
     tcp_bytes: usize,
     tcp_start_ns: u64,
+    stream_ns: u64,
 }
 
 struct TcpConnection {
     first: u32,
     next: u32,
+    /// The other end's first sequence number.
+    peer: u32,
+}
+
+/// Where a segment stands in its connection.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    connection: u32,
+    sequence: u32,
+}
+
+impl Place {
+    /// Counted from the `first` byte of a connection that is known.
+    fn within(
+        connection: Option<&TcpConnection>,
+        sequence: u32,
+        first: impl Fn(&TcpConnection) -> u32,
+    ) -> Self {
+        match connection {
+            Some(known) => {
+                Self { connection: known.first | 1, sequence: sequence.wrapping_sub(first(known)) }
+            }
+            None => Self { connection: 0, sequence },
+        }
+    }
 }
 
 pub struct Model {
@@ -77,6 +104,7 @@ struct Passage<'a> {
     observed: Option<Reason>,
     flags: u8,
     trickles: bool,
+    place: Place,
 }
 
 impl Passage<'_> {
@@ -188,8 +216,16 @@ impl Model {
             return Reason::LookupFailed;
         };
         let on_sip = self.port_class(index, &packet, packet.destination_port);
-        let mut passage =
-            Passage { packet, index, policy, on_sip, observed: None, flags: 0, trickles: false };
+        let mut passage = Passage {
+            packet,
+            index,
+            policy,
+            on_sip,
+            observed: None,
+            flags: 0,
+            trickles: false,
+            place: Place::default(),
+        };
         let reason = self.judge(&mut passage);
         self.tally.count(index, reason, passage.observed);
         reason

@@ -15,6 +15,7 @@ mod observation;
 mod pair;
 mod parallel;
 mod paths;
+mod pieces;
 mod places;
 mod policies;
 mod robustness;
@@ -40,6 +41,7 @@ fn every_reason_is_in_a_table() {
         lists::cases(),
         observation::cases(),
         paths::cases(),
+        pieces::cases(),
         policies::cases(),
         tcp::cases(),
     ];

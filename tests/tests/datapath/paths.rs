@@ -42,7 +42,9 @@ pub fn cases() -> Vec<Case> {
 fn families_transports_and_tags() -> Vec<Case> {
     let mut cases = Vec::new();
     for (source, destination) in [(MALLORY, "198.51.100.10"), (MALLORY_V6, "[2001:db8:100::10]")] {
-        for (transport, frame) in [Frame::udp, Frame::tcp].iter().enumerate() {
+        let transports =
+            [(Frame::udp as fn(&str, &str) -> Frame, EVENT_REQUEST), (Frame::tcp, EVENT_SEGMENT)];
+        for (transport, (frame, kind)) in transports.into_iter().enumerate() {
             for tags in 0..=3 {
                 let to = |port| frame(source, &format!("{destination}:{port}")).vlans(tags);
                 let or = |reason| if tags > 2 { Reason::TooManyHeaders } else { reason };
@@ -51,7 +53,7 @@ fn families_transports_and_tags() -> Vec<Case> {
                 let case = Case::new(name, World::new())
                     .ingress(&request, or(Reason::SipRequest))
                     .ingress(&to(16384).payload([0x80; 172]), or(Reason::Other));
-                let told: &[(u8, u8)] = if tags > 2 { &[] } else { &[(EVENT_REQUEST, 0)] };
+                let told: &[(u8, u8)] = if tags > 2 { &[] } else { &[(kind, 0)] };
                 cases.push(case.events(told));
             }
         }

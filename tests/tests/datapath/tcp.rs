@@ -42,8 +42,9 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn proofs() -> Vec<Case> {
-    let proven = (EVENT_REQUEST, EVENT_FLAG_TCP);
-    let unproven = (EVENT_REQUEST, 0);
+    let proven = (EVENT_SEGMENT, EVENT_FLAG_TCP);
+    let unproven = (EVENT_SEGMENT, 0);
+    let told = (EVENT_SEGMENT, EVENT_FLAG_OUTBOUND);
     vec![
         connected("an acknowledged handshake proves")
             .ingress_each(0..10, |number| says_tcp(1, guess("n", number)), Reason::SipRequest)
@@ -64,17 +65,17 @@ fn proofs() -> Vec<Case> {
             .ingress(&says_tcp(401, guess("n", 0)), Reason::SipRequest)
             .ingress(&says_tcp(301, guess("n", 1)), Reason::SipRequest)
             .ingress(&says_tcp(402, guess("n", 2)), Reason::SipRequest)
-            .events(&[proven, proven, unproven]),
+            .events(&[told, told, proven, proven, unproven]),
         connected("a reset acknowledges nothing new")
             .egress(
                 &Frame::tcp(PBX, MALLORY).segment(RST, FIRST.wrapping_add(5000), 1).payload("x"),
             )
             .ingress(&says_tcp(5001, guess("n", 0)), Reason::SipRequest)
-            .events(&[unproven]),
+            .events(&[told, unproven]),
         Case::new("without a handshake there is no proof", World::new())
             .egress(&sent(1, 100))
             .ingress(&says_tcp(50, guess("n", 0)), Reason::SipRequest)
-            .events(&[unproven]),
+            .events(&[told, unproven]),
         connected("another port is another connection")
             .ingress(
                 &Frame::tcp("203.0.113.7:5061", PBX)
@@ -118,7 +119,7 @@ fn segments() -> Vec<Case> {
             .ingress(&Frame::tcp(MALLORY, PBX).payload([0x80; 50]), Reason::SipSegment)
             .ingress(&Frame::tcp(MALLORY, PBX).payload("\r\n\r\n"), Reason::SipKeepalive)
             .ingress(&Frame::tcp(MALLORY, PBX).segment(ACK, 1, 1), Reason::SipKeepalive)
-            .events(&[(EVENT_SEGMENT, 0); 2]),
+            .events(&[(EVENT_SEGMENT, 0); 3]),
         Case::new("contained over TCP", World::new().contained(MALLORY_ADDRESS, 60))
             .ingress(&Frame::tcp(MALLORY, PBX).segment(SYN, 0, 0), Reason::SipKeepalive)
             .ingress(&Frame::tcp(MALLORY, PBX).payload(register()), Reason::Trickle)

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use sipprot_common::abi::{
-    EVENT_REQUEST, MODE_ENFORCE, PORT_SIP, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
+    ABI_VERSION, EVENT_REQUEST, MODE_ENFORCE, PORT_SIP, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
 };
 use sipprot_ctl::datapath::{Change, Datapath, DatapathError, Egress, Mode, Options, rescue};
 
@@ -193,11 +193,11 @@ fn links_of_another_version_are_taken_over() {
     in_namespace(|fixture| {
         veth("up0");
         fixture.open().attach("up0").unwrap();
-        let version = |name: &str| fixture.pin_dir.join(name);
-        std::fs::rename(version("v1"), version("v0")).unwrap();
+        let version = |number: u32| fixture.pin_dir.join(format!("v{number}"));
+        std::fs::rename(version(ABI_VERSION), version(0)).unwrap();
         let datapath = fixture.open();
         assert!(datapath.attach("up0").unwrap().replaced);
-        assert!(version("v1/links/up0-xdp").exists() && !version("v0").exists());
+        assert!(version(ABI_VERSION).join("links/up0-xdp").exists() && !version(0).exists());
         send_udp("up0-peer", PHONE, PBX, b"x");
         assert!(packets(&datapath) > 0);
     });

@@ -48,6 +48,8 @@ impl Untrusted {
 pub struct TcpConnection {
     first: u32,
     next: u32,
+    /// Where the other end began, if the handshake was seen.
+    peer: Option<u32>,
 }
 
 impl Kernel {
@@ -180,14 +182,29 @@ impl Kernel {
         let next = tcp.sequence.wrapping_add(length as u32);
         if tcp.syn && tcp.ack {
             let first = tcp.sequence.wrapping_add(1);
-            self.connections.insert(flow, TcpConnection { first, next: first });
+            let peer = Some(tcp.acknowledgement);
+            self.connections.insert(flow, TcpConnection { first, next: first, peer });
         } else if let Some(connection) = self.connections.get(flow) {
             if !tcp.rst && next.wrapping_sub(connection.next) as i32 > 0 {
                 connection.next = next;
             }
         } else if length > 0 {
-            self.connections.insert(flow, TcpConnection { first: tcp.sequence, next });
+            let connection = TcpConnection { first: tcp.sequence, next, peer: None };
+            self.connections.insert(flow, connection);
         }
+    }
+
+    /// The number of a segment's connection, and the first sequence number of its direction, if the
+    /// handshake was seen and the segment proves to belong to it.
+    pub fn connection(&mut self, packet: &Packet, outward: bool) -> Option<(u32, u32)> {
+        if !outward && !self.is_established(packet) {
+            return None;
+        }
+        let (source, destination) = (packet.source, packet.destination);
+        let flow = if outward { (source, destination) } else { (destination, source) };
+        let connection = self.connections.get(flow)?;
+        let peer = connection.peer?;
+        Some((connection.first | 1, if outward { connection.first } else { peer }))
     }
 
     /// Does a segment acknowledge what only the other end of the connection can know?

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::rules::account::Account;
 use crate::rules::decision::{AlertKind, Decision, Release, ReleaseReason, TrustKind};
 use crate::rules::ledger::{BREAK_IN_FAILURES, Target};
-use crate::rules::observation::{EndpointId, Method, Response};
+use crate::rules::observation::{EndpointId, Method, Response, Transport};
 use crate::rules::record::{DISTRUST, Record};
 use crate::rules::time::Time;
 use crate::rules::transaction::{Given, Transaction};
@@ -18,9 +18,10 @@ impl Engine {
     pub(super) fn accepted(
         &mut self,
         request: &Transaction,
-        at: Time,
+        response: &Response,
         decisions: &mut Vec<Decision>,
     ) {
+        let at = response.at;
         let source_ip = Address::from(request.source.ip()).to_ip();
         let source = SourceKey::from(source_ip);
         if matches!(request.given, Given::Response { .. }) {
@@ -49,11 +50,15 @@ impl Engine {
             // Whether it had a password is not known: it gains no trust, but is no stranger either.
             self.tenancy(source, request.tried()).free = true;
         }
-        if matches!(request.given, Given::Response { .. } | Given::Unseen)
-            && self.records.get_mut(source).is_some_and(|record| record.end_containment(at))
-        {
-            let reason = ReleaseReason::Accepted;
-            decisions.push(Decision::Release(Release { source, at, reason }));
+        if matches!(request.given, Given::Response { .. } | Given::Unseen) {
+            let contained = self.records.get_mut(source);
+            let ends = contained.is_some_and(|record| record.end_containment(at));
+            // The kernel knows an answer only when its segment begins with it.
+            let unheard = response.transport == Transport::Tcp && !self.is_trusted(source_ip);
+            if ends || unheard {
+                let reason = ReleaseReason::Accepted;
+                decisions.push(Decision::Release(Release { source, at, reason }));
+            }
         }
         if self.is_trusted(source_ip) {
             self.peers.used_port(source, request.source.port(), Some(request.tried()), at);

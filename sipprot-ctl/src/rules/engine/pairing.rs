@@ -170,7 +170,7 @@ impl Engine {
                 let due = response.at.after(ANSWER_TIME);
                 self.challenges.push(due, Challenged { request, status: response.status, realm });
             }
-            Outcome::Accepted => self.accepted(&request, response.at, out),
+            Outcome::Accepted => self.accepted(&request, response, out),
             Outcome::Rejected { account } => self.rejected(&request, response, account, out),
             Outcome::Probed { account } => {
                 let strange = account && self.is_strange(&request);

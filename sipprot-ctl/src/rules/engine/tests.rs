@@ -234,6 +234,10 @@ pub(in crate::rules) fn key(source: &str) -> SourceKey {
 }
 
 impl Call {
+    fn transport(&self) -> Transport {
+        if self.proof == Proof::Tcp { Transport::Tcp } else { Transport::Udp }
+    }
+
     pub(in crate::rules) fn ids(&self, serial: u64) -> (String, u32, String) {
         match self.name {
             Some(name) => (name.to_owned(), 2, name.to_owned()),
@@ -260,7 +264,7 @@ impl Call {
             source: self.source,
             destination: self.destination,
             endpoint: EndpointId(self.endpoint),
-            transport: if self.proof == Proof::Tcp { Transport::Tcp } else { Transport::Udp },
+            transport: self.transport(),
             method: self.method,
             call_id,
             cseq,
@@ -286,7 +290,7 @@ impl Call {
             source: self.destination,
             destination: self.answer_to.unwrap_or(self.source),
             endpoint: EndpointId(self.endpoint),
-            transport: Transport::Udp,
+            transport: self.transport(),
             status,
             cseq,
             method: self.method,

@@ -187,6 +187,8 @@ impl Socket {
                     Err(_) => continue,
                 };
                 if self.transport == Transport::Tcp {
+                    // Acknowledged at once: the peer may wait for room in a tiny window.
+                    set_option(&self.fds[at], libc::IPPROTO_TCP, libc::TCP_QUICKACK, &1_i32)?;
                     self.stream.extend_from_slice(&self.buffer[..length]);
                 } else {
                     self.stream.clear();

@@ -6,8 +6,9 @@ use sipprot_common::reason::Reason;
 use sipprot_common::source::SourceKey;
 
 use super::headers::{self, Packet};
+use super::message::passing;
 use super::speech::{Kind, Speech};
-use super::{Flow, Model, Passage, TcpConnection};
+use super::{Flow, Model, Passage, Place, TcpConnection};
 
 impl Model {
     /// What an endpoint sends.
@@ -30,7 +31,10 @@ impl Model {
         if policy.mode == MODE_OFF || self.port_class(index, &packet, local.1) != PORT_SIP {
             return;
         }
-        self.note_tcp_sent(&packet, flow);
+        let place = self.note_tcp_sent(&packet, flow);
+        if packet.payload.is_empty() {
+            return;
+        }
         let speech = Speech::of(&packet);
         let flags = EVENT_FLAG_OUTBOUND;
         let passage = Passage {
@@ -41,42 +45,50 @@ impl Model {
             observed: None,
             flags,
             trickles: false,
+            place,
         };
         self.hear_answer(&passage, &speech, remote.0.key());
     }
 
-    fn note_tcp_sent(&mut self, packet: &Packet, flow: Flow) {
-        let Some(tcp) = packet.tcp else { return };
+    fn note_tcp_sent(&mut self, packet: &Packet, flow: Flow) -> Place {
+        let Some(tcp) = packet.tcp else { return Place::default() };
         if tcp.syn && tcp.ack {
-            let first = tcp.sequence.wrapping_add(1);
-            self.connections.insert(flow, TcpConnection { first, next: first });
-        } else if let Some(connection) = self.connections.get_mut(&flow) {
+            let (first, peer) = (tcp.sequence.wrapping_add(1), tcp.acknowledgement);
+            self.connections.insert(flow, TcpConnection { first, next: first, peer });
+            return Place::within(None, tcp.sequence, |it| it.first);
+        }
+        if let Some(connection) = self.connections.get_mut(&flow) {
             let next = tcp.sequence.wrapping_add(packet.payload.len() as u32);
             if !tcp.rst && (next.wrapping_sub(connection.next) as i32) > 0 {
                 connection.next = next;
             }
         }
+        Place::within(self.connections.get(&flow), tcp.sequence, |it| it.first)
     }
 
     fn hear_answer(&mut self, passage: &Passage, speech: &Speech, remote: SourceKey) {
+        if speech.kind == Kind::Response {
+            match speech.status() {
+                200..=299 => self.accept(speech, remote),
+                401 | 407 => {
+                    if let Some(nonce) = speech.given_nonce() {
+                        let to = self.nonces.entry(nonce).or_insert(Some(remote));
+                        if *to != Some(remote) {
+                            *to = None;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
         match speech.kind {
+            _ if passage.packet.tcp.is_some() => {
+                self.tell_stream(passage, speech, passing(speech), remote);
+            }
             Kind::Request if speech.is_telling() => {
                 self.tell(passage, speech, EVENT_REQUEST, Reason::SipRequest, None);
             }
-            Kind::Response => {
-                match speech.status() {
-                    0..=199 => return,
-                    200..=299 => self.accept(speech, remote),
-                    401 | 407 => {
-                        if let Some(nonce) = speech.given_nonce() {
-                            let to = self.nonces.entry(nonce).or_insert(Some(remote));
-                            if *to != Some(remote) {
-                                *to = None;
-                            }
-                        }
-                    }
-                    _ => {}
-                }
+            Kind::Response if speech.status() >= 200 => {
                 self.tell(passage, speech, EVENT_RESPONSE, Reason::SipResponse, None);
             }
             _ => {}

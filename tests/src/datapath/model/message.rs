@@ -6,12 +6,10 @@ use sipprot_common::ceiling;
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Method;
-use sipprot_common::source::SourceKey;
 
 use super::headers::Packet;
 use super::speech::{Kind, Speech};
-use super::{Model, Passage, SECOND_NS, Untrusted};
-use crate::datapath::Event;
+use super::{Model, Passage, Place, SECOND_NS, TcpConnection, Untrusted};
 use crate::datapath::frame::protocol;
 
 impl Model {
@@ -31,7 +29,8 @@ impl Model {
             }
         } else if self.source(passage).attempts.hold_until_ns > self.now_ns {
             passage.flags |= HELD;
-            if passage.drops(Reason::Held) {
+            let acknowledges = passage.packet.tcp.is_some_and(|tcp| !tcp.syn) && payload.is_empty();
+            if !acknowledges && passage.drops(Reason::Held) {
                 return Reason::Held;
             }
         }
@@ -134,8 +133,12 @@ impl Model {
 
     /// What a message proves of who sends it, trusted or not.
     fn mark_proof(&self, passage: &mut Passage, speech: &Speech) {
-        if passage.packet.protocol == protocol::TCP && self.is_established(&passage.packet) {
-            passage.flags |= EVENT_FLAG_TCP;
+        if let Some(tcp) = passage.packet.tcp {
+            let connection = self.established(&passage.packet);
+            passage.place = Place::within(connection, tcp.sequence, |it| it.peer);
+            if connection.is_some() {
+                passage.flags |= EVENT_FLAG_TCP;
+            }
         }
         let nonce = speech.echoed_nonce().and_then(|nonce| self.nonces.get(&nonce));
         if is_attempt(passage, speech) && nonce == Some(&Some(passage.key())) {
@@ -143,16 +146,14 @@ impl Model {
         }
     }
 
-    fn is_established(&self, packet: &Packet) -> bool {
-        let Some(tcp) = packet.tcp else { return false };
+    /// The connection to which a segment proves to belong.
+    fn established(&self, packet: &Packet) -> Option<&TcpConnection> {
+        let tcp = packet.tcp.filter(|tcp| tcp.ack)?;
         let local = (packet.destination, packet.destination_port);
         let remote = (packet.source, packet.source_port);
-        let connection = self.connections.get(&(protocol::TCP, local, remote));
-        tcp.ack
-            && connection.is_some_and(|connection| {
-                let sent = connection.next.wrapping_sub(connection.first);
-                tcp.acknowledgement.wrapping_sub(connection.first) <= sent
-            })
+        let connection = self.connections.get(&(protocol::TCP, local, remote))?;
+        let sent = connection.next.wrapping_sub(connection.first);
+        (tcp.acknowledgement.wrapping_sub(connection.first) <= sent).then_some(connection)
     }
 
     /// Tells of a hold or containment that begins.
@@ -234,60 +235,21 @@ impl Model {
 
     fn pass(&mut self, passage: &mut Passage, speech: &Speech) -> Reason {
         let reason = if passage.trickles { Reason::Trickle } else { passing(speech) };
+        if passage.packet.tcp.is_some() && speech.captured > 0 {
+            self.tell_stream(passage, speech, reason, passage.key());
+            return reason;
+        }
         let kind = match speech.kind {
             Kind::Request if speech.is_telling() => EVENT_REQUEST,
             Kind::Response => EVENT_RESPONSE,
-            Kind::Segment => EVENT_SEGMENT,
             Kind::NotSip => EVENT_NOT_SIP,
-            Kind::Request | Kind::Keepalive | Kind::Opaque => return reason,
+            Kind::Request | Kind::Keepalive | Kind::Segment | Kind::Opaque => return reason,
         };
         // What a trusted source says, and what answers an own challenge, is always told.
         let vouched_for = passage.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_NONCE) != 0;
         let share = (!vouched_for).then_some(passage.key());
         self.tell(passage, speech, kind, reason, share);
         reason
-    }
-
-    /// Sends an event, if the source's share allows.
-    pub(super) fn tell(
-        &mut self,
-        passage: &Passage,
-        speech: &Speech,
-        kind: u8,
-        reason: Reason,
-        share: Option<SourceKey>,
-    ) {
-        let config = self.world.config();
-        let share = share.and_then(|key| match self.trusted.get_mut(&key) {
-            Some(trust) => Some(&mut trust.events_ns),
-            None => self.untrusted.get_mut(&key).map(|source| &mut source.events_ns),
-        });
-        if let Some(bucket) = share {
-            let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);
-            match ceiling::take(*bucket, self.now_ns, interval_ns, burst_ns) {
-                Some(next_ns) => *bucket = next_ns,
-                None => {
-                    self.suppressed += 1;
-                    return;
-                }
-            }
-        }
-        let packet = &passage.packet;
-        let observed = if passage.observed.is_some() { EVENT_FLAG_OBSERVED } else { 0 };
-        let bytes = if kind == EVENT_NOT_SIP { &[] } else { speech.bytes() };
-        let flags = if kind == EVENT_RENEWED { 0 } else { passage.flags & !HELD | observed };
-        self.events.push(Event {
-            kind,
-            flags,
-            reason: Some(reason),
-            policy: passage.index,
-            protocol: packet.protocol,
-            source: (packet.literal, packet.source_port),
-            destination: (packet.destination, packet.destination_port),
-            credentials: speech.credentials,
-            payload_len: packet.payload.len() as u32,
-            bytes: bytes.to_vec(),
-        });
     }
 }
 
@@ -300,10 +262,10 @@ fn exchange(place: &mut u64, old: u64, new: u64) -> bool {
 }
 
 /// The source is held already: a bit of [`Passage::flags`] that no event shows.
-const HELD: u8 = 0x80;
+pub(super) const HELD: u8 = 0x80;
 
 /// The reason of a packet to a SIP port that nothing stopped.
-fn passing(speech: &Speech) -> Reason {
+pub(super) fn passing(speech: &Speech) -> Reason {
     match speech.kind {
         Kind::Request => Reason::SipRequest,
         Kind::Response => Reason::SipResponse,

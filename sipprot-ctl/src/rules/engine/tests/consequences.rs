@@ -298,3 +298,18 @@ fn a_sentence_carries_its_evidence() {
     let accounts: Vec<_> = evidence.accounts.iter().map(Account::as_str).collect();
     assert_eq!(accounts, ["109@pbx", "102@pbx", "101@pbx", "100@pbx"]);
 }
+
+/// An answer that left in pieces is none that the kernel knows.
+#[test]
+fn an_acceptance_over_tcp_releases() {
+    let call = |proof| invite(EVE, "100").brings(Brings::Response).by(proof).gets(200);
+    let mut scene = Scene::new();
+    scene.play(0, &call(Proof::Nonce));
+    scene.expect("a datagram is whole", &[]);
+    scene.play(SECOND, &call(Proof::Tcp));
+    scene.expect("over TCP", &["release 198.51.100.66 Accepted"]);
+    scene.play(2 * SECOND, &guess(EVE, "100").by(Proof::Tcp).gets(200));
+    scene.expect("trust is more", &["trust 198.51.100.66 Registered"]);
+    scene.play(3 * SECOND, &call(Proof::Tcp));
+    scene.expect("nothing holds it", &[]);
+}
