@@ -1,7 +1,7 @@
 //! What the kernel programs and the controller share.
 //!
 //! Types that cross the border live in `abi`; decisions that both sides must take alike are pure
-//! functions (`attempt`, `block`, `ceiling`, `containment`, `policy`), and `sip` reads SIP for both.
+//! functions (`attempt`, `block`, `ceiling`, `containment`, `policy`, `sketch`), and `sip` reads SIP for both.
 //! Nothing here does I/O, allocates or reads a clock.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -15,4 +15,5 @@ pub mod hash;
 pub mod policy;
 pub mod reason;
 pub mod sip;
+pub mod sketch;
 pub mod source;

@@ -13,6 +13,9 @@ use crate::work::Work;
 /// Events of one CPU: 20,000 a second, 4,000 at once.
 const CPU_TIMES: (u64, u64) = ceiling::times(20_000, 4_000);
 
+/// Of those, about sources that are in no map: a flood of them must not use up what the others need.
+const STRANGE_TIMES: (u64, u64) = ceiling::times(1_000, 1_000);
+
 const HEADER_LEN: usize = size_of::<EventHeader>();
 
 /// Sends what `work` knows of the packet. `share` is the bucket of its source, if it has one.
@@ -23,6 +26,15 @@ pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: R
     if let Some(bucket) = share {
         match ceiling::take(*bucket, now_ns, config.event_interval_ns, config.event_burst_ns) {
             Some(next_ns) => *bucket = next_ns,
+            None => {
+                counts.suppressed += 1;
+                return;
+            }
+        }
+    }
+    if work.facts.strange != 0 {
+        match ceiling::take(work.strange_events_ns, now_ns, STRANGE_TIMES.0, STRANGE_TIMES.1) {
+            Some(next_ns) => work.strange_events_ns = next_ns,
             None => {
                 counts.suppressed += 1;
                 return;

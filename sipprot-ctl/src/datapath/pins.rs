@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 22] = [
+pub const MAPS: [&str; 23] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -28,6 +28,7 @@ pub const MAPS: [&str; 22] = [
     maps::CONTAINED,
     maps::TRUST,
     maps::SOURCES,
+    maps::SKETCH,
     maps::NONCES,
     maps::REGISTERS,
     maps::FLOWS,

@@ -327,7 +327,7 @@ impl World {
             flags,
             lists_generation: LISTS_GENERATION,
             geo_generation: GEO_GENERATION,
-            pad: 0,
+            sketch_seed: 0x5eed,
             event_interval_ns,
             event_burst_ns,
         }
