@@ -5,7 +5,7 @@
 //! numbers are in host order, addresses in network order.
 
 use crate::attempt::Attempts;
-use crate::sketch::Sketch;
+use crate::sketch::Page;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
@@ -71,7 +71,7 @@ abi! {
     Trust = 32;
     Attempts = 96;
     Source = 168;
-    Sketch = 524_288;
+    Page = 8_192;
     Nonce = 16;
     SourceCounts = 40;
     TcpConnection = 16;

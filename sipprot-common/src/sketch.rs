@@ -11,8 +11,12 @@ use crate::abi::SOURCES_MAX;
 use crate::ceiling;
 use crate::hash;
 
-/// Cells of a row.
-pub const COLUMNS: usize = 1 << 17;
+/// Cells of a page, the value of the map.
+pub const CELLS: usize = 1 << 12;
+/// Pages of both rows, which follow each other.
+pub const PAGES: u32 = 2 << (ROW_BITS - CELLS.trailing_zeros());
+/// Cells of a row, as a power of two.
+const ROW_BITS: u32 = 17;
 /// Nanoseconds, as a power of two, that a cell can tell apart: 4.3 s.
 const TICK_BITS: u32 = 32;
 /// Ticks for which a source counts as seen: at least 64 s, which is more than a hold, and more than a
@@ -25,22 +29,28 @@ const NEWCOMERS: (u32, u32) = (256, 32_768);
 /// of the map, so it never gives up what still counts.
 const _: () = assert!(NEWCOMERS.1 + 120 * NEWCOMERS.0 < SOURCES_MAX / 2);
 
-/// The cells of both rows.
+/// Some cells of a row.
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Sketch {
-    pub rows: [[u16; COLUMNS]; 2],
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub cells: [u16; CELLS],
 }
 
-impl Sketch {
-    pub const EMPTY: Self = Self { rows: [[0; COLUMNS]; 2] };
+impl Page {
+    pub const EMPTY: Self = Self { cells: [0; CELLS] };
 }
 
-/// The columns of a source, one in each row.
+/// Where the two cells of a source are: a page and a cell in it. The cell is still to be wrapped.
 #[inline(always)]
-pub const fn columns(seed: u32, key: u64) -> (u64, u64) {
+pub const fn places(seed: u32, key: u64) -> [(u32, u64); 2] {
     let hash = hash::finish(hash::fold(seed as u64, key));
-    (hash & (COLUMNS as u64 - 1), (hash >> 32) & (COLUMNS as u64 - 1))
+    let (first, second) = (hash as u32, (hash >> 32) as u32);
+    let page = PAGES / 2 - 1;
+    // The upper bits say the page, the lower ones the cell.
+    [
+        ((first >> 24) & page, (first & 0xffff) as u64),
+        (PAGES / 2 + ((second >> 24) & page), (second & 0xffff) as u64),
+    ]
 }
 
 /// What is written into a cell.
@@ -69,28 +79,37 @@ mod tests {
 
     const SECOND_NS: u64 = 1_000_000_000;
 
-    fn seen(sketch: &Sketch, key: u64, now_ns: u64) -> bool {
-        let (first, second) = columns(7, key);
-        is_recent(sketch.rows[0][first as usize], tick(now_ns))
-            && is_recent(sketch.rows[1][second as usize], tick(now_ns))
-    }
+    struct Pages(Vec<Page>);
 
-    fn note(sketch: &mut Sketch, key: u64, now_ns: u64) {
-        let (first, second) = columns(7, key);
-        sketch.rows[0][first as usize] = tick(now_ns);
-        sketch.rows[1][second as usize] = tick(now_ns);
+    impl Pages {
+        fn new() -> Self {
+            Self(vec![Page::EMPTY; PAGES as usize])
+        }
+
+        fn seen(&self, key: u64, now_ns: u64) -> bool {
+            places(7, key).into_iter().all(|(page, cell)| {
+                let cell = self.0[page as usize].cells[cell as usize % CELLS];
+                is_recent(cell, tick(now_ns))
+            })
+        }
+
+        fn see(&mut self, key: u64, now_ns: u64) {
+            for (page, cell) in places(7, key) {
+                self.0[page as usize].cells[cell as usize % CELLS] = tick(now_ns);
+            }
+        }
     }
 
     #[test]
     fn remembers_a_minute_and_forgets_after_it() {
-        let mut sketch = Box::new(Sketch::EMPTY);
+        let mut sketch = Pages::new();
         for start_s in (1_000..1_010).chain([281_470, 281_474, 281_478]) {
             let start_ns = start_s * SECOND_NS;
-            note(&mut sketch, start_s, start_ns);
+            sketch.see(start_s, start_ns);
             for (after_s, wanted) in [(0, true), (60, true), (64, true), (70, false), (3600, false)]
             {
                 let now_ns = start_ns + after_s * SECOND_NS;
-                assert_eq!(seen(&sketch, start_s, now_ns), wanted, "{start_s} after {after_s} s");
+                assert_eq!(sketch.seen(start_s, now_ns), wanted, "{start_s} after {after_s} s");
             }
         }
     }
@@ -98,12 +117,12 @@ mod tests {
     /// What one flooded endpoint lets through in a minute, 300 a second, hides nobody.
     #[test]
     fn strangers_are_taken_for_known_ones_rarely() {
-        let mut sketch = Box::new(Sketch::EMPTY);
+        let mut sketch = Pages::new();
         let now_ns = 1_000 * SECOND_NS;
-        (0..20_000).for_each(|key| note(&mut sketch, key, now_ns));
-        let mistaken = (1_000_000..1_100_000).filter(|&key| seen(&sketch, key, now_ns)).count();
+        (0..20_000).for_each(|key| sketch.see(key, now_ns));
+        let mistaken = (1_000_000..1_100_000).filter(|&key| sketch.seen(key, now_ns)).count();
         assert!(mistaken < 4_000, "{mistaken} of 100,000");
-        assert!((0..20_000).all(|key| seen(&sketch, key, now_ns)));
+        assert!((0..20_000).all(|key| sketch.seen(key, now_ns)));
     }
 
     #[test]

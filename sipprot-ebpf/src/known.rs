@@ -3,7 +3,7 @@
 
 use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Request, Verdict};
-use sipprot_common::sketch::{self, Sketch};
+use sipprot_common::sketch;
 use sipprot_common::source::{SourceKey, Wider};
 
 use crate::maps;
@@ -12,18 +12,19 @@ use crate::rate;
 use crate::verdict::Judge;
 use crate::work::Work;
 
+/// The cells of a source.
 #[inline(always)]
-fn cells(sketch: &mut Sketch, seed: u32, key: u64) -> (&mut u16, &mut u16) {
-    let (first, second) = sketch::columns(seed, key);
-    let [row, other] = &mut sketch.rows;
-    (slot(row, first), slot(other, second))
+fn cells(seed: u32, key: u64) -> Option<[&'static mut u16; 2]> {
+    let [(page, cell), (other_page, other_cell)] = sketch::places(seed, key);
+    let first = slot(&mut maps::sketch(page)?.cells, cell);
+    let second = slot(&mut maps::sketch(other_page)?.cells, other_cell);
+    Some([first, second])
 }
 
 /// Was a source seen in the last minute? Without a sketch all were, which only costs look-ups.
 #[inline(always)]
 pub fn is_seen(seed: u32, key: u64, now_ns: u64) -> bool {
-    let Some(sketch) = maps::sketch() else { return true };
-    let (first, second) = cells(sketch, seed, key);
+    let Some([first, second]) = cells(seed, key) else { return true };
     let now = sketch::tick(now_ns);
     sketch::is_recent(*first, now) && sketch::is_recent(*second, now)
 }
@@ -32,8 +33,7 @@ pub fn is_seen(seed: u32, key: u64, now_ns: u64) -> bool {
 /// take its line from each other.
 #[inline(always)]
 pub fn see(seed: u32, key: u64, now_ns: u64) {
-    let Some(sketch) = maps::sketch() else { return };
-    let (first, second) = cells(sketch, seed, key);
+    let Some([first, second]) = cells(seed, key) else { return };
     let now = sketch::tick(now_ns);
     if *first != now {
         *first = now;

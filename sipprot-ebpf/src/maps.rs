@@ -5,7 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use sipprot_common::abi::*;
-use sipprot_common::sketch::Sketch;
+use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
 
 use crate::work::Work;
@@ -38,7 +38,7 @@ static TRUST: HashMap<u64, Trust> = HashMap::with_max_entries(TRUST_MAX, 0);
 #[map]
 static SOURCES: LruHashMap<u64, Source> = LruHashMap::with_max_entries(SOURCES_MAX, 0);
 #[map]
-static SKETCH: Array<Sketch> = Array::with_max_entries(1, 0);
+static SKETCH: Array<Page> = Array::with_max_entries(PAGES, 0);
 #[map]
 static NONCES: LruHashMap<u64, Nonce> = LruHashMap::with_max_entries(NONCES_MAX, 0);
 #[map]
@@ -121,8 +121,8 @@ pub fn bucket(index: u32) -> Option<&'static mut u64> {
 }
 
 #[inline(always)]
-pub fn sketch() -> Option<&'static mut Sketch> {
-    get!(SKETCH.get_ptr_mut(0))
+pub fn sketch(page: u32) -> Option<&'static mut Page> {
+    get!(SKETCH.get_ptr_mut(page))
 }
 
 #[inline(always)]

@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp
 use aya::{Ebpf, EbpfLoader, Pod};
 use sipprot_common::abi::*;
 use sipprot_common::reason::REASONS_MAX;
-use sipprot_common::sketch::{self, Sketch};
+use sipprot_common::sketch::{self, Page};
 use sipprot_common::source::Address;
 
 use super::tally::{Count, Tally};
@@ -91,7 +91,9 @@ impl Kernel {
         self.clear::<u64, Contained>(maps::CONTAINED)?;
         self.clear::<u64, Trust>(maps::TRUST)?;
         self.clear::<u64, Source>(maps::SOURCES)?;
-        self.array(maps::SKETCH)?.set(0, Sketch::EMPTY, 0)?;
+        for page in 0..sketch::PAGES {
+            self.array(maps::SKETCH)?.set(page, Page::EMPTY, 0)?;
+        }
         self.clear::<u64, Nonce>(maps::NONCES)?;
         self.clear::<u64, u64>(maps::FLOWS)?;
         self.clear::<u64, TcpConnection>(maps::TCP_CONNS)?;
@@ -300,12 +302,13 @@ impl Kernel {
     }
 
     fn age_sketch(&mut self, by_ns: u64) -> Result<()> {
-        let mut map = self.array::<Sketch>(maps::SKETCH)?;
-        let mut sketch = Box::new(map.get(&0, 0)?);
-        for cell in sketch.rows.iter_mut().flatten() {
-            *cell = cell.wrapping_sub(sketch::tick(by_ns));
+        let mut map = self.array::<Page>(maps::SKETCH)?;
+        for number in 0..sketch::PAGES {
+            let mut page = map.get(&number, 0)?;
+            page.cells.iter_mut().for_each(|cell| *cell = cell.wrapping_sub(sketch::tick(by_ns)));
+            map.set(number, page, 0)?;
         }
-        map.set(0, *sketch, 0).context("the sketch")
+        Ok(())
     }
 
     fn age_list(&mut self, name: &str, by_ns: u64) -> Result<()> {
