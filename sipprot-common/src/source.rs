@@ -193,21 +193,21 @@ mod tests {
     fn wider_networks_have_keys_of_their_own() {
         let key = |text: &str| SourceKey::from(text.parse::<IpAddr>().unwrap());
         let networks = |key: SourceKey| {
-            Wider::ALL.map(|wider| key.wider(wider).network()).map(|(base, length)| {
-                format!("{base}/{length}")
-            })
+            Wider::ALL
+                .map(|wider| key.wider(wider).network())
+                .map(|(base, length)| format!("{base}/{length}"))
         };
+        assert_eq!(networks(key("2001:db8:1:2ff::7")), ["2001:db8:1:200::/56", "2001:db8:1::/48"]);
         assert_eq!(
-            networks(key("2001:db8:1:2ff::7")),
-            ["2001:db8:1:200::/56", "2001:db8:1::/48"]
+            networks(key("3fff:fff:ffff:ffff::1")),
+            ["3fff:fff:ffff:ff00::/56", "3fff:fff:ffff::/48"]
         );
-        assert_eq!(networks(key("3fff:fff:ffff:ffff::1")), [
-            "3fff:fff:ffff:ff00::/56",
-            "3fff:fff:ffff::/48"
-        ]);
-        for (text, global) in
-            [("2001:db8::1", true), ("192.0.2.7", false), ("fd00::1", false), ("64:ff9b:1::1", false)]
-        {
+        for (text, global) in [
+            ("2001:db8::1", true),
+            ("192.0.2.7", false),
+            ("fd00::1", false),
+            ("64:ff9b:1::1", false),
+        ] {
             assert_eq!(key(text).is_global_v6(), global, "{text}");
         }
     }

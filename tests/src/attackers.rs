@@ -5,5 +5,7 @@
 
 /// One nonce, thousands of guesses, as fast as a socket takes them.
 pub mod cracker;
+/// A million forged sources, and among them those who are real.
+pub mod flood;
 /// SIPVicious as Debian packages it, with its agent shown or hidden.
 pub mod sipvicious;

@@ -9,7 +9,7 @@ use sipprot_common::abi::{
 };
 use sipprot_common::ceiling;
 use sipprot_common::policy::Protection;
-use sipprot_common::source::{Address, SourceKey};
+use sipprot_common::source::{Address, SourceKey, Wider};
 
 /// The generations that worlds use; entries of another one are not in force.
 pub const LISTS_GENERATION: u32 = 3;
@@ -264,6 +264,12 @@ impl World {
 
     pub fn contained(mut self, text: &str, until: Seconds) -> Self {
         self.contained.push((source(text), until));
+        self
+    }
+
+    /// The /48 that an IPv6 address is in.
+    pub fn contained_network(mut self, text: &str, until: Seconds) -> Self {
+        self.contained.push((source(text).wider(Wider::Block), until));
         self
     }
 

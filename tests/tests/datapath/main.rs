@@ -18,9 +18,11 @@ mod paths;
 mod places;
 mod policies;
 mod robustness;
+mod strangers;
 mod tcp;
 mod torture;
 mod verifier;
+mod wider;
 
 use std::collections::HashSet;
 
@@ -41,7 +43,9 @@ fn every_reason_is_in_a_table() {
         observation::cases(),
         paths::cases(),
         policies::cases(),
+        strangers::cases(),
         tcp::cases(),
+        wider::cases(),
     ];
     let cases: Vec<&Case> = tables.iter().flatten().collect();
     println!("{} cases in the tables", cases.len());
