@@ -14,7 +14,7 @@ use crate::work::Work;
 const CPU_TIMES: (u64, u64) = ceiling::times(20_000, 4_000);
 
 /// Of those, about sources that are in no map: a flood of them must not use up what the others need.
-const STRANGE_TIMES: (u64, u64) = ceiling::times(1_000, 1_000);
+const STRANGE_TIMES: (u64, u64) = ceiling::times(200, 1_000);
 
 const HEADER_LEN: usize = size_of::<EventHeader>();
 

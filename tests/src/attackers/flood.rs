@@ -126,6 +126,8 @@ impl Drop for Flood {
 struct Template {
     bytes: Vec<u8>,
     numbers: Vec<usize>,
+    /// Of the header's words without source and checksum.
+    sum: u32,
 }
 
 impl Template {
@@ -138,28 +140,32 @@ impl Template {
         let numbers = (0..bytes.len().saturating_sub(mark.len()))
             .filter(|&at| bytes[at..].starts_with(mark))
             .collect();
-        Self { bytes, numbers }
+        bytes[IP_SOURCE..][..4].fill(0);
+        bytes[IP_CHECKSUM..][..2].fill(0);
+        let words = bytes[ETHERNET_LEN..][..IP_LEN].chunks(2);
+        let sum = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+        Self { bytes, numbers, sum }
     }
 
     fn stamp(&mut self, source: SocketAddrV4, number: u32) {
         let bytes = &mut self.bytes;
         bytes[IP_SOURCE..][..4].copy_from_slice(&source.ip().octets());
-        bytes[IP_CHECKSUM..][..2].fill(0);
-        let sum = checksum(&bytes[ETHERNET_LEN..][..IP_LEN]);
+        let address = source.ip().to_bits();
+        let sum = folded(self.sum + (address >> 16) + (address & 0xffff));
         bytes[IP_CHECKSUM..][..2].copy_from_slice(&sum.to_be_bytes());
         bytes[UDP..][..2].copy_from_slice(&source.port().to_be_bytes());
+        let mut digits = [0; NUMBER.len()];
+        for (digit, place) in digits.iter_mut().rev().enumerate() {
+            *place = b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15];
+        }
         for &at in &self.numbers {
-            for (digit, place) in bytes[at..][..NUMBER.len()].iter_mut().rev().enumerate() {
-                *place = b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15];
-            }
+            bytes[at..][..NUMBER.len()].copy_from_slice(&digits);
         }
     }
 }
 
-/// Of an IPv4 header (RFC 1071).
-fn checksum(header: &[u8]) -> u16 {
-    let words = header.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let sum: u32 = words.sum();
+/// The checksum of words that add up to `sum` (RFC 1071).
+fn folded(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     !((sum & 0xffff) as u16 + (sum >> 16) as u16)
 }
