@@ -206,6 +206,9 @@ fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> 
     work.facts.seed = judge.config.seed;
     work.facts.event_flags = 0;
     work.event.header.ifindex = frame.ifindex();
+    if sip::is_hopeless(judge, work) && judge.drops(work, Reason::EndpointCeiling) {
+        return Reason::EndpointCeiling;
+    }
     if class == PORT_SIP {
         sip::read(frame, work);
     } else {

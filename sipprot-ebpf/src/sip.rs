@@ -116,6 +116,21 @@ fn only_answers(work: &Work) -> bool {
     work.facts.start == RESPONSE && work.packet.protocol != protocol::TCP
 }
 
+/// Will the endpoint's ceiling stop a packet, whatever it says? Then it need not be read, which is
+/// nearly all that a packet costs. Who was not seen lately was sent no nonce lately, and so can prove
+/// itself by a connection alone.
+#[inline(always)]
+pub fn is_hopeless(judge: &Judge, work: &Work) -> bool {
+    let packet = &work.packet;
+    let bare = packet.protocol == protocol::TCP && packet.payload_len == 0;
+    if bare || !rate::is_endpoint_full(judge.policy, judge.index, work.facts.now_ns) {
+        return false;
+    }
+    !known::is_seen(judge.config.sketch_seed, packet.source_key, work.facts.now_ns)
+        && maps::trust(packet.source_key).is_none()
+        && !flow::is_established(packet, judge.config.seed)
+}
+
 /// Judges a packet to a SIP port that nothing above stopped.
 #[inline(always)]
 pub fn judge(judge: &Judge, work: &mut Work) -> Reason {
@@ -211,15 +226,8 @@ fn stranger(judge: &Judge, work: &mut Work) -> Reason {
         return Reason::UserAgent;
     }
     let now_ns = work.facts.now_ns;
-    // Who was not seen lately was sent no nonce lately: looking for a proof would be in vain.
-    let hopeless =
-        work.facts.seen == 0 && rate::is_endpoint_full(judge.policy, judge.index, now_ns);
-    if hopeless && refuses(judge, work, None, Reason::EndpointCeiling) {
-        return Reason::EndpointCeiling;
-    }
     mark_proof(work);
-    if !hopeless
-        && rate::over_endpoint(judge.policy, judge.index, is_proven(work), now_ns)
+    if rate::over_endpoint(judge.policy, judge.index, is_proven(work), now_ns)
         && refuses(judge, work, None, Reason::EndpointCeiling)
     {
         return Reason::EndpointCeiling;

