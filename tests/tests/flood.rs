@@ -152,7 +152,7 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
     // It is at work when the flood comes: later it would hardly get a nonce.
     let (flood, mut guessed) = std::thread::scope(|scope| -> Result<_> {
         let cracker = scope.spawn(|| crack(&lab, &plan));
-        std::thread::sleep(Duration::from_millis(250));
+        std::thread::sleep(Duration::from_millis(900));
         let flood = start_flood(&lab)?;
         let guessed = cracker.join().map_err(|_| anyhow::anyhow!("the cracker panicked"))??;
         Ok((flood, guessed))
