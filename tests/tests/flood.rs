@@ -106,7 +106,7 @@ fn usage(id: u32) -> Result<(f64, u64)> {
     let (tick, page) =
         unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
     let seconds = (field(11)? + field(12)?) as f64 / tick as f64;
-    Ok((seconds, field(21)? * page as u64 >> 20))
+    Ok((seconds, (field(21)? * page as u64) >> 20))
 }
 
 /// The packets of the PBX's policy and the host's, by reason.
