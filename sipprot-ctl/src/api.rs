@@ -5,6 +5,7 @@
 
 mod answers;
 mod fault;
+mod learn;
 mod why;
 
 use std::net::IpAddr;
@@ -15,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
-    BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry, EventView, GeoData,
-    GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
-    StoreView, TrustAnswer, TrustView, Version, country_name,
+    AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
+    EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
+    ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
+pub use learn::{
+    Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
+    ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
+};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -44,6 +49,12 @@ pub enum Command {
     Check { address: IpAddr },
     Why { address: IpAddr },
     Report { date: Option<Date> },
+    Learn,
+    LearnProposal,
+    LearnStart(LearnStart),
+    LearnAccept(LearnAccept),
+    LearnStop { by: String },
+    LearnDiscard { by: String },
     Reload,
     Metrics,
 }
@@ -60,6 +71,9 @@ pub enum Answer {
     Check(Box<Check>),
     Why(Box<Why>),
     Report(Report),
+    Learn(LearnStatus),
+    LearnProposal(Box<LearnProposal>),
+    Accepted(Accepted),
     Done(Done),
     /// Prometheus' text format.
     Metrics(String),
@@ -135,6 +149,9 @@ pub struct NewEntry {
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
     pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    #[serde(default)]
+    pub rate: Option<u32>,
     #[serde(default)]
     pub note: String,
     #[serde(default = "nobody")]

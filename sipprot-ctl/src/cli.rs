@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod learn;
 mod lists;
 mod log;
 mod replay;
@@ -115,6 +116,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Unblock { address } => change::unblock(&context, address),
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
+        Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Reload => change::reload(&context),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),

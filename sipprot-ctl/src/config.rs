@@ -8,6 +8,7 @@
 mod check;
 mod documented;
 mod duration;
+mod edit;
 mod error;
 mod forms;
 mod keys;
@@ -49,7 +50,7 @@ pub struct Config {
     pub interfaces: Vec<String>,
     pub mode: Mode,
     /// Trusted without having to prove it.
-    pub peers: Vec<IpNetwork>,
+    pub peers: Vec<Peer>,
     /// No rule ever blocks these.
     pub never_block: Vec<IpNetwork>,
     pub daemon: Daemon,
@@ -60,6 +61,13 @@ pub struct Config {
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    pub rate: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -159,10 +167,25 @@ impl Config {
         Ok(Loaded { config, files })
     }
 
+    /// The file in which a key is set.
+    pub fn file_of(files: &[PathBuf], key: &str) -> Option<PathBuf> {
+        Some(read::place_of(&texts_of(files).ok()?, key)?.0)
+    }
+
     /// `FILE:LINE` at which a key, such as `rules.block_time`, is set in these files.
     pub fn place_of(files: &[PathBuf], key: &str) -> Option<String> {
         let (file, line) = read::place_of(&texts_of(files).ok()?, key)?;
         Some(format!("{}:{line}", file.display()))
+    }
+
+    /// The text of a file with other values (in TOML) for some keys, its comments kept. Whether they make sense
+    /// is not looked at: [`Config::load`] does that.
+    pub fn edited(
+        file: &Path,
+        text: &str,
+        keys: &[(String, String)],
+    ) -> Result<String, ConfigError> {
+        edit::set(file, text, keys)
     }
 
     /// Reads one text as if it were the only file; `name` is what messages call it.

@@ -4,6 +4,8 @@
 //! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
 //! decided in `rules`; how the kernel is told, in `datapath`.
 
+mod accept;
+mod alerts;
 mod answers;
 mod carry;
 mod change;
@@ -15,11 +17,14 @@ mod evidence;
 mod geography;
 mod journal;
 mod kernel;
+mod learn;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod peaks;
 mod peers;
 pub(crate) mod plan;
+mod proposal;
 mod refused;
 pub mod rescued;
 mod restore;

@@ -74,6 +74,15 @@ fn api(caller: Caller) -> Router {
         .route("/check/{address}", get(routes::check))
         .route("/why/{address}", get(routes::why))
         .route("/report", get(routes::report))
+        .route(
+            "/learn",
+            get(|caller| routes::plain(caller, Command::Learn))
+                .post(routes::learn)
+                .delete(routes::discard_learned),
+        )
+        .route("/learn/proposal", get(|caller| routes::plain(caller, Command::LearnProposal)))
+        .route("/learn/accept", post(routes::accept_learned))
+        .route("/learn/stop", post(routes::stop_learning))
         .route("/reload", post(|caller| routes::plain(caller, Command::Reload)));
     finish(Router::new().nest("/api/v1", v1), caller)
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
-use crate::api::{Report, ReportRow, country_name};
+use crate::api::{AlertView, Report, ReportRow, country_name};
 use crate::rules::RuleId;
 use crate::store::{AttackRecord, BlockKind, BlockRecord};
 
@@ -18,6 +18,7 @@ pub fn daily(
     date: Date,
     blocks: impl IntoIterator<Item = BlockRecord>,
     attacks: impl IntoIterator<Item = AttackRecord>,
+    alerts: Vec<AlertView>,
 ) -> Report {
     let mut rows: BTreeMap<Key, ReportRow> = BTreeMap::new();
     for attack in attacks {
@@ -54,6 +55,7 @@ pub fn daily(
         total_drops: rows.iter().map(|row| row.drops).sum(),
         total_observed: rows.iter().map(|row| row.observed).sum(),
         rows,
+        alerts,
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
             attack("198.51.100.8/32", "BRUTEFORCE:attempts", 1),
         ];
         let date = "2026-02-28".parse().unwrap();
-        let report = daily("host".to_owned(), date, blocks, attacks);
+        let report = daily("host".to_owned(), date, blocks, attacks, Vec::new());
         let rows: Vec<_> = report
             .rows
             .iter()

@@ -9,10 +9,12 @@ mod account;
 mod consequence;
 mod decision;
 mod engine;
+mod learn;
 mod ledger;
 mod nat;
 mod observation;
 mod outcome;
+mod peak;
 mod proof;
 mod record;
 mod rule;
@@ -32,10 +34,15 @@ pub use decision::{
     Quarantine, Release, ReleaseReason, Scope, Sighting, Trust, TrustKind,
 };
 pub use engine::Engine;
+pub use learn::{
+    Cause, EndpointPeak, Learned, Learning, LimitProposal, PeerKind, PeerProposal, Proposal, Seen,
+    Would, WouldBe,
+};
 pub use observation::{
     Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Request,
     Response, Transport,
 };
+pub use peak::Peak;
 pub use proof::Proof;
 pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 pub use settings::Settings;

@@ -10,6 +10,7 @@ mod codec;
 mod database;
 mod error;
 mod export;
+mod noted;
 mod open;
 mod records;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use database::{Database, DatabaseError};
 use export::Export;
 
 pub use error::StoreError;
+pub use noted::{AlertRecord, LearnEnd, LearningRecord};
 pub use open::{OpenReport, Recovery};
 pub use records::{
     AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, EvidenceRecord, Lifted,
@@ -52,11 +54,17 @@ pub struct Limits {
     pub attack_rows: u64,
     /// Past it, a day's further sources are counted together.
     pub attack_rows_a_day: u64,
+    pub alert_rows: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { history_rows: 100_000, attack_rows: 200_000, attack_rows_a_day: 10_000 }
+        Self {
+            history_rows: 100_000,
+            attack_rows: 200_000,
+            attack_rows_a_day: 10_000,
+            alert_rows: 20_000,
+        }
     }
 }
 
@@ -354,7 +362,7 @@ impl Store {
         max: usize,
     ) -> Result<Vec<BlockRecord>, StoreError> {
         let own = |record: &database::Scanned| match record {
-            Ok((key, _)) => codec::is_history_of(key, source),
+            Ok((key, _)) => codec::is_of_source(key, source),
             Err(_) => true,
         };
         let rows = self.database.scan(&Kind::History.prefix()).rev().filter(own);

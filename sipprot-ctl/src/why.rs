@@ -11,7 +11,8 @@ mod tests;
 pub use sentence::{rule_words, window_words};
 
 use crate::api::{
-    BlockKind, BlockView, Check, Entry, EvidenceView, List, TrustView, Verdict, Why, WindowView,
+    AlertView, BlockKind, BlockView, Check, Entry, EvidenceView, List, TrustView, Verdict, Why,
+    WindowView, WouldView,
 };
 
 /// Rows of the history that are told.
@@ -33,6 +34,12 @@ pub struct Facts {
     pub shut_out_at: Vec<String>,
     /// The host only observes.
     pub observed: bool,
+    /// The rules only judge.
+    pub learning: bool,
+    /// What enforcing would have done, while the host learns or since it did.
+    pub would: Vec<WouldView>,
+    /// What was told of it, the newest first.
+    pub alerts: Vec<AlertView>,
     /// The history's rows, the newest first; one more than [`PAST_MAX`] if there are more.
     pub past: Vec<BlockView>,
 }
@@ -42,6 +49,9 @@ pub fn tell(facts: Facts) -> Why {
     let mut sentence = sentence::of(&facts, verdict);
     if facts.observed {
         sentence += "; the host only observes, so nothing is dropped";
+    }
+    if facts.learning && !facts.observed {
+        sentence += "; the host learns, so the rules drop nothing";
     }
     let (timeline, timeline_cut) = past::timeline(&facts);
     let escalation = facts.escalation().filter(|_| verdict == Verdict::Denied).cloned();
@@ -69,6 +79,8 @@ pub fn tell(facts: Facts) -> Why {
         country: facts.check.country,
         country_name: facts.check.country_name,
         observed: facts.observed,
+        alerts: facts.alerts,
+        would: facts.would,
     }
 }
 

@@ -90,7 +90,7 @@ fn why_a_cracker_is_blocked_and_how_to_undo_it() -> Result<()> {
     assert!(json["ends_at"].is_i64() && moments(&json) == ["blocked"], "{json}");
     let undo = format!("sipprot unblock {}", plan.source);
     assert_eq!(json["undo"], undo.as_str());
-    let rule = "10 rejected registrations and unanswered challenges of one source within a minute";
+    let rule = "10 rejected attempts and unanswered challenges of one source within a minute";
     let proof = "proven by a nonce sent to this source alone";
     says(&text, &[rule, proof, "REGISTER, answered 401", &undo, "1 of 5 blocks"]);
 
@@ -149,7 +149,7 @@ fn why_an_innocent_and_a_denied_address() -> Result<()> {
     cracker::attack_from(&lab.net.attackers, &plan)?;
     std::thread::sleep(Duration::from_millis(300));
     let (_, text) = why(&daemon, plan.source, "nothing")?;
-    says(&text, &["7 of 10 rejected registrations", "in the last minute", "REGISTER"]);
+    says(&text, &["7 of 10 rejected attempts", "in the last minute", "REGISTER"]);
 
     daemon.text(&["deny", "add", "198.18.0.0/15", "--note", "nobody we know"])?;
     let (json, text) = why(&daemon, "198.18.7.7".parse()?, "denied")?;

@@ -12,6 +12,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod prerequisites;
 mod process;
@@ -48,6 +49,8 @@ enum Verb {
     Test(test::Options),
     /// Measure what the datapath costs
     Bench(bench::Options),
+    /// Feed what reads strangers' bytes with bytes that no sender would think of
+    Fuzz(fuzz::Options),
     /// Check formatting, clippy for every crate, and the source rules of the project
     Lint,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::demo(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
+        Verb::Fuzz(options) => fuzz::fuzz(&options),
         Verb::Lint => lint::lint(),
     };
     match outcome {

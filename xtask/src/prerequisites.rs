@@ -19,6 +19,8 @@ pub enum Purpose {
     Geo,
     /// Checking the metrics' format
     Metrics,
+    /// Compiling libFuzzer
+    Fuzz,
     /// Looking at programs and maps by hand
     Inspection,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Purpose {
             Self::Lab => "lab",
             Self::Geo => "geo",
             Self::Metrics => "metrics",
+            Self::Fuzz => "fuzz",
             Self::Inspection => "inspection",
         })
     }
@@ -79,7 +82,7 @@ const RUSTC: Probe = Probe::PackageSince(1, 96);
 
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
-    use Purpose::{Build, Geo, Inspection, Lab, Metrics};
+    use Purpose::{Build, Fuzz, Geo, Inspection, Lab, Metrics};
     &[
         package("rustc-web", Build, RUSTC, "compiles the eBPF crate"),
         package("cargo-web", Build, RUSTC, "builds the eBPF crate with that compiler"),
@@ -103,6 +106,7 @@ pub const PACKAGES: &[Package] = {
             .with_service("tor"),
         package("prometheus", Metrics, Program("promtool"), "checks /metrics")
             .with_service("prometheus"),
+        package("g++", Fuzz, Program("c++"), "compiles libFuzzer"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),
     ]
 };

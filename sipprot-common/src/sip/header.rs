@@ -204,6 +204,10 @@ impl Step<Text> for Scan {
         if self.first_line_end == 0 {
             self.first_line_end = feed;
         }
+        // Behind the text's capacity it would begin anew.
+        if self.at >= self.end {
+            return Flow::Stop;
+        }
         self.line(text, feed + 1)
     }
 }
@@ -343,6 +347,10 @@ mod tests {
         assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n", false));
         assert!(!supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", false));
         assert!(supposed("REGISTER sip:x SIP/2.0\r\nVia: x\r\n\r\nbody", true));
+        // A line that ends with the window, and the line ends that the message began with.
+        let begins = "\r\nREGISTER sip:x SIP/2.0\r\nX:";
+        let line = "x".repeat(CAPACITY - 1 - begins.len());
+        assert!(supposed(&format!("{begins}{line}\nAuthorization: x\n\n"), false));
     }
 
     #[test]

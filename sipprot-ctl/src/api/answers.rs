@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockKind, EvidenceView, Scope};
+use super::{BlockKind, EvidenceView, LearnStatus, Scope};
 use crate::geo::Country;
 use crate::store::List;
 
@@ -23,7 +23,11 @@ pub struct Status {
     pub protected: bool,
     /// What is wrong, in one line each.
     pub problems: Vec<String>,
+    /// `learning` while the rules only judge.
     pub mode: String,
+    /// Absent when it doesn't learn.
+    #[serde(default)]
+    pub learning: Option<LearnStatus>,
     pub started_at: i64,
     pub interfaces: Vec<InterfaceView>,
     pub endpoints: Vec<EndpointView>,
@@ -178,6 +182,12 @@ pub struct TrustView {
     pub accounts: Vec<String>,
     pub since: i64,
     pub last_seen: i64,
+    /// SIP packets a second when it is busiest.
+    #[serde(default)]
+    pub peak: u32,
+    /// And those that it may send at most.
+    #[serde(default)]
+    pub ceiling: u32,
     pub country: Option<String>,
 }
 
@@ -185,6 +195,9 @@ pub struct TrustView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerView {
     pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    #[serde(default)]
+    pub rate: Option<u32>,
     /// `FILE:LINE` of the configuration's; the others were added at run time.
     pub configured_in: Option<String>,
     pub note: String,
@@ -253,6 +266,21 @@ pub struct Report {
     /// Packets that would have been dropped, had their protection not only observed.
     #[serde(default)]
     pub total_observed: u64,
+    /// The oldest first.
+    #[serde(default)]
+    pub alerts: Vec<AlertView>,
+}
+
+/// Something that people were told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AlertView {
+    pub at: i64,
+    pub source: String,
+    /// `possible-break-in` and so on, as in metrics.
+    pub kind: String,
+    pub endpoint: Option<String>,
+    pub what: String,
+    pub accounts: Vec<String>,
 }
 
 /// One attacker's doing against one address by one method.

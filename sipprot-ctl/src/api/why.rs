@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{BlockView, Entry, PeerView, TrustView};
+use super::WouldView;
+use super::answers::{AlertView, BlockView, Entry, PeerView, TrustView};
 use crate::rules::{Method, Proof};
 
 /// What becomes of an address's packets, the first that holds.
@@ -61,6 +62,12 @@ pub struct Why {
     pub country_name: Option<String>,
     /// Whether the host only observes: nothing is dropped.
     pub observed: bool,
+    /// What was told of it, the newest first.
+    #[serde(default)]
+    pub alerts: Vec<AlertView>,
+    /// What enforcing would have done to it, while the host learns or since it did.
+    #[serde(default)]
+    pub would: Vec<WouldView>,
     /// The newest first.
     pub timeline: Vec<Moment>,
     /// Whether the past has more than the timeline.
@@ -115,6 +122,7 @@ pub enum MomentKind {
     Contained,
     Quarantined,
     Escalated,
+    Alerted,
     /// By itself.
     Ended,
     /// By hand.

@@ -75,6 +75,8 @@ pub enum Verb {
     Trust(Trust),
     /// Peers that are trusted by your word.
     Peer(Peer),
+    /// Watch without dropping, then propose peers and limits before enforcing.
+    Learn(Learn),
     /// Read the configuration again; a wrong one changes nothing.
     Reload,
     /// Print or check configurations.
@@ -221,11 +223,67 @@ pub enum PeerVerb {
         /// Why.
         #[arg(long, default_value = "")]
         note: String,
+        /// SIP packets a second that each of its addresses may send; 2,000 or 20 times its peak
+        /// otherwise.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        rate: Option<u32>,
     },
     /// Print peers of the configuration and those that were added.
     List,
     /// Take back what was added.
     Remove { network: IpNetwork },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Learn {
+    #[command(subcommand)]
+    pub verb: LearnVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum LearnVerb {
+    /// From now on the rules only judge, and what they would have done is kept. Lists, geo and
+    /// blocks by hand hold.
+    Start {
+        /// After so many days the proposal is no longer preliminary.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=90))]
+        days: u32,
+    },
+    /// Print whether the host learns, since when, and what it has seen.
+    Status,
+    /// Print peers and limits to take, and what would have been dropped; also before the time is over.
+    ///
+    /// The JSON object (--json) has: state, started_at, until, preliminary; mode {now, proposed} or
+    /// null; peers [{network, kind, accounts, calls, peak, advised, why}]; limits [{key, now,
+    /// proposed, reached, source, why}]; would [{source, what, rule, proven, customer, suspect,
+    /// count, first, last, endpoint, victim, port, account, user_agent, evidence}]; left_out;
+    /// trusted [{source, peak, ceiling}]; endpoints [{endpoint, requests, drops}].
+    Proposal,
+    /// Take the proposal, whole or in part: shows what it changes first.
+    Accept(Accept),
+    /// End it without taking anything: the mode is again as configured. What was learned stays.
+    Stop,
+    /// End it, and forget what was learned.
+    Discard,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Accept {
+    /// The advised peers, and no more.
+    #[arg(long)]
+    pub peers: bool,
+    /// The limits, and no more.
+    #[arg(long)]
+    pub limits: bool,
+    /// The end of learning with mode enforce, and no more.
+    #[arg(long)]
+    pub enforce: bool,
+    /// A proposed peer that is not advised, too.
+    #[arg(long, value_name = "NET")]
+    pub also: Vec<IpNetwork>,
+    /// Don't ask.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -63,8 +63,8 @@ pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
 
 pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
     match peer.verb {
-        PeerVerb::Add { network, note } => {
-            let new = NewPeer { network, note, added_by: operator() };
+        PeerVerb::Add { network, note, rate } => {
+            let new = NewPeer { network, rate, note, added_by: operator() };
             print(context, &context.client()?.post("/peers", &new)?)
         }
         PeerVerb::List => lists::peers(context),
@@ -85,7 +85,7 @@ fn print(context: &Context, done: &Done) -> Result<(), CliError> {
 }
 
 /// Who sits at the terminal, for the note of who did it.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     ["SUDO_USER", "LOGNAME", "USER"]
         .iter()
         .find_map(|name| std::env::var(name).ok())

@@ -45,6 +45,7 @@ fn peers_table(answer: &PeersAnswer) -> String {
         ("NOTE", Align::Left),
         ("TIME", Align::Left),
         ("ADDED BY", Align::Left),
+        ("CEILING/S", Align::Right),
     ]);
     for peer in &answer.peers {
         let configured = peer.configured_in.as_ref().map(|place| format!("configured: {place}"));
@@ -53,6 +54,7 @@ fn peers_table(answer: &PeersAnswer) -> String {
             peer.note.clone(),
             peer.added_at.map(time).unwrap_or_default(),
             configured.or_else(|| peer.added_by.clone()).unwrap_or_default(),
+            peer.rate.map(|rate| rate.to_string()).unwrap_or_default(),
         ]);
     }
     table.render()
@@ -180,12 +182,16 @@ fn trust_table(answer: &TrustAnswer) -> String {
         ("ACCOUNTS OR NOTE", Align::Left),
         ("SINCE", Align::Left),
         ("LAST SEEN", Align::Left),
+        ("PEAK/S", Align::Right),
+        ("CEILING/S", Align::Right),
     ]);
     for peer in &answer.peers {
         let kind = if peer.configured_in.is_some() { "configured" } else { "peer" };
         let since = peer.added_at.map(time).unwrap_or_default();
         let network = report::address(peer.network);
-        table.row([network, kind.to_owned(), peer.note.clone(), since, String::new()]);
+        let rate = peer.rate.map(|rate| rate.to_string()).unwrap_or_default();
+        let kind = kind.to_owned();
+        table.row([network, kind, peer.note.clone(), since, String::new(), String::new(), rate]);
     }
     for trust in &answer.trust {
         const SHOWN: usize = 3;
@@ -198,6 +204,8 @@ fn trust_table(answer: &TrustAnswer) -> String {
             format!("{}{more}", shown.join(", ")),
             time(trust.since),
             time(trust.last_seen),
+            trust.peak.to_string(),
+            trust.ceiling.to_string(),
         ]);
     }
     table.render()

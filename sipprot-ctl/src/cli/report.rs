@@ -3,9 +3,10 @@
 use jiff::civil::Date;
 
 use super::client::query;
+use super::lists::time;
 use super::table::{Align, Table};
 use super::{CliError, Context};
-use crate::api::{Report, ReportRow};
+use crate::api::{AlertView, Report, ReportRow};
 
 pub(super) fn run(context: &Context, date: Option<Date>) -> Result<(), CliError> {
     let date = date.map(|date| date.to_string());
@@ -37,9 +38,10 @@ pub(super) fn text(report: &Report) -> String {
         0 => String::new(),
         observed => format!("   Would have been dropped: {observed}"),
     };
+    let alerts: String = report.alerts.iter().map(alert).collect();
     format!(
         "Daily Firewall Report\n\nHost: {}\nDate: {}\n\n{}\nBlocks: {}   Containments: {}   \
-         Packets dropped: {}{observed}\n",
+         Packets dropped: {}{observed}\n{alerts}",
         report.host,
         day(&report.date),
         table.render(),
@@ -47,6 +49,10 @@ pub(super) fn text(report: &Report) -> String {
         report.total_containments,
         report.total_drops
     )
+}
+
+fn alert(alert: &AlertView) -> String {
+    format!("Alert: {}  {}  {}\n", time(alert.at), alert.source, alert.what)
 }
 
 /// A scanner that never gets past its user agent needs no dynamic block: it counts as blocked once.

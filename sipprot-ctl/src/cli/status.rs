@@ -69,6 +69,7 @@ fn health(status: &Status) -> String {
     };
     let watching = match status.mode.as_str() {
         "observe" => " Nothing is dropped: the mode is observe.",
+        "learning" => " The rules only judge; lists, geo and blocks hold.",
         "off" => " Nothing is looked at: the mode is off.",
         _ => "",
     };
@@ -76,6 +77,9 @@ fn health(status: &Status) -> String {
         "{verdict}{watching}\nMode: {}   Interfaces: {interfaces}   Contained: {}   Trusted: {}\n",
         status.mode, status.lists.contained, status.lists.trust
     );
+    if let Some(learning) = &status.learning {
+        text += &format!("{}\n", super::learn::told(learning));
+    }
     for problem in &status.problems {
         text += &format!("  - {problem}\n");
     }

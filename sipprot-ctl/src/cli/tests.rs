@@ -83,6 +83,7 @@ fn version_line() {
 
 fn status() -> Status {
     Status {
+        learning: None,
         version: "1".to_owned(),
         protected: true,
         problems: Vec::new(),
@@ -150,6 +151,7 @@ fn report_table() {
         last: 0,
     };
     let report = Report {
+        alerts: Vec::new(),
         host: "PBXware-Standalone".to_owned(),
         date: "2023-02-28".to_owned(),
         rows: vec![row],

@@ -123,13 +123,18 @@ fn standing(why: &Why, say: &mut impl FnMut(&str, String)) {
     }
     if let Some(trust) = &why.trust {
         let (since, seen) = (time(trust.since), time(trust.last_seen));
-        say("Trust", format!("{} since {since}, last seen {seen}", trust.kind));
+        let (peak, most) = (trust.peak, trust.ceiling);
+        let rate = format!("peak {peak} packets/s, ceiling {most}");
+        say("Trust", format!("{} since {since}, last seen {seen}; {rate}", trust.kind));
         if !trust.accounts.is_empty() {
             say("Registered", some(&trust.accounts));
         }
     }
     if why.never_blocked {
         say("Spared", "no rule ever blocks it: own, gateway, resolver or configured".to_owned());
+    }
+    for would in &why.would {
+        say("Learned", super::learn::would_have_been(would));
     }
     for window in &why.windows {
         say("Now", window_words(window));

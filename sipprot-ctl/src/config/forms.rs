@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use toml_edit::{Array, Value};
+use toml_edit::{Array, InlineTable, Value};
 
 use super::error::Wrong;
 use super::values::{Choice, PortRange};
-use super::{USER_AGENT_LENGTH, format_duration, parse_duration};
+use super::{Peer, USER_AGENT_LENGTH, format_duration, parse_duration};
 use crate::geo::Country;
+
+/// Packets a second.
+pub(super) const RATE_MAX: u32 = 10_000_000;
 
 pub(super) trait Form {
     type Value;
@@ -286,6 +289,45 @@ impl Form for Network {
 
     fn show(&self, value: &IpNetwork) -> Option<Value> {
         Some(show_network(value).into())
+    }
+}
+
+/// A network, or a table that gives it a ceiling of its own.
+pub(super) struct PeerEntry;
+
+impl PeerEntry {
+    const RATE: Whole = Whole(1, RATE_MAX);
+}
+
+impl Form for PeerEntry {
+    type Value = Peer;
+
+    fn expected(&self) -> String {
+        let network = Network.expected();
+        format!("{network}, or {{ network = \"…\", rate = … }} with a ceiling of its own")
+    }
+
+    fn read(&self, value: &Value) -> Result<Peer, Wrong> {
+        let Some(table) = value.as_inline_table() else {
+            return match value.as_str() {
+                Some(_) => Ok(Peer { network: Network.read(value)?, rate: None }),
+                None => self.refuse(value),
+            };
+        };
+        let (Some(network), Some(rate), 2) = (table.get("network"), table.get("rate"), table.len())
+        else {
+            return self.refuse(value);
+        };
+        Ok(Peer { network: Network.read(network)?, rate: Some(Self::RATE.read(rate)?) })
+    }
+
+    fn show(&self, value: &Peer) -> Option<Value> {
+        let network = Network.show(&value.network)?;
+        let Some(rate) = value.rate else { return Some(network) };
+        let mut table = InlineTable::new();
+        table.insert("network", network);
+        table.insert("rate", i64::from(rate).into());
+        Some(table.into())
     }
 }
 

@@ -8,7 +8,7 @@ use toml_edit::Value;
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CountryName, ENDPOINT_NAME, Flag, Form, INTERFACE, Listen, Many, Maybe, Network,
-    OneOf, Ports, Span, USER_AGENT, Whole,
+    OneOf, PeerEntry, Ports, RATE_MAX, Span, USER_AGENT, Whole,
 };
 use super::values::{BlockScope, GeoMode, LogLevel, Mode, Protection, Scope, Transport};
 use super::{Config, Endpoint, USER_AGENTS_MAX};
@@ -49,7 +49,6 @@ macro_rules! keys {
 const NETWORKS_MAX: usize = 4096;
 const PORTS_MAX: usize = 64;
 const COUNT_MAX: u32 = 10_000;
-const RATE_MAX: u32 = 10_000_000;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -72,8 +71,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "The interfaces that lead to the world. `sipprot run --iface` goes before it; one of the two must name them.";
     "mode" = mode, OneOf::<Mode>::new(),
         "enforce drops, observe counts what would be dropped and lets it pass, off does not look.";
-    "peers" = peers, Many(Network, 0, NETWORKS_MAX),
-        "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it.";
+    "peers" = peers, Many(PeerEntry, 0, NETWORKS_MAX),
+        "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it. A rate, in packets a second of each of its addresses, replaces ceilings.trusted_rate.";
     "never_block" = never_block, Many(Network, 0, NETWORKS_MAX),
         "No rule ever blocks these. The denylist still can.";
 
@@ -137,7 +136,7 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
     "ceilings.endpoint_rate" = ceilings.endpoint_rate, Whole(1, RATE_MAX),
         "All untrusted sources of one endpoint together.";
     "ceilings.trusted_rate" = ceilings.trusted_rate, Whole(1, RATE_MAX),
-        "One trusted source.";
+        "One trusted source. One that is known to be busier may send 20 times its peak, up to ten times this.";
 
     "geo.mode" = geo.mode, OneOf::<GeoMode>::new(),
         "off, deny (the listed countries are dropped) or allow (all others are dropped).";

@@ -166,7 +166,10 @@ fn networks_are_checked() {
         let text = format!("peers = [\"{all}\"]");
         check(&text, &format!("{peers}\"{all}\": every address there is"));
     }
-    assert_eq!(parse("peers = [\"::ffff:192.0.2.7\"]").peers[0].to_string(), "192.0.2.7/32");
+    assert_eq!(
+        parse("peers = [\"::ffff:192.0.2.7\"]").peers[0].network.to_string(),
+        "192.0.2.7/32"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::alerts::alert_view;
 use super::core::Core;
 use super::geography::Geography;
 use super::why;
@@ -52,6 +53,14 @@ impl Core {
             Command::Block(block) => self.block_by_hand(block),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
+            Command::LearnAccept(accept) => return self.accept_learned(accept, reply),
+            Command::Learn => Outcome::Now(Ok(Answer::Learn(self.learn_status()))),
+            Command::LearnProposal => {
+                Outcome::Now(self.proposal().map(|it| Answer::LearnProposal(Box::new(it))))
+            }
+            Command::LearnStart(start) => self.start_learning(start),
+            Command::LearnStop { by } => self.stop_learning(&by),
+            Command::LearnDiscard { by } => self.discard_learned(&by),
             Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
@@ -120,6 +129,7 @@ impl Core {
 
     fn trust_answer(&self) -> TrustAnswer {
         let state = self.engine.state();
+        let now = self.clock.time_now();
         let mut trust: Vec<TrustView> = state
             .trust
             .into_iter()
@@ -129,6 +139,8 @@ impl Core {
                 accounts: peer.accounts.iter().map(|it| it.account.to_string()).collect(),
                 since: seconds(peer.since),
                 last_seen: seconds(peer.last),
+                peak: peer.peak.rate(now),
+                ceiling: self.engine.ceiling(peer.source, now),
                 country: self.country_code(peer.source_ip),
             })
             .collect();
@@ -245,7 +257,11 @@ fn make_report(store: &Arc<Store>, date: Date) -> Result<crate::api::Report, Sto
     let end = date.tomorrow().map_or(jiff::Timestamp::MAX, midnight);
     let blocks = store.history(start..end).collect::<Result<Vec<_>, _>>()?;
     let attacks = store.attacks(date..=date).collect::<Result<Vec<_>, _>>()?;
-    Ok(report::daily(host_name(), date, blocks, attacks))
+    let alerts = store
+        .alerts(start..end)
+        .map(|alert| alert.map(|alert| alert_view(&alert)))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(report::daily(host_name(), date, blocks, attacks, alerts))
 }
 
 fn midnight(date: Date) -> jiff::Timestamp {

@@ -15,12 +15,9 @@ use crate::datapath::{
 };
 use crate::report::address;
 use crate::rules::{
-    self, Alert, AlertKind, Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release,
-    Time, Trust,
+    self, Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release, Time, Trust,
 };
-use crate::store::{
-    AttackRecord, BlockKey, BlockKind, BlockRecord, Change, List, ListEntry, Origin,
-};
+use crate::store::{BlockKey, BlockKind, BlockRecord, Change, List, ListEntry, Origin};
 
 /// The author of what nobody added by hand.
 pub const ITSELF: &str = "sipprot";
@@ -215,7 +212,8 @@ impl Core {
     }
 
     fn trust(&mut self, trust: &Trust) {
-        let done = self.kernel.carry("trusting", |datapath| datapath.trust(trust.source, 0));
+        let rate = self.kernel_rate(trust.source);
+        let done = self.kernel.carry("trusting", |datapath| datapath.trust(trust.source, rate));
         if done.is_none() {
             return;
         }
@@ -258,33 +256,6 @@ impl Core {
             changes.push(Change::EndBlock(key));
         }
         self.journal.write(changes);
-    }
-
-    fn alert(&mut self, alert: &Alert) {
-        let kind = alert_kind(&alert.kind);
-        warn!("alert {kind}: {}: {:?}", alert.source_ip, alert.kind);
-        self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
-        if matches!(alert.kind, AlertKind::PossibleBreakIn { .. }) {
-            let standing = self.standing(alert.source);
-            self.journal.write(vec![Change::PutStanding(standing)]);
-        }
-        if matches!(alert.kind, AlertKind::Spared { .. } | AlertKind::TrustFull) {
-            return;
-        }
-        let at = timestamp(alert.at);
-        self.ledger.add_attack(AttackRecord {
-            day: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
-            source: Self::network_of(alert.source),
-            method: format!("ALERT:{kind}"),
-            victim: None,
-            endpoint: self.endpoint_name(alert.endpoint),
-            country: self.country_code(alert.source_ip),
-            user_agent: None,
-            drops: 0,
-            observed: 0,
-            first: at,
-            last: at,
-        });
     }
 
     /// From the packet that broke the limit to now.
@@ -376,17 +347,5 @@ pub const fn rules_scope(scope: Scope) -> rules::Scope {
     match scope {
         Scope::All => rules::Scope::All,
         Scope::Sip => rules::Scope::Sip,
-    }
-}
-
-const fn alert_kind(kind: &AlertKind) -> &'static str {
-    match kind {
-        AlertKind::KnownPeerBlocked => "known-peer-blocked",
-        AlertKind::StalePassword { .. } => "stale-password",
-        AlertKind::PossibleBreakIn { .. } => "possible-break-in",
-        AlertKind::AccountUnderAttack { .. } => "account-under-attack",
-        AlertKind::WorldBehindNat => "world-behind-nat",
-        AlertKind::Spared { .. } => "spared",
-        AlertKind::TrustFull => "trust-full",
     }
 }

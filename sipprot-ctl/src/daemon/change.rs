@@ -295,6 +295,7 @@ impl Core {
         };
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
+        let plan = Self::planned(plan, &self.lessons);
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }

@@ -16,9 +16,11 @@ use super::clock::Clock;
 use super::geography::Geography;
 use super::journal::Journal;
 use super::kernel::Kernel;
+use super::learn::Lessons;
 use super::ledger::Ledger;
 use super::memory::Persisted;
 use super::own::Own;
+use super::peaks::Peaks;
 use super::plan::{self, Plan};
 use crate::cli::version;
 use crate::config::Config;
@@ -60,6 +62,9 @@ pub struct Core {
     pub(super) peers: Vec<PeerRecord>,
     /// Sources of configured peer networks that the kernel was told of.
     pub(super) peers_seen: HashSet<SourceKey>,
+    /// How much trusted sources send.
+    pub(super) peaks: Peaks,
+    pub(super) lessons: Lessons,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -94,7 +99,10 @@ impl Core {
         let config = options.loaded.config;
         let (store, store_notes) = open_store(&config)?;
         let geography = Geography::open(&config);
+        let lessons =
+            Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
         let plan = Plan::new(&config, options.observe, geography.is_available())?;
+        let plan = Self::planned(plan, &lessons);
         let own = Own::look();
         let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
         let mut core = Self {
@@ -124,6 +132,8 @@ impl Core {
             started_at: Timestamp::now(),
             peers: Vec::new(),
             peers_seen: HashSet::new(),
+            peaks: Peaks::default(),
+            lessons,
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,
@@ -236,7 +246,7 @@ impl Core {
             Some(Opened::Reused) => info!("took over the maps of the last run"),
             Some(Opened::Made) | None => {}
         }
-        let mode = if self.observe { "observe".to_owned() } else { self.config.mode.to_string() };
+        let mode = self.mode();
         let end = if detach { "is taken out" } else { "stays in force" };
         info!(
             "mode {mode}; {} endpoints; when this ends, the filter {end}",
@@ -254,6 +264,7 @@ impl Core {
         self.write_renewals();
         self.write_attacks();
         self.write_memory();
+        self.write_learned();
         self.journal.finish();
         if detach {
             self.kernel.with(|datapath| datapath.detach_all())?;

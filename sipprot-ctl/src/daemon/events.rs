@@ -55,9 +55,10 @@ impl Core {
             return;
         }
         debug!("{address} is a configured peer");
+        let rate = self.kernel_rate(source);
         self.kernel.carry("trusting", |datapath| {
             datapath.clear_source(source)?;
-            datapath.trust(source, 0)
+            datapath.trust(source, rate)
         });
     }
 

@@ -25,7 +25,7 @@ impl Core {
         }
     }
 
-    /// `12 rejected registrations … within 1m, the limit is 10`.
+    /// `12 rejected attempts … within 1m, the limit is 10`.
     pub(super) fn reason(&self, case: &Case) -> String {
         let what = format!("{} {}", self.count(case), case.rule.help());
         match self.bounds(case) {

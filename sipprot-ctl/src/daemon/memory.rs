@@ -12,8 +12,8 @@ use sipprot_common::source::SourceKey;
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::rules::{
-    AcceptedState, Account, BlockState, PortState, RecordState, RuleId, State, SuspectState, Time,
-    Trust, TrustState,
+    AcceptedState, Account, BlockState, Peak, PortState, RecordState, RuleId, State, SuspectState,
+    Time, Trust, TrustState,
 };
 use crate::store::{
     BlockKind, BlockRecord, Change, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
@@ -40,8 +40,10 @@ impl Persisted {
         // The ports are written with the next comparison.
         self.dirty = true;
         let known = std::iter::once(peer).chain(account).map(|record| {
-            let ports = self.trust.get(&record.key()).map(|known| known.ports.clone());
-            TrustRecord { ports: ports.unwrap_or_default(), ..record }
+            let known = self.trust.get(&record.key());
+            let peak = known.map_or(record.peak, |known| known.peak);
+            let ports = known.map(|known| known.ports.clone()).unwrap_or_default();
+            TrustRecord { ports, peak, ..record }
         });
         let records: Vec<_> = known.collect();
         records.into_iter().map(|record| self.put(record)).collect()
@@ -78,7 +80,9 @@ impl Persisted {
             let known = self.trust.get(&record.key());
             let stale = known.is_none_or(|known| {
                 let age = record.last_seen.duration_since(known.last_seen);
-                age.unsigned_abs() >= TRUST_WRITTEN_EVERY || record.ports != known.ports
+                age.unsigned_abs() >= TRUST_WRITTEN_EVERY
+                    || record.ports != known.ports
+                    || record.peak != known.peak
             });
             if stale {
                 changes.push(self.put(record));
@@ -151,13 +155,14 @@ fn record(
         last_seen: timestamp(last),
         no_new_trust_until: None,
         ports: Vec::new(),
+        peak: Peak::default(),
     }
 }
 
 /// The peer itself, and each account that was accepted from it.
 fn trust_records(peer: &TrustState) -> Vec<TrustRecord> {
     let own = record(peer.source_ip, kind(peer.kind), None, peer.since, peer.last);
-    let own = TrustRecord { ports: ports_of(peer, None), ..own };
+    let own = TrustRecord { ports: ports_of(peer, None), peak: peer.peak, ..own };
     let accounts = peer.accounts.iter().map(|accepted| {
         let account = Some(&accepted.account);
         let kind = TrustKind::Registration;
@@ -182,11 +187,15 @@ fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
         kind: crate::rules::TrustKind::Registered,
         since,
         last,
+        peak: Peak::default(),
         accounts: Vec::new(),
         ports: Vec::new(),
     });
     peer.since = peer.since.min(since);
     peer.last = peer.last.max(last);
+    if record.account.is_none() {
+        peer.peak = record.peak;
+    }
     let account = record.account.as_deref().map(Account::from);
     let used = |port: &u16| PortState { port: *port, account: account.clone(), last };
     peer.ports.extend(record.ports.iter().map(used));
@@ -266,6 +275,8 @@ mod tests {
 
     fn state() -> State {
         let source_ip: IpAddr = "203.0.113.7".parse().unwrap();
+        let mut peak = Peak::default();
+        peak.note(150, Time::from_secs(40));
         let accepted =
             |name: &str| AcceptedState { account: Account::from(name), last: Time::from_secs(50) };
         State {
@@ -275,6 +286,7 @@ mod tests {
                 kind: crate::rules::TrustKind::Trunk,
                 since: Time::from_secs(10),
                 last: Time::from_secs(50),
+                peak,
                 accounts: vec![accepted("100@pbx"), accepted("101@pbx")],
                 ports: vec![
                     PortState { port: 5060, account: None, last: Time::from_secs(50) },

@@ -18,12 +18,16 @@ use crate::store::{BlockKind, Change, PeerRecord};
 /// As many as the configuration may name.
 const PEERS_MAX: usize = 4096;
 const KEY: &str = "peers";
+/// Packets a second.
+const RATE_MAX: u32 = 10_000_000;
 
 impl Core {
     /// What the rules go by, with the peers that were added.
     pub(super) fn rule_settings(&self) -> Settings {
         let mut settings = plan::settings(&self.config, &self.own);
         settings.peers.extend(self.peers.iter().map(|peer| peer.network));
+        let rates = self.peers.iter().filter_map(|peer| Some((peer.network, peer.rate?)));
+        settings.peer_rates.extend(rates);
         settings
     }
 
@@ -34,8 +38,9 @@ impl Core {
     /// Those of the configuration first.
     pub(super) fn peer_views(&self) -> Vec<PeerView> {
         let place = (!self.config.peers.is_empty()).then(|| self.configured_in());
-        let configured = self.config.peers.iter().map(|network| PeerView {
-            network: *network,
+        let configured = self.config.peers.iter().map(|peer| PeerView {
+            network: peer.network,
+            rate: peer.rate,
             configured_in: place.clone(),
             note: String::new(),
             added_at: None,
@@ -43,6 +48,7 @@ impl Core {
         });
         let added = self.peers.iter().map(|peer| PeerView {
             network: peer.network,
+            rate: peer.rate,
             configured_in: None,
             note: peer.note.clone(),
             added_at: Some(peer.added_at.as_second()),
@@ -65,20 +71,18 @@ impl Core {
         if network.prefix() == 0 {
             return Err(Fault::invalid("network", "every address there is: who is no peer then?"));
         }
+        if new.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
+            return Err(Fault::invalid("rate", format!("must be from 1 to {RATE_MAX}")));
+        }
         let peer = PeerRecord {
             network,
+            rate: new.rate,
             note: text("note", &new.note)?,
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
         };
-        self.peers.retain(|known| known.network != network);
-        if self.peers.len() >= PEERS_MAX {
-            return Err(Fault::new(Code::Full, format!("there are {PEERS_MAX} peers already")));
-        }
-        info!("trusting the peer {} by {}: {}", address(network), peer.added_by, peer.note);
         let changes = vec![Change::PutPeer(peer.clone())];
-        self.peers.push(peer);
-        self.peers.sort_by_key(|peer| peer.network);
+        self.put_peer(peer)?;
         self.follow_peers();
         self.release_peers(network);
         let mut message = format!("{} is a trusted peer", address(network));
@@ -89,6 +93,19 @@ impl Core {
         Ok(Outcome::Stored(stored, Done { done: true, message }))
     }
 
+    /// Rules and kernel are told by [`Core::follow_peers`].
+    pub(super) fn put_peer(&mut self, peer: PeerRecord) -> Result<(), Fault> {
+        self.peers.retain(|known| known.network != peer.network);
+        if self.peers.len() >= PEERS_MAX {
+            return Err(Fault::new(Code::Full, format!("there are {PEERS_MAX} peers already")));
+        }
+        let network = address(peer.network);
+        info!("trusting the peer {network} by {}: {}", peer.added_by, peer.note);
+        self.peers.push(peer);
+        self.peers.sort_by_key(|peer| peer.network);
+        Ok(())
+    }
+
     pub(super) fn remove_peer(&mut self, network: IpNetwork, by: &str) -> Outcome {
         now_or_fault(self.try_remove_peer(plain(network), by))
     }
@@ -96,7 +113,7 @@ impl Core {
     fn try_remove_peer(&mut self, network: IpNetwork, by: &str) -> Result<Outcome, Fault> {
         let by = text("by", by)?;
         let shown = address(network);
-        let configured = self.config.peers.contains(&network);
+        let configured = self.config.peers.iter().any(|peer| peer.network == network);
         if !self.peers.iter().any(|peer| peer.network == network) {
             let wider = self.engine.settings().peers.iter().find(|it| covers(**it, network));
             return Err(match wider {
@@ -126,7 +143,7 @@ impl Core {
     }
 
     /// Rules and kernel trust whom the operator trusts, and no longer whom not.
-    fn follow_peers(&mut self) {
+    pub(super) fn follow_peers(&mut self) {
         self.engine.apply(self.rule_settings());
         self.peers_seen.clear();
         self.forget_trust();

@@ -87,6 +87,17 @@ impl Plan {
         })
     }
 
+    /// What is judged only watches. Lists, geo and blocks that are in force hold: they are the
+    /// operator's word, or were before.
+    #[must_use]
+    pub fn learning(mut self) -> Self {
+        use policy::Protection::{Attempts, Ceiling, Containment, UserAgent};
+        let judged = [Attempts, Ceiling, Containment, UserAgent];
+        let bits = judged.iter().fold(0, |bits, judged| bits | judged.bit());
+        self.policies.iter_mut().for_each(|policy| policy.observe |= bits);
+        self
+    }
+
     pub fn name(&self, policy: u32) -> &str {
         self.names.get(policy as usize).map_or(HOST, String::as_str)
     }
@@ -242,6 +253,19 @@ pub fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The key that sets a rule's limit, if one does.
+pub const fn limit_key(rule: RuleId) -> Option<&'static str> {
+    match rule {
+        RuleId::Register => Some("rules.register_limit"),
+        RuleId::RegisterHour => Some("rules.account_limit_hour"),
+        RuleId::RegisterDay => Some("rules.account_limit_day"),
+        RuleId::Accounts => Some("rules.accounts_limit"),
+        RuleId::Invite => Some("rules.invite_limit"),
+        RuleId::Probe => Some("rules.probe_limit"),
+        _ => None,
+    }
+}
+
 /// What the rules go by.
 ///
 /// The allowlist is not among what they spare: the kernel passes its packets before anybody sees them.
@@ -257,7 +281,9 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         count_age: limits.count_age,
         unblock_grace: limits.unblock_grace,
         escalate_unproven: limits.escalate_unproven,
-        peers: config.peers.clone(),
+        peers: config.peers.iter().map(|peer| peer.network).collect(),
+        peer_rates: config.peers.iter().filter_map(|it| Some((it.network, it.rate?))).collect(),
+        trusted_rate: config.ceilings.trusted_rate,
         gateways: own.gateways.clone(),
         trust_time: limits.trust_for,
         ..Settings::default()

@@ -34,6 +34,7 @@ impl Core {
                 self.engine.unblock(source, at);
                 self.persisted.dirty = true;
             }
+            self.restore_learning(&store).context("reading what is learned")?;
             self.restore_blocks(blocks);
             let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
             self.journal.write(vec![Change::PutClockBase(booted)]);
@@ -186,7 +187,8 @@ impl Core {
         let learned = self.engine.state().trust.into_iter().map(|peer| peer.source);
         let all: Vec<SourceKey> = learned.chain(self.configured_peers()).collect();
         for source in all {
-            self.kernel.carry("trusting", |datapath| datapath.trust(source, 0));
+            let rate = self.kernel_rate(source);
+            self.kernel.carry("trusting", |datapath| datapath.trust(source, rate));
         }
     }
 

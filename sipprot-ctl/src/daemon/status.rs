@@ -27,12 +27,12 @@ impl Core {
         let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
         let counts = self.kernel.with(|datapath| datapath.event_counts()).unwrap_or_default();
         let complaint = self.journal.complaint();
-        let mode = if self.observe { "observe".to_owned() } else { self.config.mode.to_string() };
         Status {
             version: version().version,
-            protected: self.kernel.is_there() && enforcing && attached,
+            protected: self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on(),
             problems,
-            mode,
+            mode: self.mode(),
+            learning: self.lessons.goes_on().then(|| self.learn_status()),
             started_at: self.started_at.as_second(),
             interfaces,
             endpoints: self.endpoint_views(),
@@ -122,6 +122,7 @@ impl Core {
         }
         problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
         problems.extend(self.reload_complaint.clone());
+        problems.extend(self.learning_problem());
         let geo = std::iter::once(self.config.geo.mode)
             .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
         if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {

@@ -1,5 +1,6 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod learn;
 mod why;
 
 use std::net::SocketAddr;
@@ -77,18 +78,35 @@ fn guess(core: &mut Core, number: u32) {
 }
 
 fn register(core: &mut Core, number: u32, status: u16) {
+    let inbound = Direction::Inbound;
+    talk(core, ATTACKER, Method::Register, inbound, (number, status), Proof::Nonce);
+}
+
+/// A request with credentials between a peer and the PBX, and its answer.
+fn talk(
+    core: &mut Core,
+    peer: &str,
+    method: Method,
+    direction: Direction,
+    (number, status): (u32, u16),
+    proof: Proof,
+) {
     let at = Time(core.clock.time_now().0 + u64::from(number));
-    let phone: SocketAddr = format!("{ATTACKER}:5060").parse().unwrap();
+    let peer: SocketAddr = format!("{peer}:5060").parse().unwrap();
     let pbx: SocketAddr = "192.0.2.11:5060".parse().unwrap();
+    let (source, destination, answer) = match direction {
+        Direction::Inbound => (peer, pbx, Direction::Outbound),
+        Direction::Outbound => (pbx, peer, Direction::Inbound),
+    };
     let (call_id, branch) = ("c".to_owned(), format!("z9hG4bK-{number}"));
     core.observe(&Observation::Request(Request {
         at,
-        direction: Direction::Inbound,
-        source: phone,
-        destination: pbx,
+        direction,
+        source,
+        destination,
         endpoint: EndpointId(1),
         transport: Transport::Udp,
-        method: Method::Register,
+        method,
         call_id: call_id.clone(),
         cseq: number,
         branch: branch.clone(),
@@ -100,19 +118,20 @@ fn register(core: &mut Core, number: u32, status: u16) {
             response_hash: u64::from(number),
             response_empty: false,
         }),
+        cut: false,
         user_agent: Some("cracker".into()),
-        proof: Proof::Nonce,
+        proof,
     }));
     core.observe(&Observation::Response(Response {
         at,
-        direction: Direction::Outbound,
-        source: pbx,
-        destination: phone,
+        direction: answer,
+        source: destination,
+        destination: source,
         endpoint: EndpointId(1),
         transport: Transport::Udp,
         status,
         cseq: number,
-        method: Method::Register,
+        method,
         call_id,
         branch,
         challenge: None,

@@ -15,6 +15,7 @@ const TIDY_EVERY: u64 = 2;
 const RECONCILE_EVERY: u64 = 5;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
+const ENDPOINTS_EVERY: u64 = 10;
 const GEOGRAPHY_EVERY: u64 = 60;
 
 impl Core {
@@ -24,6 +25,7 @@ impl Core {
         self.clock = Clock::now();
         let at = self.clock.time_now();
         self.observe(&Observation::Tick { at });
+        self.look_at_peaks();
         if self.seconds.is_multiple_of(TIDY_EVERY) {
             self.end_blocks_due();
             self.end_entries_due();
@@ -37,6 +39,12 @@ impl Core {
             self.write_renewals();
             self.write_attacks();
             self.forget_fresh_denials();
+        }
+        if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
+            self.look_at_endpoints();
+        }
+        if self.seconds.is_multiple_of(MEMORY_EVERY) {
+            self.write_learned();
         }
         if self.persisted.dirty && self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_memory();

@@ -6,10 +6,13 @@ use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OFF};
 use sipprot_common::policy::geo_drops;
 use sipprot_common::source::{Address, SourceKey};
 
+use super::alerts::alert_view;
 use super::answers::{Reply, block_view, internal, seconds};
 use super::core::Core;
 use super::evidence::packet;
-use crate::api::{Answer, BlockView, EvidenceView, Fault, PacketView, TrustView, WindowView};
+use crate::api::{
+    Answer, BlockView, EvidenceView, Fault, PacketView, TrustView, WindowView, WouldView,
+};
 use crate::geo;
 use crate::report;
 use crate::rules::{Account, Evidence, Standing, TrustKind, WindowStanding};
@@ -35,11 +38,15 @@ impl Core {
                 let _ = reply.send(Ok(Answer::Why(Box::new(tell(facts)))));
                 return;
             };
-            let read = tokio::task::spawn_blocking(move || store.history_of(source, PAST_MAX + 1));
+            let read = tokio::task::spawn_blocking(move || {
+                let past = store.history_of(source, PAST_MAX + 1)?;
+                Ok((past, store.alerts_of(source, PAST_MAX)?))
+            });
             let answer = match read.await {
-                Ok(Ok(past)) => {
+                Ok(Ok((past, alerts))) => {
                     let past = past.iter().map(block_view).collect();
-                    Ok(Answer::Why(Box::new(tell(Facts { past, ..facts }))))
+                    let alerts = alerts.iter().map(alert_view).collect();
+                    Ok(Answer::Why(Box::new(tell(Facts { past, alerts, ..facts }))))
                 }
                 Ok(Err(error)) => Err(internal(&error)),
                 Err(_) => Err(Fault::internal()),
@@ -67,10 +74,18 @@ impl Core {
             failures: standing.evidence.as_ref().map(failures),
             shut_out_at: self.shut_out_at(asked),
             observed: host.is_some_and(|host| host.mode != MODE_ENFORCE),
+            learning: self.lessons.goes_on(),
+            would: self.would_of(source),
+            alerts: Vec::new(),
             past: Vec::new(),
             blocks,
             check,
         })
+    }
+
+    fn would_of(&self, source: SourceKey) -> Vec<WouldView> {
+        let Some(learning) = self.learning() else { return Vec::new() };
+        learning.would_of(source).map(|would| self.would_view(learning, would)).collect()
     }
 
     fn trust_of(&self, source: SourceKey, standing: &Standing) -> Option<TrustView> {
@@ -82,6 +97,8 @@ impl Core {
             accounts: standing.accounts.iter().map(|it| it.account.to_string()).collect(),
             since: seconds(trust.since),
             last_seen: seconds(last),
+            peak: trust.peak,
+            ceiling: standing.ceiling,
             country: self.country_code(source.network().0),
         })
     }
@@ -120,7 +137,7 @@ pub fn evidence_view(record: &EvidenceRecord) -> EvidenceView {
     }
 }
 
-fn failures(evidence: &Evidence) -> EvidenceView {
+pub(super) fn failures(evidence: &Evidence) -> EvidenceView {
     EvidenceView {
         count: evidence.count,
         limit: None,

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, List, NewBlock, NewEntry, NewPeer,
-    nobody,
+    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, LearnAccept, LearnStart, List,
+    NewBlock, NewEntry, NewPeer, nobody,
 };
 
 type Called = Result<Response, Fault>;
@@ -115,6 +115,31 @@ pub(super) async fn check(State(caller): State<Caller>, Path(text): Path<String>
 
 pub(super) async fn why(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
     answer(&caller, Command::Why { address: address(&text)? }).await
+}
+
+pub(super) async fn learn(State(caller): State<Caller>, Body(start): Body<LearnStart>) -> Called {
+    answer(&caller, Command::LearnStart(start)).await
+}
+
+pub(super) async fn accept_learned(
+    State(caller): State<Caller>,
+    Body(accept): Body<LearnAccept>,
+) -> Called {
+    answer(&caller, Command::LearnAccept(accept)).await
+}
+
+pub(super) async fn stop_learning(
+    State(caller): State<Caller>,
+    Params(By { by }): Params<By>,
+) -> Called {
+    answer(&caller, Command::LearnStop { by }).await
+}
+
+pub(super) async fn discard_learned(
+    State(caller): State<Caller>,
+    Params(By { by }): Params<By>,
+) -> Called {
+    answer(&caller, Command::LearnDiscard { by }).await
 }
 
 #[derive(Deserialize)]

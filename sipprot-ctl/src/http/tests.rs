@@ -70,6 +70,12 @@ async fn requests_become_commands() {
     check("POST", "/api/v1/peers", peer, 200, "AddPeer").await;
     check("DELETE", "/api/v1/peers?network=192.0.2.0%2F24", "", 200, "RemovePeer").await;
     check("GET", "/api/v1/peers", "", 200, "Peers").await;
+    check("GET", "/api/v1/learn", "", 200, "Learn").await;
+    check("GET", "/api/v1/learn/proposal", "", 200, "LearnProposal").await;
+    check("POST", "/api/v1/learn", "{\"days\":3}", 200, "LearnStart").await;
+    check("POST", "/api/v1/learn/accept", "{\"peers\":true}", 200, "LearnAccept").await;
+    check("POST", "/api/v1/learn/stop?by=ann", "", 200, "LearnStop").await;
+    check("DELETE", "/api/v1/learn", "", 200, "LearnDiscard").await;
     check("GET", "/api/v1/why/2001:db8::1", "", 200, "Why").await;
     check("GET", "/metrics", "", 200, "x 1").await;
 }

@@ -108,6 +108,7 @@ impl Packet<'_> {
             method: method(message.method),
             account: account(&message),
             credentials: credentials(&message),
+            cut: !message.complete,
             call_id: message.call_id,
             cseq: message.cseq,
             branch: message.branch,

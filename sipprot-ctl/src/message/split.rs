@@ -51,12 +51,12 @@ impl Reader {
         let length = self.text.fill(bytes);
         let text = &*self.text;
         let at = start::leading(text);
-        let mut scan = Scan::default();
-        scan.run(text, length, false);
         let start = match start::classify(text, at, length) {
             Start::Request(_) | Start::Token => {
+                // Blanks behind the version (RFC 4475 3.1.2.16) don't hide a request from us.
                 let end = line_end(&bytes[..length as usize], at as usize)?;
-                if !start::has_version(text, end as u32) {
+                let line = bytes[at as usize..end].trim_ascii_end();
+                if !start::has_version(text, at + line.len() as u32) {
                     return None;
                 }
                 StartLine::Request
@@ -64,6 +64,9 @@ impl Reader {
             Start::Response => StartLine::Response(start::status(text, at) as u16),
             Start::Keepalive | Start::NotSip => return None,
         };
+        // Only now: of a segment of nothing but short lines each is tried.
+        let mut scan = Scan::default();
+        scan.run(text, length, false);
         let head = head_length(&bytes[..length as usize], at as usize);
         let body = self.content_length(&scan, length);
         let end = head.unwrap_or(length as usize);
@@ -77,7 +80,8 @@ impl Reader {
         let method = match start {
             StartLine::Request => match start::classify(&self.text, at, end) {
                 Start::Request(method) => method,
-                _ => Method::Other,
+                // A tab behind the method, where the kernel looks for a blank.
+                _ => method_before_tab(&self.text.bytes[at as usize..end as usize]),
             },
             StartLine::Response(_) => method_named(cseq[digits..].trim_ascii()),
         };
@@ -194,6 +198,14 @@ fn number(digits: &[u8]) -> u32 {
     digits.iter().fold(0u32, |number, digit| {
         number.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
     })
+}
+
+fn method_before_tab(line: &[u8]) -> Method {
+    let name = line.split(|byte| *byte == b'\t').next().unwrap_or_default();
+    (1..=14)
+        .map(Method::from_number)
+        .find(|method| name == method.name().as_bytes())
+        .unwrap_or(Method::Other)
 }
 
 fn method_named(name: &[u8]) -> Method {

@@ -49,6 +49,7 @@ fn one_message() {
                    i: id\nCSEQ : 4294967299 INVITE\n\n";
     check(compact, false, &["INVITE a@b id 4294967295 b"]);
     check("FOO sip:x SIP/2.0\r\nCSeq: 1 FOO\r\n\r\n", false, &["other   1 "]);
+    check("INVITE sip:x SIP/2.0 \t \r\nCSeq: 1 INVITE\r\n\r\n", false, &["INVITE   1 "]);
     let answer = "SIP/2.0 401 Unauthorized\r\nTo: <sip:100@pbx>;tag=t\r\nCSeq: 7 register\r\n\r\n";
     check(answer, false, &["401/REGISTER 100@pbx  7 "]);
 }
@@ -102,6 +103,32 @@ fn digest_headers() {
         ("", "c", None, None),
     ];
     assert_eq!(found, expected);
+}
+
+/// A guess must not look like the question for a challenge, however it is written.
+#[test]
+fn a_response_is_found_wherever_a_pbx_finds_it() {
+    let hash = |text: &str| Some(sipprot_common::hash::bytes(SEED, text.as_bytes()));
+    for (parameters, expected) in [
+        ("response=\"r\"", hash("r")),
+        ("RESPONSE = r", hash("r")),
+        ("response=          \"r\"", hash("r")),
+        ("response          =\"r\"", hash("r")),
+        ("response=\r\n \"r\"", hash("r")),
+        ("response\r\n\t=\r\n\t\"r\"", hash("r")),
+        ("x=\"a, response=,\", response=\"r\"", hash("r")),
+        ("x=\"a\\\", response=,\", response=\"r\"", hash("r")),
+        ("response=\"\", response=\"r\"", hash("r")),
+        ("x=\"response=r\"", None),
+        ("response=\"\"", None),
+        ("response=", None),
+        ("xresponse=r, response", None),
+    ] {
+        let header = format!("Authorization: Digest username=\"100\", {parameters}\r\n");
+        let messages = read(&register("100", &header), false);
+        let found = &messages[0].credentials[0];
+        assert_eq!((found.username.as_str(), found.response), ("100", expected), "{parameters}");
+    }
 }
 
 #[test]

@@ -51,6 +51,11 @@ pub fn read<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Skipped> {
         None if sliced.stop_err.is_some() => return Err(Skipped::Malformed),
         None => return Err(Skipped::Other),
     };
+    let inner = net.ip_payload_ref().ok_or(Skipped::Other)?;
+    // Also where a chain of extension headers is cut short: etherparse would iterate beyond its end.
+    if !matches!(inner.ip_number, IpNumber::UDP | IpNumber::TCP) {
+        return Err(Skipped::Other);
+    }
     let (source, destination, later) = match net {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
@@ -69,7 +74,6 @@ pub fn read<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Skipped> {
     if later {
         return Err(Skipped::Fragment);
     }
-    let inner = net.ip_payload_ref().ok_or(Skipped::Other)?;
     let whole = whole_length(net).saturating_sub(inner.payload.len());
     transport(source, destination, inner.ip_number, inner.payload, whole)
 }

@@ -4,12 +4,14 @@
 //! it remembers and what others may ask of it; `pairing` makes outcomes of packets, `judge` counts
 //! failures against rules, `sentence` turns a broken rule into decisions.
 
+mod acceptance;
 mod judge;
+mod kernel;
 mod memory;
 mod pairing;
 mod sentence;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use sipprot_common::source::{Address, SourceKey};
 
 use super::account::Account;
 use super::decision::{Alert, AlertKind, Decision, Distrust, DistrustReason};
+use super::learn::Learning;
 use super::ledger::{Target, Tenancy, Told};
 use super::nat::Nat;
 use super::observation::{EndpointId, Observation};
@@ -34,8 +37,9 @@ use super::trust::Peers;
 const REQUESTS_MAX: usize = 131_072;
 /// 64*T1 (RFC 3261 17.1.2.2) and a little, for retransmissions at the end of it.
 const REQUEST_LIFETIME: Duration = Duration::from_secs(40);
-/// Timer C (RFC 3261 16.6): a telephone may ring that long.
-const INVITE_LIFETIME: Duration = Duration::from_secs(180);
+/// Longer than timer C (RFC 3261 16.6), which must be more than three minutes; what rings waits
+/// longer still.
+const INVITE_LIFETIME: Duration = Duration::from_secs(200);
 const CHALLENGES_MAX: usize = 65_536;
 const PROBES_MAX: usize = 65_536;
 /// Accounts at sources.
@@ -73,6 +77,8 @@ pub struct Engine {
     peers: Peers,
     nat: Nat,
     told: Table<u64, Told>,
+    /// While there is one, consequences are its own.
+    learning: Option<Learning>,
 }
 
 impl Engine {
@@ -93,6 +99,7 @@ impl Engine {
             peers: Peers::new(),
             nat: Nat::default(),
             told: Table::new(TOLD_MAX),
+            learning: None,
         }
     }
 
@@ -127,6 +134,37 @@ impl Engine {
             self.swept = self.now;
             self.sweep(decisions);
         }
+        if let Some(learning) = &mut self.learning {
+            if let Observation::KernelDrop(drop) = observation {
+                learning.kernel_drop(drop);
+            }
+            decisions.retain(|decision| !learning.takes(decision));
+        }
+    }
+
+    /// From now on it is only judged: whatever cuts somebody off goes to `learning`.
+    pub fn learn(&mut self, learning: Learning) {
+        self.learning = Some(learning);
+    }
+
+    pub const fn learning(&self) -> Option<&Learning> {
+        self.learning.as_ref()
+    }
+
+    pub const fn learning_mut(&mut self) -> Option<&mut Learning> {
+        self.learning.as_mut()
+    }
+
+    /// Ends learning. What was only judged in it is not held against anyone.
+    pub fn end_learning(&mut self) -> Option<Learning> {
+        let learning = self.learning.take()?;
+        for record in self.records.values_mut() {
+            record.forget_since(learning.started);
+        }
+        for source in self.sources.values_mut() {
+            source.windows.clear();
+        }
+        Some(learning)
     }
 
     fn sweep(&mut self, decisions: &mut Vec<Decision>) {
@@ -168,6 +206,30 @@ impl Engine {
         let address = Address::from(source);
         self.peers.trusts(address.key(), self.now, self.settings.trust_time)
             || self.settings.is_peer(address.to_ip())
+    }
+
+    /// Packets a second that a source may send while it is trusted: its own by the operator's word, or
+    /// twenty times its peak.
+    pub fn ceiling(&self, source: SourceKey, now: Time) -> u32 {
+        let (source_ip, _) = source.network();
+        let least = self.settings.trusted_rate;
+        let learned = || self.peers.peak(source).ceiling(least, now);
+        self.settings.peer_rate(source_ip).unwrap_or_else(learned)
+    }
+
+    /// A source sent so many SIP packets a second lately, as the kernel counts them. What is over
+    /// its ceiling teaches nothing. True if the ceiling is another one now.
+    pub fn note_rate(&mut self, source: SourceKey, rate: u32, at: Time) -> bool {
+        let before = self.ceiling(source, at);
+        if rate <= before {
+            self.peers.note_rate(source, rate, at);
+        }
+        self.ceiling(source, at) != before
+    }
+
+    /// Sources with learned trust.
+    pub fn trusted(&self) -> impl Iterator<Item = SourceKey> {
+        self.peers.sources()
     }
 
     fn hash(&self, value: impl Hash) -> u64 {

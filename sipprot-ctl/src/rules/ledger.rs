@@ -20,8 +20,8 @@ const FAILURES_MAX: usize = 32;
 pub struct Tenancy {
     pub source: SourceKey,
     pub account: Account,
-    /// The last request with credentials, and the realm they were for.
-    pub answered: Option<(Time, u64)>,
+    /// The last request with credentials, and the realm they were for, if that was seen.
+    pub answered: Option<(Time, Option<u64>)>,
     pub accepted: Option<Time>,
     /// The next rejection doesn't count: an acceptance came before it.
     pub free: bool,
@@ -43,15 +43,15 @@ impl Tenancy {
         }
     }
 
-    pub fn answer(&mut self, at: Time, realm: u64) {
+    pub fn answer(&mut self, at: Time, realm: Option<u64>) {
         self.answered = Some((at, realm));
         self.last = at;
     }
 
     /// Whether credentials for this realm came after a request was challenged.
     pub fn answered_after(&self, challenged: Time, realm: Option<u64>) -> bool {
-        self.answered
-            .is_some_and(|(at, given)| at > challenged && realm.is_none_or(|realm| realm == given))
+        let same = |given: Option<u64>| given.is_none() || realm.is_none() || given == realm;
+        self.answered.is_some_and(|(at, given)| at > challenged && same(given))
     }
 
     pub fn accept(&mut self, at: Time) {

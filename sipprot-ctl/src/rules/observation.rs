@@ -129,6 +129,8 @@ pub struct Request {
     /// `user@host` of To for a REGISTER, of From otherwise.
     pub account: Account,
     pub credentials: Option<Credentials>,
+    /// The message was cut before its headers ended: it may have more credentials than were seen.
+    pub cut: bool,
     pub user_agent: Option<Arc<str>>,
     pub proof: Proof,
 }

@@ -55,7 +55,7 @@ fn register(answer: &Answer) -> Outcome {
 
 fn invite(answer: &Answer) -> Outcome {
     // Without credentials From is only a caller's number: a trunk brings thousands of them.
-    let account = matches!(answer.given, Given::Response { .. });
+    let account = matches!(answer.given, Given::Response { .. } | Given::Unseen);
     match answer.status {
         401 | 407 if is_challenge(answer) => Outcome::Challenged,
         401 | 407 | 403 => Outcome::Rejected { account },
@@ -78,11 +78,13 @@ fn other(answer: &Answer) -> Outcome {
 /// Whether a 401 or 407 only asks for credentials.
 ///
 /// Credentials for another realm are no guess here, and their 401 is a challenge. But who echoes a
-/// nonce of ours knows the realm that came with it: a made-up realm hides no guess.
+/// nonce of ours knows the realm that came with it: a made-up realm hides no guess. Nor does a
+/// message that is too long to be seen whole: the first after each acceptance is free.
 fn is_challenge(answer: &Answer) -> bool {
     match answer.given {
         Given::Nothing | Given::Empty => true,
-        Given::Response { .. } if answer.stale => true,
+        Given::Response { .. } | Given::Unseen if answer.stale => true,
+        Given::Unseen => false,
         Given::Response { realm } => {
             !answer.own_nonce && answer.realm.is_some_and(|challenged| challenged != realm)
         }
@@ -129,6 +131,9 @@ mod tests {
     fn rejected() {
         check(Register, GUESS, &[401, 407, 403, 404], ACCOUNT);
         check(Register, NOTHING, &[403, 404], ACCOUNT);
+        for method in [Register, Invite] {
+            check(method, Given::Unseen, &[401, 407, 403], ACCOUNT);
+        }
         check(Invite, GUESS, &[401, 407, 403], ACCOUNT);
         check(Invite, NOTHING, &[403, 404, 484, 604], CALL);
     }

@@ -194,6 +194,15 @@ impl Record {
         self.containments.clear();
     }
 
+    /// Blocks and containments that began since then did not happen.
+    pub fn forget_since(&mut self, then: Time) {
+        self.blocks.retain(|at| *at < then);
+        self.containments.retain(|at| *at < then);
+        self.block = self.block.filter(|block| block.start < then);
+        self.containment = None;
+        self.quarantines.clear();
+    }
+
     pub fn distrust(&mut self, now: Time) {
         self.last = now;
         self.distrusted_until = Some(now.after(DISTRUST));

@@ -61,10 +61,10 @@ impl RuleId {
     /// One line for people, after "because of".
     pub const fn help(self) -> &'static str {
         match self {
-            Self::Register => "rejected registrations and unanswered challenges of one source",
-            Self::RegisterHour => "rejected registrations of one source and account",
-            Self::RegisterDay => "rejected registrations of one source and account",
-            Self::RegisterAttacked => "rejected registrations on an account under attack",
+            Self::Register => "rejected attempts and unanswered challenges of one source",
+            Self::RegisterHour => "rejected attempts of one source and account",
+            Self::RegisterDay => "rejected attempts of one source and account",
+            Self::RegisterAttacked => "rejected attempts on an account under attack",
             Self::Accounts => "distinct accounts, never accepted from this source, that failed",
             Self::Invite => "failing INVITEs of one source to one endpoint",
             Self::Probe => "OPTIONS and other probing of one endpoint",
@@ -87,7 +87,7 @@ impl fmt::Display for RuleId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
-    /// A rejected REGISTER, or a challenge to one that stays unanswered.
+    /// A rejected REGISTER, a challenge to one that stays unanswered, or a wrong password in an INVITE.
     RegisterAttempt,
     /// A rejected REGISTER or a wrong password in an INVITE, for an account that this source never
     /// had accepted (in 7 days).

@@ -40,6 +40,10 @@ pub struct Settings {
     pub gateways: Vec<IpAddr>,
     /// Spare the one private or gateway address that most SIP comes from.
     pub spare_world_behind_nat: bool,
+    /// Packets a second that every trusted source may send.
+    pub trusted_rate: u32,
+    /// Of peers that have a ceiling of their own.
+    pub peer_rates: Vec<(IpNetwork, u32)>,
     /// How long trust is remembered.
     pub trust_time: Duration,
 }
@@ -60,6 +64,8 @@ impl Default for Settings {
             peers: Vec::new(),
             gateways: Vec::new(),
             spare_world_behind_nat: true,
+            trusted_rate: 2000,
+            peer_rates: Vec::new(),
             trust_time: 7 * DAY,
         }
     }
@@ -82,6 +88,12 @@ impl Settings {
             Some(own) if rule.id == RuleId::Register => bound(*own),
             _ => rule.bounded_limit(),
         }
+    }
+
+    /// The narrowest network's, if several have one.
+    pub fn peer_rate(&self, address: IpAddr) -> Option<u32> {
+        let own = self.peer_rates.iter().filter(|(network, _)| network.contains(address));
+        own.max_by_key(|(network, _)| network.prefix()).map(|(_, rate)| *rate)
     }
 
     pub fn is_peer(&self, address: IpAddr) -> bool {

@@ -15,6 +15,8 @@ pub struct Standing {
     pub source: SourceKey,
     /// Learned trust.
     pub trust: Option<TrustStanding>,
+    /// Packets a second that it may send while it is trusted.
+    pub ceiling: u32,
     /// A configured peer.
     pub peer: bool,
     /// No rule acts on it.
@@ -38,6 +40,8 @@ pub struct TrustStanding {
     pub kind: TrustKind,
     pub since: Time,
     pub until: Time,
+    /// Packets a second when it is busiest.
+    pub peak: u32,
 }
 
 /// How far a source is from breaking a rule.

@@ -8,6 +8,7 @@ use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::decision::TrustKind;
+use super::peak::Peak;
 use super::rule::RuleId;
 use super::time::Time;
 
@@ -27,6 +28,7 @@ pub struct TrustState {
     pub since: Time,
     /// When it last showed what it is trusted for.
     pub last: Time,
+    pub peak: Peak,
     pub accounts: Vec<AcceptedState>,
     pub ports: Vec<PortState>,
 }

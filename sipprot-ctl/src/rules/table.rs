@@ -72,6 +72,10 @@ impl<K: Copy + Eq + Hash, V: Warmth> Table<K, V> {
         self.shelves.iter().flatten().map(|(key, value)| (*key, value))
     }
 
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.shelves.iter_mut().flatten().map(|(_, value)| value)
+    }
+
     pub const fn len(&self) -> usize {
         self.len
     }

@@ -18,6 +18,11 @@ use super::time::Time;
 const RETRANSMISSION_MAX: Duration = Duration::from_secs(32);
 /// How many requests with the same key are looked at.
 const SAME_KEY_MAX: usize = 64;
+/// A telephone that rings keeps its request for so long: a provisional response resets timer C
+/// (RFC 3261 16.7), but not every PBX repeats it.
+const RINGING_MAX: Duration = Duration::from_secs(15 * 60);
+/// Ringing requests that are spared when one must make room for another.
+const SPARED_MAX: usize = 16;
 
 /// The credentials that a request brought.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +33,8 @@ pub enum Given {
     Response {
         realm: u64,
     },
+    /// None was seen, but the message was cut before its headers ended.
+    Unseen,
 }
 
 #[derive(Clone, Debug)]
@@ -58,12 +65,23 @@ impl Transaction {
 
 struct Entry {
     transaction: Transaction,
+    /// When it took its place in the queue.
+    queued: Time,
     answered: bool,
+    /// A provisional response said so.
+    rings: bool,
     /// Number of the request before with the same key.
     previous: Option<u64>,
 }
 
-/// The requests of the last `lifetime`, at most `capacity`; the oldest goes first.
+impl Entry {
+    fn waits(&self, now: Time) -> bool {
+        self.rings && !self.answered && now.since(self.transaction.at) <= RINGING_MAX
+    }
+}
+
+/// The requests of the last `lifetime`, and those that ring for longer; at most `capacity`, the
+/// oldest goes first.
 pub struct Transactions {
     entries: VecDeque<Entry>,
     /// Number of the oldest entry.
@@ -101,18 +119,54 @@ impl Transactions {
             return None;
         }
         if self.entries.len() >= self.capacity {
-            self.forget_oldest();
-            self.dropped += 1;
+            self.make_room(transaction.at);
         }
+        let queued = transaction.at;
+        Some(self.queue(Entry { transaction, queued, answered: false, rings: false, previous }))
+    }
+
+    fn queue(&mut self, entry: Entry) -> u64 {
         let number = self.first + self.entries.len() as u64;
-        self.newest.insert(transaction.key, number);
-        self.entries.push_back(Entry { transaction, answered: false, previous });
-        Some(number)
+        self.newest.insert(entry.transaction.key, number);
+        self.entries.push_back(entry);
+        number
+    }
+
+    fn make_room(&mut self, now: Time) {
+        for _ in 0..SPARED_MAX {
+            if !self.entries.front().is_some_and(|oldest| oldest.waits(now)) {
+                break;
+            }
+            self.queue_again(now);
+        }
+        self.forget_oldest();
+        self.dropped += 1;
+    }
+
+    /// The oldest becomes the newest.
+    fn queue_again(&mut self, now: Time) {
+        let Some(entry) = self.forget_oldest() else { return };
+        let previous = self.newest.get(&entry.transaction.key).copied();
+        self.queue(Entry { queued: now, previous, ..entry });
+    }
+
+    /// A provisional response: its request may wait longer for the final one.
+    pub fn ring(&mut self, key: u64, destination: SocketAddr) {
+        if let Some(place) = self.waiting(key, destination) {
+            self.entries[place].rings = true;
+        }
     }
 
     /// The request that a final response answers: the oldest unanswered one whose source the
     /// response goes to, else the oldest.
     pub fn answer(&mut self, key: u64, destination: SocketAddr) -> Option<Transaction> {
+        let place = self.waiting(key, destination)?;
+        let entry = &mut self.entries[place];
+        entry.answered = true;
+        Some(entry.transaction.clone())
+    }
+
+    fn waiting(&self, key: u64, destination: SocketAddr) -> Option<usize> {
         let mut oldest = None;
         let mut addressed = None;
         for number in self.same_key(self.newest.get(&key).copied()) {
@@ -124,10 +178,7 @@ impl Transactions {
                 }
             }
         }
-        let place = self.place(addressed.or(oldest)?);
-        let entry = &mut self.entries[place];
-        entry.answered = true;
-        Some(entry.transaction.clone())
+        Some(self.place(addressed.or(oldest)?))
     }
 
     /// A request that is still without a final response.
@@ -137,10 +188,13 @@ impl Transactions {
     }
 
     pub fn expire(&mut self, now: Time) {
-        while let Some(entry) = self.entries.front()
-            && now.since(entry.transaction.at) > self.lifetime
+        while let Some(oldest) = self.entries.front()
+            && now.since(oldest.queued) > self.lifetime
         {
-            self.forget_oldest();
+            match oldest.waits(now) {
+                true => self.queue_again(now),
+                false => _ = self.forget_oldest(),
+            }
         }
     }
 
@@ -161,12 +215,13 @@ impl Transactions {
         .take(SAME_KEY_MAX)
     }
 
-    fn forget_oldest(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
+    fn forget_oldest(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
         if self.newest.get(&entry.transaction.key) == Some(&self.first) {
             self.newest.remove(&entry.transaction.key);
         }
         self.first += 1;
+        Some(entry)
     }
 }
 
@@ -226,6 +281,29 @@ mod tests {
         open.open(request(1, 2, 0, EVE));
         let answered = open.answer(1, EVE.parse().unwrap()).unwrap();
         assert_eq!(answered.source, EVE.parse().unwrap());
+    }
+
+    #[test]
+    fn who_rings_waits_for_a_quarter_of_an_hour() {
+        let check = |rings: bool, seconds: u64, others: u64, found: bool| {
+            let mut open = transactions();
+            open.open(request(1, 1, 0, ANN));
+            if rings {
+                open.ring(1, ANN.parse().unwrap());
+            }
+            (0..others).for_each(|key| _ = open.open(request(100 + key, 1, 30, EVE)));
+            open.expire(Time::from_secs(seconds));
+            let answered = open.answer(1, ANN.parse().unwrap());
+            assert_eq!(answered.is_some(), found, "{rings} {seconds} {others}");
+            assert!(open.entries.len() <= 4 && open.newest.len() <= open.entries.len());
+        };
+        check(false, 40, 0, true);
+        check(false, 41, 0, false);
+        check(true, 41, 0, true);
+        check(true, 41, 3, true);
+        check(true, 30, 20, true);
+        check(true, 15 * 60, 0, true);
+        check(true, 15 * 60 + 41, 0, false);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::decision::{Trust, TrustKind};
+use super::peak::Peak;
 use super::state::{PortState, TrustState};
 use super::table::{Table, Warmth};
 use super::time::{DAY, HOUR, Time};
@@ -29,6 +30,7 @@ struct Peer {
     since: Time,
     last: Time,
     told: Time,
+    peak: Peak,
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -73,7 +75,8 @@ impl Peers {
             self.refused += 1;
             return Grant::Full;
         }
-        let fresh = Peer { source_ip, kind, since: at, last: at, told: Time(0) };
+        let fresh =
+            Peer { source_ip, kind, since: at, last: at, told: Time(0), peak: Peak::default() };
         let peer = self.peers.entry(source).or_insert(fresh);
         if !renewed {
             peer.since = at;
@@ -93,6 +96,22 @@ impl Peers {
             until: peer.last.after(span),
             renewed,
         })
+    }
+
+    /// What is known of a peer's busiest times.
+    pub fn peak(&self, source: SourceKey) -> Peak {
+        self.peers.get(&source).map(|peer| peer.peak).unwrap_or_default()
+    }
+
+    /// A peer sent so many packets a second lately.
+    pub fn note_rate(&mut self, source: SourceKey, rate: u32, at: Time) {
+        if let Some(peer) = self.peers.get_mut(&source) {
+            peer.peak.note(rate, at);
+        }
+    }
+
+    pub fn sources(&self) -> impl Iterator<Item = SourceKey> {
+        self.peers.keys().copied()
     }
 
     pub fn forget(&mut self, source: SourceKey) -> bool {
@@ -130,6 +149,15 @@ impl Peers {
         self.ports.get(source).is_none_or(|ports| ports.only_by(port, account, now))
     }
 
+    /// Whether this account, or several, were accepted through this port.
+    pub fn used_by(&self, source: SourceKey, port: u16, account: &Account, now: Time) -> bool {
+        let used = self.ports.get(source).and_then(|ports| ports.by_port.get(&port));
+        used.is_some_and(|used| {
+            let own = used.account.as_ref().is_none_or(|by| by == account);
+            own && now.since(used.last) < PORT_MEMORY
+        })
+    }
+
     pub fn len(&self) -> usize {
         self.peers.len()
     }
@@ -145,6 +173,7 @@ impl Peers {
             kind: peer.kind,
             since: peer.since,
             last: peer.last,
+            peak: peer.peak,
             accounts: Vec::new(),
             ports: self.ports.get(*source).map(Ports::state).unwrap_or_default(),
         };
@@ -152,12 +181,12 @@ impl Peers {
     }
 
     pub fn restore(&mut self, state: &TrustState) {
-        let TrustState { source, source_ip, kind, since, last, .. } = *state;
+        let TrustState { source, source_ip, kind, since, last, peak, .. } = *state;
         if self.peers.len() >= PEERS_MAX {
             self.refused += 1;
             return;
         }
-        self.peers.insert(source, Peer { source_ip, kind, since, last, told: last });
+        self.peers.insert(source, Peer { source_ip, kind, since, last, told: last, peak });
         for port in &state.ports {
             self.used_port(source, port.port, port.account.as_ref(), port.last);
         }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Limits;
 use super::codec::{self, Kind};
 use super::database::{Database, DatabaseError, Writes};
+use super::noted::AlertRecord;
 use super::records::{AttackRecord, BlockRecord, Change, Lifted};
 
 /// How many rows of the bounded kinds there are.
@@ -21,6 +22,7 @@ use super::records::{AttackRecord, BlockRecord, Change, Lifted};
 pub(super) struct Rows {
     pub history: u64,
     pub attacks: u64,
+    pub alerts: u64,
     /// Records that the export holds too.
     pub exported: u64,
     /// Of the days that were written to since the store was opened.
@@ -64,6 +66,10 @@ impl<'a> Batch<'a> {
             Change::PutStanding(it) => self.put(codec::standing_key(it.source), it),
             Change::RemoveStanding(source) => self.remove(codec::standing_key(*source)),
             Change::AddAttack(attack) => self.add_attack(attack),
+            Change::AddAlert(alert) => self.add_alert(alert),
+            Change::PutLearning(it) => self.put(Kind::Learning.prefix(), it),
+            Change::PutLearned(learned) => self.put(codec::learned_key(learned), learned),
+            Change::RemoveLearning => self.remove_learning(),
             Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }
     }
@@ -74,6 +80,8 @@ impl<'a> Batch<'a> {
         self.rows.history -= self.drop_oldest(Kind::History, excess)?;
         let excess = self.rows.attacks.saturating_sub(self.limits.attack_rows);
         self.rows.attacks -= self.drop_oldest(Kind::Attack, excess)?;
+        let excess = self.rows.alerts.saturating_sub(self.limits.alert_rows);
+        self.rows.alerts -= self.drop_oldest(Kind::Alert, excess)?;
         Ok(())
     }
 
@@ -135,6 +143,27 @@ impl<'a> Batch<'a> {
             }
         }
         self.put(key, &sum)
+    }
+
+    fn add_alert(&mut self, alert: &AlertRecord) -> Result<(), BatchError> {
+        let key = codec::alert_key(alert);
+        if !self.holds(&key)? {
+            self.rows.alerts += 1;
+        }
+        self.put(key, alert)
+    }
+
+    fn remove_learning(&mut self) -> Result<(), BatchError> {
+        self.remove(Kind::Learning.prefix())?;
+        let prefix = Kind::Learned.prefix();
+        let written: Vec<Vec<u8>> =
+            self.writes.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
+        for record in self.database.scan(&prefix) {
+            let (key, _) = record?;
+            self.writes.insert(key, None);
+        }
+        written.into_iter().for_each(|key| _ = self.writes.insert(key, None));
+        Ok(())
     }
 
     fn attacks_on(&mut self, day: Date) -> Result<u64, BatchError> {

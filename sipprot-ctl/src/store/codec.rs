@@ -12,7 +12,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::noted::AlertRecord;
 use super::records::{AttackRecord, BlockKey, List, ListKey, TrustKey, TrustKind};
+use crate::rules::Learned;
 
 /// First byte of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,11 +27,14 @@ pub(super) enum Kind {
     Peer = b'P',
     Standing = b'S',
     Attack = b'A',
+    Alert = b'W',
+    Learning = b'N',
+    Learned = b'R',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 11] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -37,12 +42,15 @@ impl Kind {
         Kind::Peer,
         Kind::Standing,
         Kind::Attack,
+        Kind::Alert,
+        Kind::Learning,
+        Kind::Learned,
         Kind::Meta,
     ];
 
     /// The kinds that the export can rebuild.
-    pub const EXPORTED: [Kind; 5] =
-        [Kind::List, Kind::Block, Kind::Trust, Kind::Peer, Kind::Standing];
+    pub const EXPORTED: [Kind; 6] =
+        [Kind::List, Kind::Block, Kind::Trust, Kind::Peer, Kind::Standing, Kind::Learning];
 
     pub fn of(key: &[u8]) -> Option<Kind> {
         let first = *key.first()?;
@@ -131,8 +139,8 @@ pub(super) fn history_key(started_at: Timestamp, key: &BlockKey) -> Vec<u8> {
     bytes
 }
 
-/// Whether a history key is of this source.
-pub(super) fn is_history_of(key: &[u8], source: IpNetwork) -> bool {
+/// Whether a key of the history or of alerts is of this source.
+pub(super) fn is_of_source(key: &[u8], source: IpNetwork) -> bool {
     let mut wanted = Vec::new();
     push_network(&mut wanted, source);
     let time = history_start(Timestamp::UNIX_EPOCH).len();
@@ -141,8 +149,39 @@ pub(super) fn is_history_of(key: &[u8], source: IpNetwork) -> bool {
 
 /// Not after any history key of this time, and after all of earlier ones.
 pub(super) fn history_start(time: Timestamp) -> Vec<u8> {
+    at_time(Kind::History, time)
+}
+
+pub(super) fn alert_start(time: Timestamp) -> Vec<u8> {
+    at_time(Kind::Alert, time)
+}
+
+pub(super) fn alert_key(alert: &AlertRecord) -> Vec<u8> {
+    let mut bytes = alert_start(alert.at);
+    push_network(&mut bytes, alert.source);
+    push_text(&mut bytes, Some(&alert.kind));
+    bytes
+}
+
+pub(super) fn learned_key(learned: &Learned) -> Vec<u8> {
+    let mut bytes = Kind::Learned.prefix();
+    match learned {
+        Learned::Would(would) => {
+            push_address(&mut bytes, would.source_ip);
+            push_text(&mut bytes, Some(&format!("{:?} {:?}", would.what, would.cause)));
+        }
+        Learned::Seen(seen) => push_address(&mut bytes, seen.source_ip),
+        Learned::Endpoint(endpoint, _) => {
+            bytes.push(0);
+            bytes.extend(endpoint.0.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+fn at_time(kind: Kind, time: Timestamp) -> Vec<u8> {
     let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
-    let mut bytes = Kind::History.prefix();
+    let mut bytes = kind.prefix();
     bytes.extend(milliseconds.to_be_bytes());
     bytes
 }

@@ -96,13 +96,26 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         Change::RemoveTrust(key) => records.remove(&codec::trust_key(&key)),
         Change::RemovePeer(network) => records.remove(&codec::peer_key(network)),
         Change::RemoveStanding(source) => records.remove(&codec::standing_key(source)),
-        Change::NoteLift { .. } | Change::AddAttack(_) | Change::PutClockBase(_) => None,
+        Change::PutLearning(_) => records.insert(Kind::Learning.prefix(), change),
+        Change::RemoveLearning => records.remove(&Kind::Learning.prefix()),
+        Change::NoteLift { .. }
+        | Change::AddAttack(_)
+        | Change::AddAlert(_)
+        | Change::PutLearned(_)
+        | Change::PutClockBase(_) => None,
     };
 }
 
 /// Whether a change is one that the export can bring back.
 pub(super) fn holds(change: &Change) -> bool {
-    !matches!(change, Change::NoteLift { .. } | Change::AddAttack(_) | Change::PutClockBase(_))
+    !matches!(
+        change,
+        Change::NoteLift { .. }
+            | Change::AddAttack(_)
+            | Change::AddAlert(_)
+            | Change::PutLearned(_)
+            | Change::PutClockBase(_)
+    )
 }
 
 /// Adds the line of one change.
@@ -189,7 +202,8 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::Trust => Some("put_trust"),
         Kind::Peer => Some("put_peer"),
         Kind::Standing => Some("put_standing"),
-        Kind::History | Kind::Attack | Kind::Meta => None,
+        Kind::Learning => Some("put_learning"),
+        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Meta => None,
     }
 }
 

@@ -17,10 +17,12 @@ use super::batch::{Batch, Rows};
 use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
 use super::export::{self, Export, Glance};
+use super::noted::{AlertRecord, LearningRecord};
 use super::records::{
     AttackRecord, BlockRecord, Change, ListEntry, PeerRecord, SourceStanding, TrustRecord,
 };
 use super::{BULK_PART, Limits, Store, StoreError, Writer};
+use crate::rules::Learned;
 
 pub(super) const EXPORT_NAME: &str = "lists.export.jsonl";
 const DATABASE_NAME: &str = "store";
@@ -146,6 +148,7 @@ fn survey(database: Database, glance: Option<Glance>, created: bool) -> Found {
         match Kind::of(key) {
             Some(Kind::History) => found.rows.history += 1,
             Some(Kind::Attack) => found.rows.attacks += 1,
+            Some(Kind::Alert) => found.rows.alerts += 1,
             _ => {}
         }
         found.rows.exported += u64::from(codec::is_exported(key));
@@ -178,6 +181,9 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::Peer) => codec::decode::<PeerRecord>(value).is_ok(),
         Some(Kind::Standing) => codec::decode::<SourceStanding>(value).is_ok(),
         Some(Kind::Attack) => codec::decode::<AttackRecord>(value).is_ok(),
+        Some(Kind::Alert) => codec::decode::<AlertRecord>(value).is_ok(),
+        Some(Kind::Learning) => codec::decode::<LearningRecord>(value).is_ok(),
+        Some(Kind::Learned) => codec::decode::<Learned>(value).is_ok(),
         Some(Kind::Meta) => key == COMMIT_KEY || codec::decode::<IgnoredAny>(value).is_ok(),
         None => false,
     }
@@ -291,6 +297,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         history: 0,
         unreadable_export_lines: 0,
     };
+    let mut learning = 0;
     database.survey(|key, _| match Kind::of(key) {
         Some(Kind::List) => recovery.list_entries += 1,
         Some(Kind::Block) => recovery.blocks += 1,
@@ -298,10 +305,13 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::Standing) => recovery.standings += 1,
         Some(Kind::History) => rows.history += 1,
         Some(Kind::Attack) => rows.attacks += 1,
-        Some(Kind::Meta) | None => {}
+        Some(Kind::Alert) => rows.alerts += 1,
+        Some(Kind::Learning) => learning += 1,
+        Some(Kind::Learned | Kind::Meta) | None => {}
     });
     recovery.history = rows.history;
-    rows.exported = recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings;
+    rows.exported =
+        recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings + learning;
     (recovery, rows)
 }
 

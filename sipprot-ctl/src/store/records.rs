@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::noted::{AlertRecord, LearningRecord};
 use crate::config::Scope;
-use crate::rules::{Method, Proof};
+use crate::rules::{Learned, Method, Peak, Proof};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -220,6 +221,9 @@ pub struct TrustRecord {
     /// several accounts or by none.
     #[serde(default)]
     pub ports: Vec<u16>,
+    /// Of the peer itself.
+    #[serde(default)]
+    pub peak: Peak,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -247,6 +251,9 @@ impl TrustRecord {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PeerRecord {
     pub network: IpNetwork,
+    /// A ceiling of its own, in packets a second.
+    #[serde(default)]
+    pub rate: Option<u32>,
     pub note: String,
     pub added_at: Timestamp,
     pub added_by: String,
@@ -346,5 +353,10 @@ pub enum Change {
     RemoveStanding(IpNetwork),
     /// Adds drops to the day's row.
     AddAttack(AttackRecord),
+    AddAlert(AlertRecord),
+    PutLearning(LearningRecord),
+    PutLearned(Learned),
+    /// All of it is forgotten.
+    RemoveLearning,
     PutClockBase(ClockBase),
 }

@@ -25,6 +25,10 @@ pub(super) fn timeline(facts: &Facts) -> (Vec<Moment>, bool) {
         let what = format!("{network} made a peer by {by}");
         moments.push(Moment { at, kind: MomentKind::Listed, what });
     }
+    for alert in &facts.alerts {
+        let what = format!("alert: {}", alert.what);
+        moments.push(Moment { at: alert.at, kind: MomentKind::Alerted, what });
+    }
     // What began and ended in the same second ended later.
     moments.sort_by_key(|moment| (Reverse(moment.at), Reverse(moment.kind)));
     let cut = facts.past.len() > PAST_MAX || moments.len() > PAST_MAX;

@@ -152,7 +152,7 @@ fn left(facts: &Facts) -> String {
     nearest.map_or_else(String::new, |window| format!("; {}", window_words(window)))
 }
 
-/// `7 of 10 rejected registrations … in the last minute`.
+/// `7 of 10 rejected attempts … in the last minute`.
 pub fn window_words(window: &WindowView) -> String {
     let last = span(window.window_s);
     let last = last.strip_prefix("a ").or(last.strip_prefix("an ")).unwrap_or(&last);
@@ -164,7 +164,7 @@ pub fn window_words(window: &WindowView) -> String {
     format!("{} of {} {} in the last {last}{proven}", window.count, window.limit, window.counts)
 }
 
-/// `BRUTEFORCE:register: 10 rejected registrations … within a minute`.
+/// `BRUTEFORCE:register: 10 rejected attempts … within a minute`.
 pub fn rule_words(rule: &str, evidence: Option<&EvidenceView>) -> String {
     let help = RuleId::named(rule).map(RuleId::help);
     let bounds = evidence.and_then(|it| it.limit.zip(it.window_s));

@@ -42,6 +42,9 @@ fn nothing() -> Facts {
         failures: None,
         shut_out_at: Vec::new(),
         observed: false,
+        learning: false,
+        would: Vec::new(),
+        alerts: Vec::new(),
         past: Vec::new(),
     }
 }
@@ -111,6 +114,8 @@ fn entry(list: List, ip: &str) -> Entry {
 
 fn trust(accounts: usize) -> TrustView {
     TrustView {
+        peak: 12,
+        ceiling: 2000,
         source: "198.51.100.7".to_owned(),
         kind: "registered".to_owned(),
         accounts: (0..accounts).map(|number| format!("{number}@pbx")).collect(),
@@ -138,6 +143,7 @@ fn the_innocent_and_the_trusted() {
     let revoke = Some("sipprot trust revoke 198.51.100.7");
     check(trusted.clone(), Verdict::Trusted, sentence, revoke);
     trusted.check.peers.push(PeerView {
+        rate: None,
         network: "198.51.100.0/24".parse().unwrap(),
         configured_in: Some("sipprot.toml:3".to_owned()),
         note: String::new(),
@@ -263,7 +269,7 @@ fn the_past_is_told_newest_first_and_bounded() {
 fn rules_in_words() {
     let dynamic = block(BlockKind::Dynamic, NOW);
     let words = rule_words(&dynamic.rule, dynamic.evidence.as_ref());
-    let expected = "BRUTEFORCE:register: 10 rejected registrations and unanswered challenges of \
+    let expected = "BRUTEFORCE:register: 10 rejected attempts and unanswered challenges of \
                     one source within a minute";
     assert_eq!(words, expected);
     assert_eq!(rule_words("MANUAL:operator", None), "MANUAL:operator");

@@ -68,7 +68,7 @@ async fn an_escalation_and_its_lift_are_in_the_past() {
 
 fn add(network: &str) -> Command {
     let (note, added_by) = ("the trunk".to_owned(), "ann".to_owned());
-    Command::AddPeer(NewPeer { network: network.parse().unwrap(), note, added_by })
+    Command::AddPeer(NewPeer { rate: None, network: network.parse().unwrap(), note, added_by })
 }
 
 fn remove(network: &str) -> Command {

@@ -6,6 +6,7 @@ use sipprot_common::source::SourceKey;
 
 use super::Engine;
 use crate::rules::decision::{AlertKind, Decision};
+use crate::rules::learn::Occurrence;
 use crate::rules::ledger::Target;
 use crate::rules::rule::{AppliesTo, Counts, Per, Rule, RuleId, Signal};
 use crate::rules::source::{Failure, Source};
@@ -69,6 +70,10 @@ impl Engine {
         let tag = (rule.counts == Counts::Distinct).then(|| self.tag(rule.signal, failure));
         let mark =
             Mark { at: failure.at, proven: failure.proof.is_proven(), count: failure.count, tag };
+        if let Some(learning) = &mut self.learning {
+            let occurrence = Occurrence { at: failure.at, count: failure.count, tag, window };
+            learning.counted(failure, slot, occurrence);
+        }
         let filled = self.sources.entry(source, Source::default).windows.entry(slot);
         filled.add(mark, window, limit);
         filled.reached(failure.at, window, limit).map(|proven| (slot, proven))

@@ -24,6 +24,7 @@ impl Engine {
         let mut standing = Standing {
             source,
             trust: self.trust_standing(source, now),
+            ceiling: self.ceiling(source, now),
             peer: self.settings.is_peer(source_ip),
             never_blocked: self.is_spared(source_ip),
             accounts: self.accounts_of(source, now),
@@ -47,7 +48,8 @@ impl Engine {
     fn trust_standing(&self, source: SourceKey, now: Time) -> Option<TrustStanding> {
         let (kind, since, last) = self.peers.get(source)?;
         let until = last.after(self.settings.trust_time);
-        (now < until).then_some(TrustStanding { kind, since, until })
+        let peak = self.peers.peak(source).rate(now);
+        (now < until).then_some(TrustStanding { kind, since, until, peak })
     }
 
     fn accounts_of(&self, source: SourceKey, now: Time) -> Vec<AcceptedState> {

@@ -1,25 +1,20 @@
 //! Packets to outcomes: a request waits for its response, a challenge for its answer.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use sipprot_common::source::{Address, SourceKey};
 
 use super::{Challenged, Engine};
 use crate::rules::account::Account;
-use crate::rules::decision::{AlertKind, Decision, Release, ReleaseReason, TrustKind};
-use crate::rules::ledger::{BREAK_IN_FAILURES, Target, Tenancy};
-use crate::rules::observation::{
-    Challenge, Credentials, Direction, EndpointId, Method, Request, Response,
-};
+use crate::rules::decision::Decision;
+use crate::rules::ledger::Tenancy;
+use crate::rules::observation::{Challenge, Credentials, Direction, Method, Request, Response};
 use crate::rules::outcome::{self, Outcome};
 use crate::rules::proof::Proof;
-use crate::rules::record::{DISTRUST, Record};
 use crate::rules::rule::Signal;
 use crate::rules::source::Failure;
 use crate::rules::time::Time;
 use crate::rules::transaction::{Given, Transaction, Transactions};
-use crate::rules::trust::Grant;
 
 /// 64*T1 (RFC 3261 17.1.2.2): a challenge must be answered within it.
 const ANSWER_TIME: Duration = Duration::from_secs(32);
@@ -38,7 +33,13 @@ impl Engine {
         if inbound {
             let source_ip = Address::from(request.source.ip()).to_ip();
             self.nat.count(source_ip, self.settings.gateways.contains(&source_ip));
-            if let Given::Response { realm } = given {
+            let realm = match given {
+                Given::Response { realm } => Some(Some(realm)),
+                // It may have been for any.
+                Given::Unseen => Some(None),
+                Given::Nothing | Given::Empty => None,
+            };
+            if let Some(realm) = realm {
                 self.tenancy(source_ip.into(), &request.account).answer(request.at, realm);
             }
         }
@@ -57,6 +58,7 @@ impl Engine {
 
     fn given(&self, request: &Request) -> Given {
         match &request.credentials {
+            None if request.cut => Given::Unseen,
             None => Given::Nothing,
             Some(credentials) if credentials.response_empty => Given::Empty,
             Some(credentials) => Given::Response { realm: self.hash(credentials.realm.as_str()) },
@@ -122,7 +124,8 @@ impl Engine {
     }
 
     pub(super) fn response(&mut self, response: &Response, decisions: &mut Vec<Decision>) {
-        if response.status < 200 {
+        // 100 says only that the next hop has it (RFC 3261 16.7).
+        if response.status <= 100 {
             return;
         }
         let of_request = match response.direction {
@@ -136,6 +139,10 @@ impl Engine {
             &response.call_id,
             &response.branch,
         );
+        if response.status < 200 {
+            self.transactions(response.method).ring(key, response.destination);
+            return;
+        }
         let answered = self.transactions(response.method).answer(key, response.destination);
         let Some(request) = answered else { return };
         match of_request {
@@ -199,18 +206,26 @@ impl Engine {
     ) {
         let invite = request.method == Method::Invite;
         let strange = self.is_strange(request);
-        if account {
+        // A call that is refused where the account is at home is the dialplan's word: a barred number.
+        let guess = account && !(invite && response.status == 403 && self.is_at_home(request));
+        if guess {
             let tenancy = self.tenancy(request.source.ip().into(), request.tried());
             if std::mem::take(&mut tenancy.free) {
                 return;
             }
         }
-        let signals: &[Signal] = match (invite, account, strange) {
+        // A wrong password is a guess, whatever the method.
+        let signals: &[Signal] = match (invite, guess, strange) {
             (true, false, _) => &[Signal::InviteFailure],
-            (true, true, false) => &[Signal::InviteFailure, Signal::AccountFailure],
-            (true, true, true) => {
-                &[Signal::InviteFailure, Signal::AccountFailure, Signal::StrangeAccount]
+            (true, true, false) => {
+                &[Signal::InviteFailure, Signal::RegisterAttempt, Signal::AccountFailure]
             }
+            (true, true, true) => &[
+                Signal::InviteFailure,
+                Signal::RegisterAttempt,
+                Signal::AccountFailure,
+                Signal::StrangeAccount,
+            ],
             (false, _, false) => &[Signal::RegisterAttempt, Signal::AccountFailure],
             (false, _, true) => {
                 &[Signal::RegisterAttempt, Signal::AccountFailure, Signal::StrangeAccount]
@@ -219,88 +234,11 @@ impl Engine {
         self.fail(failure(request, response.at, Some(response.status), signals), out);
     }
 
-    fn accepted(&mut self, request: &Transaction, at: Time, decisions: &mut Vec<Decision>) {
-        let source_ip = Address::from(request.source.ip()).to_ip();
-        let source = SourceKey::from(source_ip);
-        if matches!(request.given, Given::Response { .. }) {
-            let suspect = self.possible_break_in(request, at, decisions);
-            self.tenancy(source, request.tried()).accept(at);
-            let account = self.hash(request.tried());
-            self.nat.accepted(source_ip, account);
-            if request.method == Method::Register && !suspect {
-                let tried = Some(request.tried());
-                self.trust(request.source, TrustKind::Registered, tried, at, decisions);
-            }
-            if self.records.get_mut(source).is_some_and(|record| record.end_containment(at)) {
-                let reason = ReleaseReason::Accepted;
-                decisions.push(Decision::Release(Release { source, at, reason }));
-            }
-        }
-        if self.is_trusted(source_ip) {
-            self.peers.used_port(source, request.source.port(), Some(request.tried()), at);
-        }
-    }
-
-    /// Whether the account that was just accepted may give no new trust.
-    fn possible_break_in(
-        &mut self,
-        request: &Transaction,
-        at: Time,
-        decisions: &mut Vec<Decision>,
-    ) -> bool {
-        let account = request.tried();
-        let target_key = self.hash(account);
-        let failures = self.tenancy(request.source.ip().into(), account).failures(at);
-        let (sources, attacked) = self.attackers(target_key, at);
-        if failures < BREAK_IN_FAILURES && !attacked {
-            return self.targets.get(target_key).is_some_and(|target| target.is_suspect(at));
-        }
-        let until = at.after(DISTRUST);
-        self.targets.entry(target_key, Target::default).suspect(until, at);
-        let account = account.clone();
-        let record = self.records.entry(request.source.ip().into(), Record::default);
-        record.suspect(&account, until, at);
-        let kind = AlertKind::PossibleBreakIn { account, failures, sources };
-        let source_ip = Address::from(request.source.ip()).to_ip();
-        self.alert(kind, source_ip, request.endpoint, at, decisions);
-        true
-    }
-
-    /// A peer answered an endpoint's own request.
-    fn trunk_answered(
-        &mut self,
-        request: &Transaction,
-        response: &Response,
-        decisions: &mut Vec<Decision>,
-    ) {
-        let peer = SourceKey::from(request.destination.ip());
-        if !(200..300).contains(&response.status) || SourceKey::from(response.source.ip()) != peer {
-            return;
-        }
-        self.trust(request.destination, TrustKind::Trunk, None, response.at, decisions);
-        self.peers.trunk_port(peer, request.destination.port(), response.at);
-    }
-
-    fn trust(
-        &mut self,
-        peer: SocketAddr,
-        kind: TrustKind,
-        account: Option<&Account>,
-        at: Time,
-        decisions: &mut Vec<Decision>,
-    ) {
-        let source_ip = Address::from(peer.ip()).to_ip();
-        if self.records.get(source_ip.into()).is_some_and(|record| record.is_distrusted(at)) {
-            return;
-        }
-        match self.peers.grant(source_ip, kind, account, at, self.settings.trust_time) {
-            Grant::Known => {}
-            Grant::Told(trust) => decisions.push(Decision::Trust(trust)),
-            Grant::Full => {
-                let endpoint = EndpointId::default();
-                self.alert(AlertKind::TrustFull, source_ip, endpoint, at, decisions);
-            }
-        }
+    /// Whether the account was accepted through this very source port lately, by itself or among
+    /// others.
+    fn is_at_home(&self, request: &Transaction) -> bool {
+        let (source, port) = (request.source.ip().into(), request.source.port());
+        self.peers.used_by(source, port, request.tried(), self.now) && !self.is_strange(request)
     }
 
     /// What nobody answered in time.

@@ -1,9 +1,8 @@
-//! A broken rule to decisions, by the table of consequences, and what the kernel did by itself.
+//! A broken rule to decisions, by the table of consequences.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sipprot_common::reason::Reason;
 use sipprot_common::source::SourceKey;
 
 use super::Engine;
@@ -11,14 +10,12 @@ use super::judge::Breach;
 use crate::rules::account::Account;
 use crate::rules::consequence::{self, Verdict};
 use crate::rules::decision::{
-    AlertKind, Block, Case, Contain, Decision, Deny, Evidence, Quarantine, Release, ReleaseReason,
-    Scope,
+    AlertKind, Block, Case, Contain, Decision, Deny, Evidence, Quarantine, Scope,
 };
-use crate::rules::observation::KernelDrop;
 use crate::rules::record::Record;
-use crate::rules::rule::{Counts, Per, RuleId, Signal};
+use crate::rules::rule::{Counts, Per, RuleId};
 use crate::rules::source::{Failure, Source};
-use crate::rules::time::{MINUTE, Time};
+use crate::rules::time::Time;
 use crate::rules::window::Slot;
 
 /// A quarantine is not renewed.
@@ -79,7 +76,7 @@ impl Engine {
         self.records.get(source).is_some_and(|record| record.has_grace(at))
     }
 
-    fn is_blocked(&self, source: SourceKey, at: Time) -> bool {
+    pub(super) fn is_blocked(&self, source: SourceKey, at: Time) -> bool {
         self.records.get(source).is_some_and(|record| record.block_in_force(at).is_some())
     }
 
@@ -107,16 +104,7 @@ impl Engine {
 
     fn case(&self, failure: &Failure, breach: &Breach) -> Case {
         let rule = &breach.rule;
-        let concerns = |note: &Failure| {
-            note.signals(rule.signal)
-                && failure.at.since(note.at) < rule.window
-                && (!breach.proven || note.proof.is_proven())
-                && match rule.per {
-                    Per::SourceEndpoint => note.endpoint == failure.endpoint,
-                    Per::SourceAccount => note.account == failure.account,
-                    Per::Source | Per::Account => true,
-                }
-        };
+        let concerns = |note: &Failure| is_concerned(note, failure, breach);
         let source = self.sources.get(failure.key());
         let mut evidence = evidence(source, failure, concerns);
         if let Some(window) = source.and_then(|source| source.windows.get(breach.slot)) {
@@ -159,7 +147,7 @@ impl Engine {
     }
 
     /// The source is blocked already: a whole block time of proven attack is one more block.
-    fn attack_goes_on(&mut self, case: Case, decisions: &mut Vec<Decision>) {
+    pub(super) fn attack_goes_on(&mut self, case: Case, decisions: &mut Vec<Decision>) {
         let Some(record) = self.records.get_mut(case.source) else { return };
         let Some(count) =
             record.continue_attack(case.evidence_at, case.proven, self.settings.count_age)
@@ -179,7 +167,7 @@ impl Engine {
         }
     }
 
-    fn contain(&mut self, case: Case, escalates: bool, decisions: &mut Vec<Decision>) {
+    pub(super) fn contain(&mut self, case: Case, escalates: bool, decisions: &mut Vec<Decision>) {
         let at = case.evidence_at;
         let record = self.records.entry(case.source, Record::default);
         let Some((duration, level)) = record.begin_containment(at) else { return };
@@ -210,8 +198,13 @@ impl Engine {
             let alone = self.peers.only_by(source, port, &account, at);
             let record = self.records.entry(source, Record::default);
             if alone && record.quarantine(port, at, QUARANTINE) {
+                // Of all that broke the rule, what came through this port.
+                let concerns = |note: &Failure| {
+                    note.source.port() == port && is_concerned(note, failure, breach)
+                };
+                let evidence = evidence(self.sources.get(source), failure, concerns);
                 decisions.push(Decision::Quarantine(Quarantine {
-                    case: case.clone(),
+                    case: Case { evidence, ..case.clone() },
                     port,
                     account: account.clone(),
                     duration: QUARANTINE,
@@ -233,14 +226,10 @@ impl Engine {
 
     /// Source ports and accounts of the proven failures that broke a rule, the last first.
     fn failing_ports(&self, failure: &Failure, breach: &Breach) -> Vec<(u16, Account)> {
-        let rule = &breach.rule;
         let mut failing: Vec<(u16, Account)> = Vec::new();
         let notes = self.sources.get(failure.key()).into_iter().flat_map(Source::notes);
         for note in notes {
-            let concerned = note.signals(rule.signal)
-                && note.proof.is_proven()
-                && failure.at.since(note.at) < rule.window
-                && (rule.per != Per::SourceAccount || note.account == failure.account);
+            let concerned = is_concerned(note, failure, breach) && note.proof.is_proven();
             if let (true, Some(account)) = (concerned, &note.account) {
                 let port = note.source.port();
                 if !failing.iter().any(|other| other.0 == port && other.1 == *account) {
@@ -250,95 +239,22 @@ impl Engine {
         }
         failing
     }
-
-    pub(super) fn kernel_drop(&mut self, drop: &KernelDrop, decisions: &mut Vec<Decision>) {
-        let signals: &[Signal] = match drop.reason {
-            Reason::UserAgent => &[Signal::ListedAgent],
-            Reason::NotSip => &[Signal::NotSip],
-            _ => &[],
-        };
-        let failure = Failure {
-            at: drop.at,
-            source: drop.source,
-            destination: drop.destination,
-            endpoint: drop.endpoint,
-            method: None,
-            status: None,
-            account: None,
-            user_agent: drop.user_agent.clone(),
-            proof: drop.proof,
-            count: drop.count.max(1),
-            signals,
-        };
-        match drop.reason {
-            Reason::UserAgent | Reason::NotSip => self.fail(failure, decisions),
-            // A hold is the kernel's own line and ends by itself: in its grace a source isn't blocked,
-            // but may not guess without end either.
-            Reason::Held | Reason::TcpBudget => {
-                self.kernel_stopped(&failure, false, decisions);
-            }
-            Reason::Contained => self.kernel_contained(&failure, decisions),
-            Reason::Blocked => self.kernel_renewed(&failure, decisions),
-            _ => self.note_known(failure),
-        }
-    }
-
-    fn note_known(&mut self, failure: Failure) {
-        if let Some(source) = self.sources.get_mut(failure.key()) {
-            source.note(failure);
-        }
-    }
-
-    /// The kernel stopped a source by itself. False if it must not: then it is released.
-    fn kernel_stopped(
-        &mut self,
-        failure: &Failure,
-        in_grace: bool,
-        decisions: &mut Vec<Decision>,
-    ) -> bool {
-        let (source, at) = (failure.key(), failure.at);
-        let source_ip = failure.address().to_ip();
-        self.sources.entry(source, Source::default).note(failure.clone());
-        if !self.is_trusted(source_ip) && !self.is_spared(source_ip) && !in_grace {
-            return true;
-        }
-        let reason = ReleaseReason::Spared;
-        decisions.push(Decision::Release(Release { source, at, reason }));
-        false
-    }
-
-    /// The kernel began a containment, or dropped packets by one.
-    fn kernel_contained(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
-        let (source, at) = (failure.key(), failure.at);
-        let in_grace = self.has_grace(source, at);
-        if !self.kernel_stopped(failure, in_grace, decisions) || self.is_blocked(source, at) {
-            return;
-        }
-        let known = self.sources.get(source);
-        let evidence = evidence(known, failure, |note| at.since(note.at) < MINUTE);
-        let case = case(failure, RuleId::KernelAttempts, false, evidence);
-        let record = self.records.entry(source, Record::default);
-        if record.contained_until(at).is_none() {
-            self.contain(case, true, decisions);
-        } else if let Some((duration, level)) = record.renew_containment(at, failure.count) {
-            decisions.push(Decision::Contain(Contain { case, duration, level }));
-        }
-    }
-
-    /// The kernel renewed a block, for a real attack.
-    fn kernel_renewed(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
-        let (source, at) = (failure.key(), failure.at);
-        self.note_known(failure.clone());
-        let record = self.records.get(source);
-        let Some(rule) = record.and_then(|r| r.block_in_force(at)).map(|block| block.rule) else {
-            return;
-        };
-        let evidence = evidence(self.sources.get(source), failure, |_| true);
-        self.attack_goes_on(case(failure, rule, failure.proof.is_proven(), evidence), decisions);
-    }
 }
 
-fn evidence(
+/// Whether a noted failure is one of those by which the last one broke a rule.
+fn is_concerned(note: &Failure, last: &Failure, breach: &Breach) -> bool {
+    let rule = &breach.rule;
+    note.signals(rule.signal)
+        && last.at.since(note.at) < rule.window
+        && (!breach.proven || note.proof.is_proven())
+        && match rule.per {
+            Per::SourceEndpoint => note.endpoint == last.endpoint,
+            Per::SourceAccount => note.account == last.account,
+            Per::Source | Per::Account => true,
+        }
+}
+
+pub(super) fn evidence(
     source: Option<&Source>,
     failure: &Failure,
     concerns: impl Fn(&Failure) -> bool,
@@ -347,7 +263,7 @@ fn evidence(
     found.unwrap_or_else(|| Evidence::of(failure.sighting(), failure.count))
 }
 
-fn case(failure: &Failure, rule: RuleId, proven: bool, evidence: Evidence) -> Case {
+pub(super) fn case(failure: &Failure, rule: RuleId, proven: bool, evidence: Evidence) -> Case {
     Case {
         source: failure.key(),
         source_ip: failure.address().to_ip(),

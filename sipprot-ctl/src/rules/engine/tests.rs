@@ -4,6 +4,7 @@
 //! milliseconds and writes every decision down as one line, so that a test reads as a story.
 
 mod consequences;
+mod guesses;
 mod outcomes;
 mod peers;
 mod rules;
@@ -21,29 +22,31 @@ use crate::rules::{
     Method, Observation, Proof, Request, Response, Settings, Time, Transport,
 };
 
-const START: Time = Time::from_secs(1_700_000_000);
-const SECOND: u64 = 1000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
+pub(in crate::rules) const START: Time = Time::from_secs(1_700_000_000);
+pub(in crate::rules) const SECOND: u64 = 1000;
+pub(in crate::rules) const MINUTE: u64 = 60 * SECOND;
+pub(in crate::rules) const HOUR: u64 = 60 * MINUTE;
+pub(in crate::rules) const DAY: u64 = 24 * HOUR;
 
-const EVE: &str = "198.51.100.66:5060";
-const OFFICE: &str = "203.0.113.7:5060";
-const TRUNK: &str = "198.51.100.200:5060";
-const PBX: &str = "192.0.2.11:5060";
+pub(in crate::rules) const EVE: &str = "198.51.100.66:5060";
+pub(in crate::rules) const OFFICE: &str = "203.0.113.7:5060";
+pub(in crate::rules) const TRUNK: &str = "198.51.100.200:5060";
+pub(in crate::rules) const PBX: &str = "192.0.2.11:5060";
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Brings {
+pub(in crate::rules) enum Brings {
     Nothing,
     Empty,
     Response,
     OtherRealm,
     /// Byte for byte what was sent before.
     Same,
+    /// Whatever it brings is behind what was captured.
+    Unseen,
 }
 
 #[derive(Clone)]
-enum Act {
+pub(in crate::rules) enum Act {
     Call(Call),
     Kernel(Reason, &'static str, u32, Proof),
     Tick,
@@ -51,7 +54,7 @@ enum Act {
 
 /// A request and the answer to it.
 #[derive(Clone)]
-struct Call {
+pub(in crate::rules) struct Call {
     method: Method,
     direction: Direction,
     source: SocketAddr,
@@ -68,7 +71,7 @@ struct Call {
     name: Option<&'static str>,
 }
 
-fn call(method: Method, source: &str, account: &str) -> Call {
+pub(in crate::rules) fn call(method: Method, source: &str, account: &str) -> Call {
     Call {
         method,
         direction: Direction::Inbound,
@@ -86,93 +89,93 @@ fn call(method: Method, source: &str, account: &str) -> Call {
     }
 }
 
-fn register(source: &str, account: &str) -> Call {
+pub(in crate::rules) fn register(source: &str, account: &str) -> Call {
     call(Method::Register, source, account)
 }
 
-fn invite(source: &str, account: &str) -> Call {
+pub(in crate::rules) fn invite(source: &str, account: &str) -> Call {
     call(Method::Invite, source, account)
 }
 
-fn options(source: &str) -> Call {
+pub(in crate::rules) fn options(source: &str) -> Call {
     call(Method::Options, source, "anyone")
 }
 
 /// A wrong or right password, on a nonce that was sent to this source alone.
-fn guess(source: &str, account: &str) -> Call {
+pub(in crate::rules) fn guess(source: &str, account: &str) -> Call {
     register(source, account).brings(Brings::Response).by(Proof::Nonce)
 }
 
 /// A password that anyone may have sent in the source's name.
-fn forged(source: &str, account: &str) -> Call {
+pub(in crate::rules) fn forged(source: &str, account: &str) -> Call {
     guess(source, account).by(Proof::None)
 }
 
 /// A phone that has its password right.
-fn accepted(source: &str, account: &str) -> Act {
+pub(in crate::rules) fn accepted(source: &str, account: &str) -> Act {
     guess(source, account).gets(200)
 }
 
 impl Call {
-    fn brings(self, brings: Brings) -> Self {
+    pub(in crate::rules) fn brings(self, brings: Brings) -> Self {
         Self { brings, ..self }
     }
 
-    fn by(self, proof: Proof) -> Self {
+    pub(in crate::rules) fn by(self, proof: Proof) -> Self {
         Self { proof, ..self }
     }
 
-    fn user(self, name: &str) -> Self {
+    pub(in crate::rules) fn user(self, name: &str) -> Self {
         Self { username: Some(name.to_owned()), ..self }
     }
 
-    fn to(self, destination: &str, endpoint: u16) -> Self {
+    pub(in crate::rules) fn to(self, destination: &str, endpoint: u16) -> Self {
         Self { destination: destination.parse().unwrap(), endpoint, ..self }
     }
 
     /// Sent by an endpoint to the world.
-    fn outbound(self) -> Self {
+    pub(in crate::rules) fn outbound(self) -> Self {
         let (source, destination) = (self.destination, self.source);
         Self { direction: Direction::Outbound, source, destination, ..self }
     }
 
-    fn stale(self) -> Self {
+    pub(in crate::rules) fn stale(self) -> Self {
         Self { stale: true, ..self }
     }
 
-    fn answered_at(self, address: &str) -> Self {
+    pub(in crate::rules) fn answered_at(self, address: &str) -> Self {
         Self { answer_to: Some(address.parse().unwrap()), ..self }
     }
 
-    fn named(self, name: &'static str) -> Self {
+    pub(in crate::rules) fn named(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
     }
 
-    fn gets(self, status: u16) -> Act {
+    pub(in crate::rules) fn gets(self, status: u16) -> Act {
         Act::Call(Self { status: Some(status), ..self })
     }
 
-    fn gets_nothing(self) -> Act {
+    pub(in crate::rules) fn gets_nothing(self) -> Act {
         Act::Call(self)
     }
 }
 
-struct Scene {
-    engine: Engine,
+pub(in crate::rules) struct Scene {
+    pub(in crate::rules) engine: Engine,
     serial: u64,
-    lines: Vec<String>,
+    pub(in crate::rules) lines: Vec<String>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(in crate::rules) fn new() -> Self {
         Self::with(Settings::default())
     }
 
-    fn with(settings: Settings) -> Self {
+    pub(in crate::rules) fn with(settings: Settings) -> Self {
         Self { engine: Engine::new(settings), serial: 0, lines: Vec::new() }
     }
 
-    fn play(&mut self, millisecond: u64, act: &Act) {
+    pub(in crate::rules) fn play(&mut self, millisecond: u64, act: &Act) {
         let at = time(millisecond);
         match act {
             Act::Tick => self.observe(Observation::Tick { at }),
@@ -199,51 +202,52 @@ impl Scene {
     }
 
     /// The same act `count` times, `gap` milliseconds apart, beginning at `start`.
-    fn repeat(&mut self, start: u64, gap: u64, count: u64, act: &Act) {
+    pub(in crate::rules) fn repeat(&mut self, start: u64, gap: u64, count: u64, act: &Act) {
         (0..count).for_each(|number| self.play(start + number * gap, act));
     }
 
-    fn observe(&mut self, observation: Observation) {
+    pub(in crate::rules) fn observe(&mut self, observation: Observation) {
         let decisions = self.engine.observe(&observation);
         self.lines.extend(decisions.iter().map(line));
     }
 
     /// Every decision since the last call must be one of these lines, in this order.
-    fn expect(&mut self, name: &str, expected: &[&str]) {
+    pub(in crate::rules) fn expect(&mut self, name: &str, expected: &[&str]) {
         assert_eq!(self.lines, expected, "{name}");
         self.lines.clear();
     }
 
     /// What is due by then.
-    fn tick(&mut self, millisecond: u64) {
+    pub(in crate::rules) fn tick(&mut self, millisecond: u64) {
         self.play(millisecond, &Act::Tick);
     }
 }
 
-const MILLI: Duration = Duration::from_millis(1);
+pub(in crate::rules) const MILLI: Duration = Duration::from_millis(1);
 
-fn time(millisecond: u64) -> Time {
+pub(in crate::rules) fn time(millisecond: u64) -> Time {
     START.after(Duration::from_millis(millisecond))
 }
 
-fn key(source: &str) -> SourceKey {
+pub(in crate::rules) fn key(source: &str) -> SourceKey {
     SourceKey::from(source.parse::<SocketAddr>().unwrap().ip())
 }
 
 impl Call {
-    fn ids(&self, serial: u64) -> (String, u32, String) {
+    pub(in crate::rules) fn ids(&self, serial: u64) -> (String, u32, String) {
         match self.name {
             Some(name) => (name.to_owned(), 2, name.to_owned()),
             None => (format!("call-{serial}"), serial as u32, format!("z9hG4bK{serial}")),
         }
     }
 
-    fn request(&self, at: Time, serial: u64) -> Observation {
+    pub(in crate::rules) fn request(&self, at: Time, serial: u64) -> Observation {
         let (call_id, cseq, branch) = self.ids(serial);
         let response_hash = if self.brings == Brings::Same { 0 } else { serial };
         let username = self.username.clone().unwrap_or_else(|| self.account.user().to_owned());
         let realm = if self.brings == Brings::OtherRealm { "elsewhere" } else { "pbx" };
-        let credentials = (self.brings != Brings::Nothing).then(|| Credentials {
+        let seen = !matches!(self.brings, Brings::Nothing | Brings::Unseen);
+        let credentials = seen.then(|| Credentials {
             username,
             realm: realm.to_owned(),
             nonce_hash: 1,
@@ -263,12 +267,13 @@ impl Call {
             branch,
             account: self.account.clone(),
             credentials,
+            cut: self.brings == Brings::Unseen,
             user_agent: Some("phone".into()),
             proof: self.proof,
         })
     }
 
-    fn response(&self, at: Time, serial: u64, status: u16) -> Observation {
+    pub(in crate::rules) fn response(&self, at: Time, serial: u64, status: u16) -> Observation {
         let (call_id, cseq, branch) = self.ids(serial);
         let challenge = matches!(status, 401 | 407)
             .then(|| Challenge { realm: "pbx".to_owned(), stale: self.stale });
@@ -293,7 +298,7 @@ impl Call {
 }
 
 /// One line for one decision.
-fn line(decision: &Decision) -> String {
+pub(in crate::rules) fn line(decision: &Decision) -> String {
     match decision {
         Decision::Block(block) => {
             let (ip, signature) = (block.case.source_ip, block.case.signature());
@@ -326,7 +331,7 @@ fn line(decision: &Decision) -> String {
     }
 }
 
-fn alert_line(kind: &AlertKind) -> String {
+pub(in crate::rules) fn alert_line(kind: &AlertKind) -> String {
     match kind {
         AlertKind::StalePassword { accounts } => {
             let names: Vec<_> = accounts.iter().map(Account::user).collect();

@@ -41,6 +41,7 @@ fn peers_survive_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     let peer = |text: &str| PeerRecord {
+        rate: None,
         network: network(text),
         note: "the trunk".to_owned(),
         added_at: time(0),
