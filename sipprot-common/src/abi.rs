@@ -5,6 +5,7 @@
 //! numbers are in host order, addresses in network order.
 
 use crate::attempt::Attempts;
+use crate::sketch::Page;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
@@ -19,12 +20,18 @@ pub const BLOCKS_MAX: u32 = 131_072;
 pub const TRUST_MAX: u32 = 65_536;
 pub const QUARANTINE_MAX: u32 = 16_384;
 pub const CONTAINED_MAX: u32 = 65_536;
-pub const SOURCES_MAX: u32 = 65_536;
-pub const NONCES_MAX: u32 = 65_536;
+pub const SOURCES_MAX: u32 = 131_072;
+pub const SOURCE_COUNTS_MAX: u32 = 65_536;
+pub const NONCES_MAX: u32 = 131_072;
 pub const FLOWS_MAX: u32 = 131_072;
 pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
 pub const LIST_MAX: u32 = 2_097_152;
 pub const ENDPOINTS_MAX: u32 = 8_192;
+/// A bucket per endpoint for all untrusted sources, one for those of them who prove themselves, and
+/// one for newcomers to the map of sources.
+pub const BUCKETS_MAX: u32 = 2 * POLICIES_MAX + 1;
+pub const BUCKET_PROVEN: u32 = POLICIES_MAX;
+pub const BUCKET_NEWCOMERS: u32 = 2 * POLICIES_MAX;
 /// Bytes of the event ring.
 pub const EVENTS_BYTES: u32 = 16 << 20;
 /// Two letters of A to Z: the index of a country is `(first - 'A') * 26 + (second - 'A')`.
@@ -63,7 +70,8 @@ abi! {
     Contained = 32;
     Trust = 32;
     Attempts = 96;
-    Source = 168;
+    Source = 176;
+    Page = 8_192;
     Nonce = 16;
     SourceCounts = 40;
     TcpConnection = 16;
@@ -86,7 +94,8 @@ pub struct Config {
     pub lists_generation: u32,
     /// Likewise for the geo trie.
     pub geo_generation: u32,
-    pub pad: u32,
+    /// Seed of the sketch; new with every start.
+    pub sketch_seed: u32,
     /// How often a source may cause an event, and how many at once (as a time).
     pub event_interval_ns: u64,
     pub event_burst_ns: u64,
@@ -278,7 +287,8 @@ pub const TRUST_QUARANTINED: u32 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    pub ceiling_ns: u64,
+    /// Of what proves nothing, and of requests that echo a nonce of the source's own.
+    pub ceilings_ns: [u64; 2],
     pub events_ns: u64,
     pub attempts: Attempts,
     /// Credentialed REGISTERs and INVITEs that await their answer, as transaction hashes.
@@ -293,7 +303,7 @@ pub struct Source {
 
 impl Source {
     pub const NEW: Self = Self {
-        ceiling_ns: 0,
+        ceilings_ns: [0; 2],
         events_ns: 0,
         attempts: Attempts::NEW,
         pending: [0; 8],
@@ -462,6 +472,7 @@ pub mod maps {
     pub const CONTAINED: &str = "CONTAINED";
     pub const TRUST: &str = "TRUST";
     pub const SOURCES: &str = "SOURCES";
+    pub const SKETCH: &str = "SKETCH";
     pub const NONCES: &str = "NONCES";
     pub const REGISTERS: &str = "REGISTERS";
     pub const FLOWS: &str = "FLOWS";

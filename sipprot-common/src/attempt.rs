@@ -147,6 +147,15 @@ pub fn accept(attempts: &mut Attempts, now_ns: u64) {
     attempts.accepted_ns = now_ns;
 }
 
+/// An acceptance of one request of many senders, in the window that they share: it stands for itself
+/// alone, so its attempt no longer counts and those of the others do.
+#[inline(always)]
+pub fn take_back(attempts: &mut Attempts) {
+    for window in [&mut attempts.all, &mut attempts.proven] {
+        window.current = window.current.saturating_sub(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

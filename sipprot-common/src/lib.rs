@@ -17,5 +17,6 @@ pub mod policy;
 pub mod reason;
 pub mod share;
 pub mod sip;
+pub mod sketch;
 pub mod source;
 pub mod table;

@@ -7,6 +7,28 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// A network that holds many sources of one owner, or of one owner's provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wider {
+    /// /56: what a provider gives to a household.
+    Site,
+    /// /48: what a provider gives to an enterprise, or to whoever asks.
+    Block,
+}
+
+impl Wider {
+    pub const ALL: [Wider; 2] = [Self::Site, Self::Block];
+
+    /// How much wider its limits are than those of one source, as a power of two.
+    #[inline(always)]
+    pub const fn limit_bits(self) -> u32 {
+        match self {
+            Self::Site => 2,
+            Self::Block => 4,
+        }
+    }
+}
+
 /// An address of either family in 16 network-order bytes, IPv4 as `::ffff:a.b.c.d`.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -17,12 +39,15 @@ pub struct Address {
 
 /// IPv4 or the /64 of IPv6, in 8 bytes.
 ///
-/// IPv4 takes `ffff:ffff:a.b.c.d`, inside ff00::/8, which is multicast and never a source.
+/// IPv4 takes `ffff:ffff:a.b.c.d`, inside ff00::/8, which is multicast and never a source. There, too,
+/// are the wider networks that a source of 2000::/3 is also counted in: its /56 as `ff` and 56 bits,
+/// its /48 as `ff00` and 48 bits.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct SourceKey(pub u64);
 
 const V4_KEY: u64 = 0xffff_ffff_0000_0000;
+const WIDE: u64 = 0xff00_0000_0000_0000;
 const V4_MAPPED: u64 = 0xffff_0000_0000;
 
 impl Address {
@@ -111,13 +136,32 @@ impl SourceKey {
         self.0 & V4_KEY == V4_KEY
     }
 
-    /// The network that the key stands for: its address and prefix length (/32 or /64).
+    /// Is it a /64 of 2000::/3, and so counted in wider networks, too?
+    #[inline(always)]
+    pub const fn is_global_v6(self) -> bool {
+        self.0 >> 61 == 1
+    }
+
+    /// The key of the wider network that such a source is in.
+    #[inline(always)]
+    pub const fn wider(self, wider: Wider) -> Self {
+        match wider {
+            Wider::Site => Self(WIDE | self.0 >> 8),
+            Wider::Block => Self(WIDE | self.0 >> 16),
+        }
+    }
+
+    /// The network that the key stands for: its address and prefix length.
     pub const fn network(self) -> (IpAddr, u8) {
         if self.is_v4() {
-            (IpAddr::V4(Ipv4Addr::from_bits(self.0 as u32)), 32)
-        } else {
-            (IpAddr::V6(Ipv6Addr::from_bits((self.0 as u128) << 64)), 64)
+            return (IpAddr::V4(Ipv4Addr::from_bits(self.0 as u32)), 32);
         }
+        let (high, length) = match self.0 >> 48 {
+            0xff00 => (self.0 << 16, 48),
+            0xff01..=0xffff => (self.0 << 8, 56),
+            _ => (self.0, 64),
+        };
+        (IpAddr::V6(Ipv6Addr::from_bits((high as u128) << 64)), length)
     }
 }
 
@@ -143,6 +187,29 @@ mod tests {
         check("192.0.2.7", "192.0.2.7", "192.0.2.7/32");
         check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64");
         check("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7/32");
+    }
+
+    #[test]
+    fn wider_networks_have_keys_of_their_own() {
+        let key = |text: &str| SourceKey::from(text.parse::<IpAddr>().unwrap());
+        let networks = |key: SourceKey| {
+            Wider::ALL
+                .map(|wider| key.wider(wider).network())
+                .map(|(base, length)| format!("{base}/{length}"))
+        };
+        assert_eq!(networks(key("2001:db8:1:2ff::7")), ["2001:db8:1:200::/56", "2001:db8:1::/48"]);
+        assert_eq!(
+            networks(key("3fff:fff:ffff:ffff::1")),
+            ["3fff:fff:ffff:ff00::/56", "3fff:fff:ffff::/48"]
+        );
+        for (text, global) in [
+            ("2001:db8::1", true),
+            ("192.0.2.7", false),
+            ("fd00::1", false),
+            ("64:ff9b:1::1", false),
+        ] {
+            assert_eq!(key(text).is_global_v6(), global, "{text}");
+        }
     }
 
     #[test]

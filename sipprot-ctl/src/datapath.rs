@@ -206,6 +206,9 @@ impl Datapath {
                 datapath.opened = Opened::Made;
             }
         }
+        // What the sketch forgets by it, it would have forgotten in a minute.
+        let sketch_seed = random()? as u32;
+        datapath.change_config(|config| config.sketch_seed = sketch_seed)?;
         Ok(datapath)
     }
 

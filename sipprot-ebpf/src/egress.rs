@@ -6,6 +6,7 @@ use sipprot_common::abi::*;
 use sipprot_common::attempt;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Header;
+use sipprot_common::source::{SourceKey, Wider};
 
 use crate::event::Stream;
 use crate::frame::Frame;
@@ -98,6 +99,20 @@ fn accepted(work: &mut Work, remote: u64) {
         attempt::accept(&mut source.attempts, work.facts.now_ns);
         source.tcp_bytes = 0;
         maps::release(remote);
+        take_back(SourceKey(remote));
+    }
+}
+
+/// In the wider networks of an IPv6 source the acceptance stands for its own request alone.
+#[inline(always)]
+fn take_back(key: SourceKey) {
+    if !key.is_global_v6() {
+        return;
+    }
+    for wider in Wider::ALL {
+        if let Some(network) = maps::source(key.wider(wider).0) {
+            attempt::take_back(&mut network.attempts);
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use crate::work::Work;
 /// Events of one CPU: 20,000 a second, 4,000 at once.
 const CPU_TIMES: (u64, u64) = ceiling::times(20_000, 4_000);
 
+/// Of those, about sources that are in no map: a flood of them must not use up what the others need.
+const STRANGE_TIMES: (u64, u64) = ceiling::times(200, 1_000);
+
 const HEADER_LEN: usize = size_of::<EventHeader>();
 
 /// Sends what `work` knows of the packet. `share` is the bucket of its source, if it has one.
@@ -34,8 +37,30 @@ pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: R
             }
         }
     }
+    if !may_tell(work, counts, now_ns) {
+        return;
+    }
     fill(work, reason);
     record(work, counts, now_ns);
+}
+
+/// Of sources that are in no map there are events for them all together.
+#[inline(always)]
+fn may_tell(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
+    if work.facts.strange == 0 {
+        return true;
+    }
+    let (interval_ns, burst_ns) = STRANGE_TIMES;
+    match ceiling::take(work.strange_events_ns, now_ns, interval_ns, burst_ns) {
+        Some(next_ns) => {
+            work.strange_events_ns = next_ns;
+            true
+        }
+        None => {
+            counts.suppressed += 1;
+            false
+        }
+    }
 }
 
 /// The bucket of a source's TCP payload, and how fast it empties.
@@ -68,6 +93,9 @@ pub fn send_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>, 
                 return;
             }
         }
+    }
+    if !may_tell(work, counts, now_ns) {
+        return;
     }
     work.facts.event_kind = EVENT_SEGMENT as u32;
     fill(work, reason);

@@ -121,8 +121,11 @@ pub fn note_tcp_sent(packet: &Packet, seed: u64, place: &mut Place) {
 /// its place in it is found.
 #[inline(never)]
 pub fn is_established(packet: &Packet, seed: u64, place: &mut Place) -> bool {
+    if packet.protocol != protocol::TCP {
+        return false;
+    }
     *place = Place { connection: 0, sequence: packet.sequence };
-    if packet.protocol != protocol::TCP || packet.tcp_flags & ACK == 0 {
+    if packet.tcp_flags & ACK == 0 {
         return false;
     }
     let Some(connection) = maps::tcp_connection(key_of(packet, seed, false)) else { return false };

@@ -1,7 +1,7 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
 //! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! judges by source, `sip` by what is said, `rate` counts, `flow` remembers who opened what, `event`
+//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
 //! tells the controller, `verdict` drops and counts.
 #![no_std]
 #![no_main]
@@ -12,6 +12,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod known;
 mod lists;
 mod maps;
 mod packet;
@@ -196,6 +197,7 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;
         work.place = Place::default();
+        work.facts.strange = 0;
         work.event.header.ifindex = frame.ifindex();
         event::send(work, judge.config, None, Reason::Blocked);
     }
@@ -208,6 +210,9 @@ fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> 
     work.facts.event_flags = 0;
     work.place = Place::default();
     work.event.header.ifindex = frame.ifindex();
+    if sip::is_hopeless(judge, work) && judge.drops(work, Reason::EndpointCeiling) {
+        return Reason::EndpointCeiling;
+    }
     if class == PORT_SIP {
         sip::read(frame, work);
     } else {

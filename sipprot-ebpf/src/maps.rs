@@ -6,6 +6,7 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use sipprot_common::abi::*;
+use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
 use sipprot_common::table::{ListTable, PlaceTable};
 
@@ -43,10 +44,12 @@ static TRUST: HashMap<u64, Trust> = HashMap::with_max_entries(TRUST_MAX, 0);
 #[map]
 static SOURCES: LruHashMap<u64, Source> = LruHashMap::with_max_entries(SOURCES_MAX, 0);
 #[map]
+static SKETCH: Array<Page> = Array::with_max_entries(PAGES, 0);
+#[map]
 static NONCES: LruHashMap<u64, Nonce> = LruHashMap::with_max_entries(NONCES_MAX, 0);
 #[map]
 static REGISTERS: LruPerCpuHashMap<u64, SourceCounts> =
-    LruPerCpuHashMap::with_max_entries(SOURCES_MAX, 0);
+    LruPerCpuHashMap::with_max_entries(SOURCE_COUNTS_MAX, 0);
 #[map]
 static FLOWS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(FLOWS_MAX, 0);
 #[map]
@@ -59,7 +62,7 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(POLICIES_
 #[map]
 static COUNTRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTRY_UNKNOWN + 1, 0);
 #[map]
-static BUCKETS: Array<u64> = Array::with_max_entries(POLICIES_MAX, 0);
+static BUCKETS: Array<u64> = Array::with_max_entries(BUCKETS_MAX, 0);
 #[map]
 static EVENT_COUNTS: PerCpuArray<EventCounts> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -122,8 +125,13 @@ pub fn country_count(country: u32) -> Option<&'static mut u64> {
 }
 
 #[inline(always)]
-pub fn endpoint_bucket(policy: u32) -> Option<&'static mut u64> {
-    get!(BUCKETS.get_ptr_mut(policy))
+pub fn bucket(index: u32) -> Option<&'static mut u64> {
+    get!(BUCKETS.get_ptr_mut(index))
+}
+
+#[inline(always)]
+pub fn sketch(page: u32) -> Option<&'static mut Page> {
+    get!(SKETCH.get_ptr_mut(page))
 }
 
 #[inline(always)]

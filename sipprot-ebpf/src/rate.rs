@@ -2,11 +2,11 @@
 
 use core::arch::asm;
 
-use sipprot_common::abi::{Policy, SourceCounts};
+use sipprot_common::abi::{BUCKET_PROVEN, Policy, Source, SourceCounts, Trust};
 use sipprot_common::ceiling;
-use sipprot_common::reason::Reason;
 
 use crate::maps;
+use crate::packet::slot;
 
 /// Tries to get a bucket's word in before another CPU; a packet that loses them all passes.
 const TRIES: usize = 2;
@@ -48,38 +48,38 @@ pub fn take(bucket: &mut u64, now_ns: u64, interval_ns: u64, burst_ns: u64) -> b
     true
 }
 
-/// Who sends, for the ceilings.
-pub enum Sender<'a> {
-    /// Its bucket, and its own rate in packets a second; 0 = the policy's.
-    Trusted(&'a mut u64, u32),
-    Untrusted(&'a mut u64),
-}
-
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Is a SIP packet over its source's ceiling, or over that of all untrusted sources of the endpoint?
+/// Is a packet over the ceiling of its trusted source?
 #[inline(always)]
-pub fn over_ceiling(sender: Sender, policy: &Policy, index: u32, now_ns: u64) -> Option<Reason> {
-    let (bucket, interval_ns, burst_ns, untrusted) = match sender {
-        Sender::Trusted(bucket, rate) => {
-            let own_ns = if rate == 0 { 0 } else { SECOND_NS / rate as u64 };
-            let interval_ns = if rate == 0 { policy.trusted_interval_ns } else { own_ns };
-            (bucket, interval_ns, policy.trusted_burst_ns, false)
-        }
-        Sender::Untrusted(bucket) => {
-            (bucket, policy.source_interval_ns, policy.source_burst_ns, true)
-        }
-    };
-    if !take(bucket, now_ns, interval_ns, burst_ns) {
-        return Some(Reason::SourceCeiling);
-    }
-    if untrusted
-        && let Some(bucket) = maps::endpoint_bucket(index)
-        && !take(bucket, now_ns, policy.endpoint_interval_ns, policy.endpoint_burst_ns)
-    {
-        return Some(Reason::EndpointCeiling);
-    }
-    None
+pub fn over_trusted(trust: &mut Trust, policy: &Policy, now_ns: u64) -> bool {
+    let own_ns = if trust.rate == 0 { 0 } else { SECOND_NS / trust.rate as u64 };
+    let interval_ns = if trust.rate == 0 { policy.trusted_interval_ns } else { own_ns };
+    !take(&mut trust.ceiling_ns, now_ns, interval_ns, policy.trusted_burst_ns)
+}
+
+/// Is a packet over the ceiling of its untrusted source? What echoes the source's own nonce has a
+/// share of its own, which nobody can use up by forging.
+#[inline(always)]
+pub fn over_source(source: &mut Source, policy: &Policy, own_nonce: bool, now_ns: u64) -> bool {
+    let bucket = slot(&mut source.ceilings_ns, own_nonce as u64);
+    !take(bucket, now_ns, policy.source_interval_ns, policy.source_burst_ns)
+}
+
+/// Is a packet over the ceiling of all untrusted sources of the endpoint? What is proven has a share
+/// of its own here, too.
+#[inline(always)]
+pub fn over_endpoint(policy: &Policy, index: u32, proven: bool, now_ns: u64) -> bool {
+    let share = if proven { BUCKET_PROVEN } else { 0 };
+    let Some(bucket) = maps::bucket(index + share) else { return false };
+    !take(bucket, now_ns, policy.endpoint_interval_ns, policy.endpoint_burst_ns)
+}
+
+/// Would a packet that proves nothing be over that ceiling?
+#[inline(always)]
+pub fn is_endpoint_full(policy: &Policy, index: u32, now_ns: u64) -> bool {
+    let Some(bucket) = maps::bucket(index) else { return false };
+    ceiling::take(*bucket, now_ns, policy.endpoint_interval_ns, policy.endpoint_burst_ns).is_none()
 }
 
 /// What one SIP packet adds to its source's counts.

@@ -7,13 +7,15 @@ use sipprot_common::attempt::{self, Verdict};
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
+use sipprot_common::source::SourceKey;
 
 use crate::event::{self, Stream};
 use crate::flow;
 use crate::frame::Frame;
+use crate::known;
 use crate::maps;
 use crate::packet::{FIRST_FRAGMENT, bounded, protocol, slot};
-use crate::rate::{self, Seen, Sender};
+use crate::rate::{self, Seen};
 use crate::verdict::Judge;
 use crate::work::Work;
 
@@ -115,10 +117,26 @@ fn only_answers(work: &Work) -> bool {
     work.facts.start == RESPONSE && work.packet.protocol != protocol::TCP
 }
 
+/// Will the endpoint's ceiling stop a packet, whatever it says? Then it need not be read, which is
+/// nearly all that a packet costs. Who was not seen lately was sent no nonce lately, and so can prove
+/// itself by a connection alone.
+#[inline(always)]
+pub fn is_hopeless(judge: &Judge, work: &mut Work) -> bool {
+    let packet = &work.packet;
+    let bare = packet.protocol == protocol::TCP && packet.payload_len == 0;
+    if bare || !rate::is_endpoint_full(judge.policy, judge.index, work.facts.now_ns) {
+        return false;
+    }
+    !known::is_seen(judge.config.sketch_seed, packet.source_key, work.facts.now_ns)
+        && maps::trust(packet.source_key).is_none()
+        && !flow::is_established(packet, judge.config.seed, &mut work.place)
+}
+
 /// Judges a packet to a SIP port that nothing above stopped.
 #[inline(always)]
 pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.trickles = 0;
+    work.facts.strange = 0;
     match maps::trust(work.packet.source_key) {
         Some(trust) => trusted(frame, judge, work, trust),
         None => untrusted(frame, judge, work),
@@ -139,30 +157,34 @@ fn trusted(frame: &impl Frame, judge: &Judge, work: &mut Work, trust: &mut Trust
     if is_bare_segment(work) {
         return passing(work).0;
     }
-    let sender = Sender::Trusted(&mut trust.ceiling_ns, trust.rate);
-    if let Some(reason) = refused(judge, work, sender, &mut trust.events_ns) {
-        return reason;
+    if lists_agent(work) && refuses(judge, work, Some(&mut trust.events_ns), Reason::UserAgent) {
+        return Reason::UserAgent;
     }
-    if work.facts.start != OPAQUE {
-        // Nothing is counted here, but the rules judge a peer's failures by their proof, too.
-        if work.packet.protocol == protocol::TCP {
-            work.facts.event_flags |= established_flag(work);
-        }
-        if counts_as_attempt(work) {
-            mark_own_nonce(work);
-        }
+    if rate::over_trusted(trust, judge.policy, work.facts.now_ns)
+        && refuses(judge, work, Some(&mut trust.events_ns), Reason::SourceCeiling)
+    {
+        return Reason::SourceCeiling;
     }
+    // Nothing is counted here, but the rules judge a peer's failures by their proof, too.
+    mark_proof(work);
     if is_stream(work) {
-        return pass_stream(frame, work, Stream::trusted(trust));
+        return pass_stream(frame, work, Some(Stream::trusted(trust)));
     }
-    pass(judge, work, &mut trust.events_ns)
+    pass(judge, work, Some(&mut trust.events_ns))
 }
 
 #[inline(always)]
 fn untrusted(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
-    let now_ns = work.facts.now_ns;
-    let Some(source) = known_source(work) else { return Reason::LookupFailed };
-    work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
+    let (key, now_ns) = (work.packet.source_key, work.facts.now_ns);
+    let seed = judge.config.sketch_seed;
+    work.facts.held = 0;
+    work.facts.seen = known::is_seen(seed, key, now_ns) as u32;
+    let found = if work.facts.seen != 0 { maps::source(key) } else { None };
+    work.facts.strange = found.is_none() as u32;
+    if let Some(source) = &found {
+        work.facts.held = attempt::held(&source.attempts, now_ns) as u32;
+    }
+    work.facts.held |= known::is_site_held(work, seed) as u32;
     let bare = is_bare_segment(work);
     // What a held source only acknowledges lets the answers to its earlier requests leave, by which
     // it is judged.
@@ -174,20 +196,76 @@ fn untrusted(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     if bare {
         return passing(work).0;
     }
-    let sender = Sender::Untrusted(&mut source.ceiling_ns);
-    if let Some(reason) = refused(judge, work, sender, &mut source.events_ns) {
+    match found {
+        Some(source) => acquainted(frame, judge, work, source),
+        None => stranger(frame, judge, work),
+    }
+}
+
+/// A source that the exact map knows.
+#[inline(always)]
+fn acquainted(
+    frame: &impl Frame,
+    judge: &Judge,
+    work: &mut Work,
+    source: &mut Source,
+) -> Reason {
+    if lists_agent(work) && refuses(judge, work, Some(&mut source.events_ns), Reason::UserAgent) {
+        return Reason::UserAgent;
+    }
+    mark_proof(work);
+    let own_nonce = work.facts.event_flags & EVENT_FLAG_NONCE as u32 != 0;
+    let over = if rate::over_source(source, judge.policy, own_nonce, work.facts.now_ns) {
+        Some(Reason::SourceCeiling)
+    } else if rate::over_endpoint(judge.policy, judge.index, is_proven(work), work.facts.now_ns) {
+        Some(Reason::EndpointCeiling)
+    } else {
+        None
+    };
+    if let Some(reason) = over
+        && refuses(judge, work, Some(&mut source.events_ns), reason)
+    {
         return reason;
     }
-    if work.facts.start != OPAQUE
-        && let Some(reason) = unaccepted(judge, work, source)
+    known::see(judge.config.sketch_seed, work.packet.source_key, work.facts.now_ns);
+    unaccepted(frame, judge, work, source)
+}
+
+/// A source that may have been forged a moment ago: it is entered into the exact map only once its
+/// packet is through the ceilings, which need to know nothing of it.
+#[inline(always)]
+fn stranger(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
+    if lists_agent(work) && refuses(judge, work, None, Reason::UserAgent) {
+        return Reason::UserAgent;
+    }
+    let now_ns = work.facts.now_ns;
+    mark_proof(work);
+    if rate::over_endpoint(judge.policy, judge.index, is_proven(work), now_ns)
+        && refuses(judge, work, None, Reason::EndpointCeiling)
     {
-        count(work, true);
-        return reason;
+        return Reason::EndpointCeiling;
+    }
+    let key = work.packet.source_key;
+    let free = is_proven(work) || known::contained_as(work) != 0;
+    let source = known::enter(work, key, free);
+    known::see(judge.config.sketch_seed, key, now_ns);
+    if let Some(source) = source {
+        work.facts.strange = 0;
+        // Its first packet, which came before it had a bucket.
+        source.ceilings_ns[0] = now_ns + judge.policy.source_interval_ns;
+        return unaccepted(frame, judge, work, source);
+    }
+    // No room, and it tries again: what can't be counted can't be let through.
+    if work.facts.seen != 0
+        && counts_as_attempt(work)
+        && refuses(judge, work, None, Reason::EndpointCeiling)
+    {
+        return Reason::EndpointCeiling;
     }
     if is_stream(work) {
-        return pass_stream(frame, work, Stream::untrusted(source));
+        return pass_stream(frame, work, None);
     }
-    pass(judge, work, &mut source.events_ns)
+    pass(judge, work, None)
 }
 
 /// A TCP segment without payload says nothing and counts for nothing.
@@ -196,40 +274,16 @@ fn is_bare_segment(work: &Work) -> bool {
     work.packet.protocol == protocol::TCP && work.packet.payload_len == 0 && work.facts.cut == 0
 }
 
-/// Listed user agents and the ceilings. `Some` is the reason of a drop.
-#[inline(always)]
-fn refused(judge: &Judge, work: &mut Work, sender: Sender, share: &mut u64) -> Option<Reason> {
-    if lists_agent(work) && refuses(judge, work, share, Reason::UserAgent) {
-        return Some(Reason::UserAgent);
-    }
-    let reason = rate::over_ceiling(sender, judge.policy, judge.index, work.facts.now_ns)?;
-    refuses(judge, work, share, reason).then_some(reason)
-}
-
 /// Drops, or only observes: the controller is told of both.
 #[inline(always)]
-fn refuses(judge: &Judge, work: &mut Work, share: &mut u64, reason: Reason) -> bool {
+fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reason) -> bool {
     let drops = judge.drops(work, reason);
     if drops {
         count(work, true);
     }
     work.facts.event_kind = EVENT_DROP as u32;
-    event::send(work, judge.config, Some(share), reason);
+    event::send(work, judge.config, share, reason);
     drops
-}
-
-/// The source's entry. A new one's window begins now: turning it later is a matter of several words,
-/// in which two CPUs could lose each other's counts.
-#[inline(never)]
-fn known_source(work: &mut Work) -> Option<&'static mut Source> {
-    let key = work.packet.source_key;
-    if let Some(source) = maps::source(key) {
-        return Some(source);
-    }
-    work.fresh = Source::NEW;
-    work.fresh.attempts.start_ns = work.facts.now_ns;
-    maps::add_source(key, &work.fresh);
-    maps::source(key)
 }
 
 /// Is one of the user agents on the list?
@@ -243,26 +297,41 @@ fn lists_agent(work: &mut Work) -> bool {
     work.agent.listed(&Agents { text, length, scan, list })
 }
 
-/// The attempt window, the TCP budget and containment: what an untrusted source may say before the
-/// PBX has accepted it. `Some` is the reason of a drop.
+/// What an untrusted source may say before the PBX has accepted it, by what is known of it.
 #[inline(always)]
-fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Reason> {
+fn unaccepted(
+    frame: &impl Frame,
+    judge: &Judge,
+    work: &mut Work,
+    source: &mut Source,
+) -> Reason {
+    if work.facts.start != OPAQUE
+        && let Some(reason) = over_attempts(judge, work, source)
+    {
+        count(work, true);
+        return reason;
+    }
+    if is_stream(work) {
+        return pass_stream(frame, work, Some(Stream::untrusted(source)));
+    }
+    pass(judge, work, Some(&mut source.events_ns))
+}
+
+/// The attempt window, the TCP budget and containment. `Some` is the reason of a drop.
+#[inline(always)]
+fn over_attempts(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Reason> {
     let now_ns = work.facts.now_ns;
-    if work.packet.protocol == protocol::TCP {
-        let established = established_flag(work);
-        work.facts.event_flags |= established;
-        // A segment of no connection gets nowhere, and anyone may have sent it in the source's name.
-        if established != 0 && over_tcp_budget(source, work.packet.payload_len, now_ns) {
-            source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
-            if holds(judge, work, source, Reason::TcpBudget) {
-                return Some(Reason::TcpBudget);
-            }
+    // A segment of no connection gets nowhere, and anyone may have sent it in the source's name.
+    if work.facts.event_flags & EVENT_FLAG_TCP as u32 != 0
+        && over_tcp_budget(source, work.packet.payload_len, now_ns)
+    {
+        source.attempts.hold_until_ns = now_ns + attempt::HOLD_NS;
+        if holds(judge, work, source, Reason::TcpBudget) {
+            return Some(Reason::TcpBudget);
         }
     }
-    let contained = match maps::contained(work.packet.source_key) {
-        Some(contained) => containment::in_force(contained, now_ns),
-        None => false,
-    };
+    work.facts.contained_as = known::contained_as(work);
+    let contained = work.facts.contained_as != 0;
     if counts_as_attempt(work) {
         return attempted(judge, work, source, contained);
     }
@@ -271,12 +340,6 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Option<Rea
         return contains(judge, work);
     }
     None
-}
-
-#[inline(always)]
-fn established_flag(work: &mut Work) -> u32 {
-    let established = flow::is_established(&work.packet, work.facts.seed, &mut work.place);
-    if established { EVENT_FLAG_TCP as u32 } else { 0 }
 }
 
 #[inline(always)]
@@ -303,7 +366,7 @@ fn trickles(work: &mut Work) -> bool {
     if work.facts.start != REQUEST || work.facts.method != Method::Register as u32 {
         return false;
     }
-    let passes = match maps::contained(work.packet.source_key) {
+    let passes = match maps::contained(work.facts.contained_as) {
         Some(contained) => {
             containment::trickle(contained, work.facts.now_ns, rate::compare_exchange)
         }
@@ -313,9 +376,19 @@ fn trickles(work: &mut Work) -> bool {
     passes
 }
 
-/// Marks a request that echoes a nonce which went to its source and to no other.
-#[inline(always)]
-fn mark_own_nonce(work: &mut Work) {
+/// Marks what proves that its sender receives what is sent to its address: a nonce which went to this
+/// source and to no other, or an established TCP connection.
+#[inline(never)]
+fn mark_proof(work: &mut Work) {
+    if work.facts.start == OPAQUE {
+        return;
+    }
+    if flow::is_established(&work.packet, work.facts.seed, &mut work.place) {
+        work.facts.event_flags |= EVENT_FLAG_TCP as u32;
+    }
+    if !counts_as_attempt(work) {
+        return;
+    }
     read_nonce(work);
     let key = work.packet.source_key;
     if work.facts.nonce_seen != 0
@@ -328,6 +401,11 @@ fn mark_own_nonce(work: &mut Work) {
 }
 
 #[inline(always)]
+fn is_proven(work: &Work) -> bool {
+    work.facts.event_flags & (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32 != 0
+}
+
+#[inline(always)]
 fn attempted(
     judge: &Judge,
     work: &mut Work,
@@ -335,9 +413,7 @@ fn attempted(
     contained: bool,
 ) -> Option<Reason> {
     let fingerprint = of_every_byte(work);
-    mark_own_nonce(work);
-    let proof = (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) as u32;
-    let proven = work.facts.event_flags & proof != 0;
+    let proven = is_proven(work);
     // Of two that are cut nobody knows whether they differ.
     if work.facts.cut == 0 && is_recent(source, fingerprint) {
         work.facts.trickles = (contained && proven) as u32;
@@ -353,6 +429,9 @@ fn attempted(
     match attempt::judge(&mut source.attempts, &request, rate::fetch_add) {
         verdict @ (Verdict::Pass | Verdict::Trickle) => {
             work.facts.trickles = matches!(verdict, Verdict::Trickle) as u32;
+            if let Some(reason) = over_wider_attempts(judge, work, proven) {
+                return Some(reason);
+            }
             remember(work, source, fingerprint);
             None
         }
@@ -361,9 +440,25 @@ fn attempted(
             if contained {
                 return contains(judge, work);
             }
-            begin_containment(judge, work);
+            begin_containment(judge, work, work.packet.source_key);
             holds(judge, work, source, Reason::Contained).then_some(Reason::Contained)
         }
+    }
+}
+
+/// The same in the wider networks of an IPv6 source. They are no source of their own: nobody is told.
+#[inline(always)]
+fn over_wider_attempts(judge: &Judge, work: &mut Work, proven: bool) -> Option<Reason> {
+    if !SourceKey(work.packet.source_key).is_global_v6() {
+        return None;
+    }
+    match known::judge_wider(judge, work, proven) {
+        known::HELD_WIDELY => judge.drops(work, Reason::Held).then_some(Reason::Held),
+        known::CONTAINED_WIDELY => {
+            begin_containment(judge, work, work.facts.contained_as);
+            judge.drops(work, Reason::Contained).then_some(Reason::Contained)
+        }
+        _ => None,
     }
 }
 
@@ -409,8 +504,7 @@ pub fn answers_pending(source: &mut Source, transaction: u32) -> bool {
 }
 
 #[inline(always)]
-fn begin_containment(judge: &Judge, work: &Work) {
-    let key = work.packet.source_key;
+fn begin_containment(judge: &Judge, work: &Work, key: u64) {
     let mut contained = match maps::contained(key) {
         Some(contained) => *contained,
         None => Contained::default(),
@@ -431,25 +525,25 @@ fn is_stream(work: &Work) -> bool {
 }
 
 #[inline(always)]
-fn pass_stream(frame: &impl Frame, work: &mut Work, stream: Stream) -> Reason {
+fn pass_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>) -> Reason {
     count(work, false);
     let (reason, _) = passing(work);
-    event::send_stream(frame, work, Some(stream), reason);
+    event::send_stream(frame, work, stream, reason);
     reason
 }
 
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
-fn pass(judge: &Judge, work: &mut Work, share: &mut u64) -> Reason {
+fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
     let (reason, kind) = passing(work);
     if kind != 0 {
-        let share = if is_vouched_for(work) { None } else { Some(share) };
+        let share = if is_vouched_for(work) { None } else { share };
         work.facts.event_kind = kind as u32;
         if kind == EVENT_NOT_SIP {
             work.facts.captured = 0;
         }
-        event::send(work, judge.config, Some(share), reason);
+        event::send(work, judge.config, share, reason);
     }
     reason
 }
@@ -501,6 +595,9 @@ pub fn is_telling(work: &Work) -> bool {
 
 #[inline(always)]
 fn count(work: &Work, dropped: bool) {
+    if work.facts.strange != 0 {
+        return;
+    }
     let seen = Seen {
         register: work.facts.start == REQUEST && work.facts.method == Method::Register as u32,
         credentials: work.scan.credentials,
@@ -526,7 +623,7 @@ fn contains(judge: &Judge, work: &mut Work) -> Option<Reason> {
     if !judge.drops(work, Reason::Contained) {
         return None;
     }
-    if let Some(contained) = maps::contained(work.packet.source_key) {
+    if let Some(contained) = maps::contained(work.facts.contained_as) {
         contained.drops += 1;
     }
     Some(Reason::Contained)

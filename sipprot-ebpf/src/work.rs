@@ -23,6 +23,8 @@ pub struct Work {
     pub fresh: Source,
     /// Bucket of all events of this CPU.
     pub events_ns: u64,
+    /// Likewise of all sources that are in no map.
+    pub strange_events_ns: u64,
     pub event: Event,
 }
 
@@ -35,6 +37,8 @@ pub struct Facts {
     pub generation: u32,
     pub now_ns: u64,
     pub seed: u64,
+    /// The key under which the source is contained: its own, or that of a wider network; 0 if it isn't.
+    pub contained_as: u64,
     /// Hash of the nonce in the first credentials, when `nonce_seen`.
     pub nonce: u64,
     pub nonce_seen: u32,
@@ -53,8 +57,13 @@ pub struct Facts {
     pub status: u32,
     /// 1: its headers go on behind what was read.
     pub cut: u32,
+    /// 1: the source was seen in the last minute.
+    pub seen: u32,
+    /// 1: the source is in no map; nothing is kept of it.
+    pub strange: u32,
     /// Bytes of the payload before those in the text, when its segment is told in several records.
     pub told: u32,
+    pub pad: u32,
 }
 
 /// Where a segment's payload stands in its TCP connection: as in [`EventHeader`].

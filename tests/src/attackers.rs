@@ -5,6 +5,8 @@
 
 /// One nonce, thousands of guesses, as fast as a socket takes them.
 pub mod cracker;
+/// A million forged sources, and among them those who are real.
+pub mod flood;
 /// Guesses in somebody else's name: raw packets with a source address that isn't the attacker's.
 pub mod forger;
 /// SIPVicious as Debian packages it, with its agent shown or hidden.

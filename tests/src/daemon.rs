@@ -159,6 +159,11 @@ impl Daemon {
         self.process.as_mut().is_some_and(|process| matches!(process.ended(), Ok(None)))
     }
 
+    /// While it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// What it has logged since its last start.
     pub fn log(&self) -> String {
         let log = self.directory.join(format!("run-{}.log", self.starts));

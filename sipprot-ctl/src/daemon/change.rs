@@ -187,6 +187,7 @@ impl Core {
                     any |= datapath.remove_block(BlockTarget { source, policy: *policy })?;
                 }
                 any |= datapath.uncontain(source)?;
+                any |= datapath.release_networks(source)?;
                 for port in datapath.quarantined()?.iter().filter(|it| it.source == source) {
                     any |= datapath.release_port(source, port.port)?;
                 }

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 24] = [
+pub const MAPS: [&str; 25] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -30,6 +30,7 @@ pub const MAPS: [&str; 24] = [
     maps::CONTAINED,
     maps::TRUST,
     maps::SOURCES,
+    maps::SKETCH,
     maps::NONCES,
     maps::REGISTERS,
     maps::FLOWS,

@@ -129,7 +129,7 @@ pub fn unblock(pin_dir: &Path, address: IpAddr) -> Result<Unblocked> {
         let key = BlockKey { source: source.0, policy, pad: 0 };
         done.blocks += usize::from(maps.blocks.remove(&key)?);
     }
-    done.contained = maps.contained.remove(&source.0)?;
+    done.contained = maps.contained.remove(&source.0)? | sources::release_networks(&maps, source)?;
     done.held = sources::forgive(&maps, source)?;
     done.quarantined_ports = sources::release_ports(&maps, source)?;
     done.denied = undeny(&maps, address)?;

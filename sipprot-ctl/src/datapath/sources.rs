@@ -9,7 +9,7 @@ use sipprot_common::abi::{
     TRUST_QUARANTINED, Trust,
 };
 use sipprot_common::attempt::Attempts;
-use sipprot_common::source::SourceKey;
+use sipprot_common::source::{SourceKey, Wider};
 
 use super::Datapath;
 use super::clock::monotonic_ns;
@@ -58,6 +58,23 @@ pub(super) fn forgive(maps: &Maps, source: SourceKey) -> Result<bool> {
     let attempts = Attempts { accepted_ns: known.attempts.accepted_ns, ..Attempts::default() };
     let fresh = Source { attempts, tcp_bytes: 0, tcp_start_ns: 0, ..known };
     maps.sources.insert(&source.0, &fresh, Insert::Existing)
+}
+
+/// The keys under which the kernel may hold something against a source: its own, and those of its
+/// wider networks.
+fn counted_as(source: SourceKey) -> impl Iterator<Item = SourceKey> {
+    let wider = Wider::ALL.into_iter().filter(move |_| source.is_global_v6());
+    std::iter::once(source).chain(wider.map(move |wider| source.wider(wider)))
+}
+
+/// Lifts the hold and containment of a source's wider networks. False when there was none to lift.
+pub(super) fn release_networks(maps: &Maps, source: SourceKey) -> Result<bool> {
+    let mut contained = false;
+    for network in counted_as(source).filter(|key| *key != source) {
+        contained |= maps.contained.remove(&network.0)?;
+        forgive(maps, network)?;
+    }
+    Ok(contained)
 }
 
 /// Lifts the quarantine of every port of a source; how many there were.
@@ -129,14 +146,25 @@ impl Datapath {
         self.maps.contained.remove(&source.0)
     }
 
+    /// Lifts what is held against a source for what its wider networks did, and against them.
+    pub fn release_networks(&self, source: SourceKey) -> Result<bool> {
+        release_networks(&self.maps, source)
+    }
+
     /// Containments, ended ones too: they make the next one longer.
     pub fn contained(&self) -> Result<Vec<(SourceKey, Contained)>> {
         let entries = self.maps.contained.entries()?;
         Ok(entries.into_iter().map(|(source, contained)| (SourceKey(source), contained)).collect())
     }
 
+    /// Of the source, or of a wider network that it is in: whichever lasts longest.
     pub fn containment(&self, source: SourceKey) -> Result<Option<Contained>> {
-        self.maps.contained.get(&source.0)
+        let mut longest: Option<Contained> = None;
+        for key in counted_as(source) {
+            let found = self.maps.contained.get(&key.0)?;
+            longest = longest.into_iter().chain(found).max_by_key(|it| it.until_ns);
+        }
+        Ok(longest)
     }
 
     /// What the kernel remembers of an untrusted source.
@@ -144,7 +172,7 @@ impl Datapath {
         self.maps.sources.get(&source.0)
     }
 
-    /// Every source that the kernel remembers; at most 65,536.
+    /// Every source that the kernel remembers; and the wider networks of IPv6 sources.
     pub fn sources(&self) -> Result<Vec<(SourceKey, Source)>> {
         let entries = self.maps.sources.entries()?;
         Ok(entries.into_iter().map(|(key, source)| (SourceKey(key), source)).collect())

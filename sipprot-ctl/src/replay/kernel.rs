@@ -56,7 +56,8 @@ pub struct Kernel {
     sources: Memory<SourceKey, Untrusted>,
     /// Ceilings of trusted sources.
     trusted: Memory<SourceKey, u64>,
-    endpoints: Vec<u64>,
+    /// Of each policy: of what proves nothing, and of what is proven.
+    endpoints: Vec<[u64; 2]>,
     contained: Memory<SourceKey, Contained>,
     blocks: HashMap<(SourceKey, u32), abi::Block>,
     /// Whether of SIP alone, and until when.
@@ -72,7 +73,7 @@ impl Kernel {
         Self {
             sources: Memory::new(SOURCES_HALF),
             trusted: Memory::new(SOURCES_HALF),
-            endpoints: vec![0; plan.policies.len()],
+            endpoints: vec![[0; 2]; plan.policies.len()],
             contained: Memory::new(SOURCES_HALF),
             blocks: HashMap::new(),
             denied: HashMap::new(),
@@ -127,7 +128,7 @@ impl Kernel {
         }
         let bare = passage.packet.payload.is_empty();
         let acknowledges = bare && passage.packet.tcp.is_some_and(|tcp| !tcp.syn);
-        if !passage.trusted && !acknowledges && self.source(key).is_held(now_ns) {
+        if !passage.trusted && !acknowledges && self.is_held(key, now_ns) {
             return Verdict::Drop(Reason::Held);
         }
         if passage.packet.tcp.is_some() && bare {

@@ -15,6 +15,7 @@ use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp
 use aya::{Ebpf, EbpfLoader, Pod};
 use sipprot_common::abi::*;
 use sipprot_common::reason::REASONS_MAX;
+use sipprot_common::sketch::{self, Page};
 use sipprot_common::source::Address;
 
 use super::tally::{Count, Tally};
@@ -92,6 +93,9 @@ impl Kernel {
         self.clear::<u64, Contained>(maps::CONTAINED)?;
         self.clear::<u64, Trust>(maps::TRUST)?;
         self.clear::<u64, Source>(maps::SOURCES)?;
+        for page in 0..sketch::PAGES {
+            self.array(maps::SKETCH)?.set(page, Page::EMPTY, 0)?;
+        }
         self.clear::<u64, Nonce>(maps::NONCES)?;
         self.clear::<u64, u64>(maps::FLOWS)?;
         self.clear::<u64, TcpConnection>(maps::TCP_CONNS)?;
@@ -102,9 +106,11 @@ impl Kernel {
         self.clear_tables()?;
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
         let zeroes = Counters { packets: [0; REASONS_MAX], observed: [0; REASONS_MAX] };
+        for bucket in 0..BUCKETS_MAX {
+            self.array(maps::BUCKETS)?.set(bucket, 0u64, 0)?;
+        }
         for policy in 0..POLICIES_MAX {
             self.array(maps::POLICIES)?.set(policy, Policy::default(), 0)?;
-            self.array(maps::BUCKETS)?.set(policy, 0u64, 0)?;
             let mut counters = PerCpuArray::try_from(self.map(maps::COUNTERS)?)?;
             counters.set(policy, PerCpuValues::try_from(vec![zeroes; cpus])?, 0)?;
         }
@@ -303,6 +309,16 @@ impl Kernel {
         Ok(())
     }
 
+    fn age_sketch(&mut self, by_ns: u64) -> Result<()> {
+        let mut map = self.array::<Page>(maps::SKETCH)?;
+        for number in 0..sketch::PAGES {
+            let mut page = map.get(&number, 0)?;
+            page.cells.iter_mut().for_each(|cell| *cell = cell.wrapping_sub(sketch::tick(by_ns)));
+            map.set(number, page, 0)?;
+        }
+        Ok(())
+    }
+
     fn age_list(&mut self, name: &str, by_ns: u64) -> Result<()> {
         let mut list = self.trie::<ScopedAddress, ListEntry>(name)?;
         let entries: Vec<_> = list.iter().collect::<Result<_, _>>()?;
@@ -327,12 +343,9 @@ fn begin_earlier(time_ns: &mut u64, by_ns: u64) {
 }
 
 fn age_source(source: &mut Source, by_ns: u64) {
-    for end_ns in [
-        &mut source.ceiling_ns,
-        &mut source.events_ns,
-        &mut source.stream_ns,
-        &mut source.attempts.hold_until_ns,
-    ] {
+    source.ceilings_ns.iter_mut().for_each(|end_ns| end_earlier(end_ns, by_ns));
+    for end_ns in [&mut source.events_ns, &mut source.stream_ns, &mut source.attempts.hold_until_ns]
+    {
         end_earlier(end_ns, by_ns);
     }
     begin_earlier(&mut source.attempts.start_ns, by_ns);
@@ -378,14 +391,15 @@ impl Datapath for Kernel {
             end_earlier(&mut trust.stream_ns, by_ns);
         })?;
         self.age::<u64, Source>(maps::SOURCES, |source| age_source(source, by_ns))?;
+        self.age_sketch(by_ns)?;
         self.age::<u64, u64>(maps::FLOWS, |seen_ns| begin_earlier(seen_ns, by_ns))?;
         self.age_list(maps::ALLOW, by_ns)?;
         self.age_list(maps::DENY, by_ns)?;
         let mut buckets = self.array::<u64>(maps::BUCKETS)?;
-        for policy in 0..POLICIES_MAX {
-            let mut bucket_ns = buckets.get(&policy, 0)?;
+        for bucket in 0..BUCKETS_MAX {
+            let mut bucket_ns = buckets.get(&bucket, 0)?;
             end_earlier(&mut bucket_ns, by_ns);
-            buckets.set(policy, bucket_ns, 0)?;
+            buckets.set(bucket, bucket_ns, 0)?;
         }
         Ok(())
     }

@@ -37,7 +37,8 @@ type Transaction = (Option<u64>, Vec<u8>, Vec<u8>);
 /// What is remembered of an untrusted source.
 #[derive(Default)]
 struct Untrusted {
-    ceiling_ns: u64,
+    /// Of what proves nothing, and of what echoes its own nonce.
+    ceilings_ns: [u64; 2],
     events_ns: u64,
     attempts: attempt::Attempts,
     recent: VecDeque<Vec<u8>>,
@@ -89,7 +90,12 @@ pub struct Model {
     nonces: HashMap<u64, Option<SourceKey>>,
     flows: HashMap<Flow, u64>,
     connections: HashMap<Flow, TcpConnection>,
-    buckets: HashMap<u32, u64>,
+    /// By policy, and whether of what is proven.
+    buckets: HashMap<(u32, bool), u64>,
+    /// When a source was last let through the ceilings.
+    seen: HashMap<SourceKey, u64>,
+    /// Attempts of IPv6 sources in their wider networks.
+    wider: HashMap<SourceKey, attempt::Attempts>,
     tally: Tally,
     events: Vec<Event>,
     suppressed: u64,
@@ -110,6 +116,10 @@ struct Passage<'a> {
 impl Passage<'_> {
     fn key(&self) -> SourceKey {
         self.packet.source.key()
+    }
+
+    fn is_proven(&self) -> bool {
+        self.flags & (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) != 0
     }
 
     /// Does the policy drop for this reason? The first reason that it only observes is noted.
@@ -158,6 +168,8 @@ impl Model {
             flows: HashMap::new(),
             connections: HashMap::new(),
             buckets: HashMap::new(),
+            seen: HashMap::new(),
+            wider: HashMap::new(),
             tally: Tally::default(),
             events: Vec::new(),
             suppressed: 0,

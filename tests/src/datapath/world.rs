@@ -9,7 +9,7 @@ use sipprot_common::abi::{
 };
 use sipprot_common::ceiling;
 use sipprot_common::policy::Protection;
-use sipprot_common::source::{Address, SourceKey};
+use sipprot_common::source::{Address, SourceKey, Wider};
 
 /// The generations that worlds use; entries of another one are not in force.
 pub const LISTS_GENERATION: u32 = 3;
@@ -269,6 +269,12 @@ impl World {
         self
     }
 
+    /// The /48 that an IPv6 address is in.
+    pub fn contained_network(mut self, text: &str, until: Seconds) -> Self {
+        self.contained.push((source(text).wider(Wider::Block), until));
+        self
+    }
+
     pub fn trusted(mut self, text: &str) -> Self {
         self.trusted.push((source(text), 0));
         self
@@ -329,7 +335,7 @@ impl World {
             flags,
             lists_generation: LISTS_GENERATION,
             geo_generation: GEO_GENERATION,
-            pad: 0,
+            sketch_seed: 0x5eed,
             event_interval_ns,
             event_burst_ns,
         }

@@ -19,9 +19,11 @@ mod pieces;
 mod places;
 mod policies;
 mod robustness;
+mod strangers;
 mod tcp;
 mod torture;
 mod verifier;
+mod wider;
 
 use std::collections::HashSet;
 
@@ -43,7 +45,9 @@ fn every_reason_is_in_a_table() {
         paths::cases(),
         pieces::cases(),
         policies::cases(),
+        strangers::cases(),
         tcp::cases(),
+        wider::cases(),
     ];
     let cases: Vec<&Case> = tables.iter().flatten().collect();
     println!("{} cases in the tables", cases.len());

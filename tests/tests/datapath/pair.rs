@@ -53,5 +53,5 @@ pub fn address_v4(number: u32) -> String {
 }
 
 pub fn address_v6(number: u32) -> String {
-    format!("2001:db8:5:{number:x}::7")
+    format!("2001:db8:{number:x}::7")
 }

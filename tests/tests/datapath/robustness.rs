@@ -90,7 +90,8 @@ fn v4(number: u32) -> String {
 }
 
 fn v6(number: u32) -> String {
-    format!("[2001:db8:{:x}:{:x}::7]:5060", number >> 16, number & 0xffff)
+    // A /48 each, since a whole /48 may be contained.
+    format!("[3fff:{:x}:{:x}::7]:5060", number >> 16, number & 0xffff)
 }
 
 const CORPUS: &[(&str, Make)] = &[

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use sipprot_common::abi;
 use sipprot_common::attempt::{self, Attempts};
 use sipprot_common::ceiling;
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Method;
-use sipprot_common::source::SourceKey;
+use sipprot_common::source::{SourceKey, Wider};
 
 use super::{Flow, Kernel, Passage, Verdict};
 use crate::replay::packet::Packet;
@@ -18,7 +19,8 @@ const PENDING_MAX: usize = attempt::RECENT;
 
 #[derive(Default)]
 pub struct Untrusted {
-    ceiling_ns: u64,
+    /// Of what proves nothing, and of what echoes its own nonce.
+    ceilings_ns: [u64; 2],
     attempts: Attempts,
     recent: VecDeque<u32>,
     pending: VecDeque<u64>,
@@ -27,12 +29,8 @@ pub struct Untrusted {
 }
 
 impl Untrusted {
-    pub fn is_held(&self, now_ns: u64) -> bool {
-        attempt::held(&self.attempts, now_ns)
-    }
-
     pub fn forget_attempts(&mut self) {
-        *self = Self { ceiling_ns: self.ceiling_ns, ..Self::default() };
+        *self = Self { ceilings_ns: self.ceilings_ns, ..Self::default() };
     }
 
     fn over_tcp_budget(&mut self, length: usize, now_ns: u64) -> bool {
@@ -70,11 +68,12 @@ impl Kernel {
             return over(bucket, policy.trusted_interval_ns, policy.trusted_burst_ns)
                 .then_some(Reason::SourceCeiling);
         }
-        let source = self.source(passage.key());
-        if over(&mut source.ceiling_ns, policy.source_interval_ns, policy.source_burst_ns) {
+        let (own_nonce, proven) = self.proofs(passage);
+        let bucket = &mut self.source(passage.key()).ceilings_ns[usize::from(own_nonce)];
+        if over(bucket, policy.source_interval_ns, policy.source_burst_ns) {
             return Some(Reason::SourceCeiling);
         }
-        let bucket = self.endpoints.get_mut(passage.policy as usize)?;
+        let bucket = &mut self.endpoints.get_mut(passage.policy as usize)?[usize::from(proven)];
         over(bucket, policy.endpoint_interval_ns, policy.endpoint_burst_ns)
             .then_some(Reason::EndpointCeiling)
     }
@@ -90,23 +89,38 @@ impl Kernel {
                 return Some(Verdict::DropAndTell(Reason::TcpBudget));
             }
         }
-        let contained = self.contained.get(key);
-        let contained = contained.is_some_and(|contained| containment::in_force(contained, now_ns));
+        let contained = self.contained_as(key, now_ns);
         if passage.speech.is_attempt(passage.stream()) {
-            return self.attempted(passage, contained);
+            return self.attempted(passage, contained.is_some());
         }
         let says_nothing = matches!(passage.speech.kind, Kind::Response | Kind::Keepalive);
-        (contained && !says_nothing && !self.trickles(passage))
-            .then_some(Verdict::Drop(Reason::Contained))
+        let key = contained.filter(|_| !says_nothing)?;
+        (!self.trickles(passage, key)).then_some(Verdict::Drop(Reason::Contained))
     }
 
-    fn trickles(&mut self, passage: &Passage) -> bool {
+    /// The key under which a source is contained: its own or that of a wider network.
+    fn contained_as(&mut self, key: SourceKey, now_ns: u64) -> Option<SourceKey> {
+        std::iter::once(key).chain(wider(key).into_iter().flatten()).find(|key| {
+            let contained = self.contained.get(*key);
+            contained.is_some_and(|contained| containment::in_force(contained, now_ns))
+        })
+    }
+
+    /// Whether a request echoes a nonce of its source's own, and whether it is proven at all.
+    fn proofs(&mut self, passage: &Passage) -> (bool, bool) {
+        let attempt = passage.speech.is_attempt(passage.stream());
+        let nonce = passage.speech.nonce.filter(|_| attempt);
+        let own_nonce = nonce.is_some_and(|nonce| self.is_own_nonce(nonce, passage.key()));
+        (own_nonce, own_nonce || self.is_established(passage.packet))
+    }
+
+    fn trickles(&mut self, passage: &Passage, key: SourceKey) -> bool {
         let speech = &passage.speech;
         speech.kind == Kind::Request
             && speech.method == Some(Method::Register)
             && self
                 .contained
-                .get(passage.key())
+                .get(key)
                 .is_some_and(|contained| containment::trickle(contained, passage.now_ns, exchange))
     }
 
@@ -114,8 +128,7 @@ impl Kernel {
         let (key, now_ns) = (passage.key(), passage.now_ns);
         let policy = *self.plan.policies.get(passage.policy as usize)?;
         let speech = &passage.speech;
-        let own_nonce = speech.nonce.is_some_and(|nonce| self.is_own_nonce(nonce, key));
-        let proven = own_nonce || self.is_established(passage.packet);
+        let (_, proven) = self.proofs(passage);
         let request = attempt::Request {
             now_ns,
             limit: policy.attempt_limit,
@@ -129,6 +142,10 @@ impl Kernel {
         }
         match attempt::judge(&mut source.attempts, &request, fetch_add) {
             attempt::Verdict::Pass | attempt::Verdict::Trickle => {
+                if let Some(reason) = self.over_wider_attempts(key, &policy, &request) {
+                    return Some(Verdict::Drop(reason));
+                }
+                let source = self.source(key);
                 push(&mut source.recent, speech.fingerprint, attempt::RECENT);
                 None
             }
@@ -141,6 +158,40 @@ impl Kernel {
                 Some(Verdict::DropAndTell(Reason::Contained))
             }
         }
+    }
+
+    /// The same in the wider networks of an IPv6 source; a /48 is never held.
+    fn over_wider_attempts(
+        &mut self,
+        key: SourceKey,
+        policy: &abi::Policy,
+        request: &attempt::Request,
+    ) -> Option<Reason> {
+        for (width, network) in Wider::ALL.into_iter().zip(wider(key).into_iter().flatten()) {
+            let limit = request.limit << width.limit_bits();
+            let proven = request.proven && width == Wider::Site;
+            let request = attempt::Request { limit, proven, contained: false, ..*request };
+            match attempt::judge(&mut self.source(network).attempts, &request, fetch_add) {
+                attempt::Verdict::Pass | attempt::Verdict::Trickle => {}
+                attempt::Verdict::Hold => return Some(Reason::Held),
+                attempt::Verdict::Contain => {
+                    let known = self.contained.entry(network, Default::default);
+                    let lengths_ns = (policy.containment_ns, policy.containment_max_ns);
+                    containment::begin(known, request.now_ns, lengths_ns.0, lengths_ns.1);
+                    return Some(Reason::Contained);
+                }
+            }
+        }
+        None
+    }
+
+    /// Is the source held, or its /56?
+    pub(super) fn is_held(&mut self, key: SourceKey, now_ns: u64) -> bool {
+        let site = wider(key).map(|[site, _]| site);
+        [Some(key), site]
+            .into_iter()
+            .flatten()
+            .any(|key| attempt::held(&self.source(key).attempts, now_ns))
     }
 
     /// A credentialed REGISTER or INVITE went through; `transaction` is what its answer is known by.
@@ -158,6 +209,9 @@ impl Kernel {
         attempt::accept(&mut source.attempts, now_ns);
         source.tcp_bytes = 0;
         self.contained.remove(key);
+        for network in wider(key).into_iter().flatten() {
+            attempt::take_back(&mut self.source(network).attempts);
+        }
     }
 
     /// A challenge went out with this nonce.
@@ -216,6 +270,11 @@ impl Kernel {
             tcp.acknowledgement.wrapping_sub(connection.first) <= sent
         })
     }
+}
+
+/// The wider networks that a source is also counted in.
+fn wider(key: SourceKey) -> Option<[SourceKey; 2]> {
+    key.is_global_v6().then(|| Wider::ALL.map(|wider| key.wider(wider)))
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {

@@ -3,7 +3,7 @@
 use sipprot_common::abi::*;
 use sipprot_common::attempt;
 use sipprot_common::reason::Reason;
-use sipprot_common::source::SourceKey;
+use sipprot_common::source::{SourceKey, Wider};
 
 use super::headers::{self, Packet};
 use super::message::passing;
@@ -106,5 +106,10 @@ impl Model {
         attempt::accept(&mut source.attempts, self.now_ns);
         source.tcp_bytes = 0;
         self.contained.remove(&remote);
+        if remote.is_global_v6() {
+            for wider in Wider::ALL {
+                self.wider.get_mut(&remote.wider(wider)).map(attempt::take_back);
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use sipprot_common::ceiling;
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::Method;
+use sipprot_common::source::{SourceKey, Wider};
 
 use super::headers::Packet;
 use super::speech::{Kind, Speech};
@@ -16,6 +17,9 @@ impl Model {
     /// What is said to a SIP port.
     pub(super) fn by_message(&mut self, passage: &mut Passage, class: u8) -> Reason {
         let payload = passage.packet.payload;
+        if self.is_hopeless(passage) && passage.drops(Reason::EndpointCeiling) {
+            return Reason::EndpointCeiling;
+        }
         let speech = if class == PORT_SIP {
             Speech::of(&passage.packet)
         } else {
@@ -27,7 +31,7 @@ impl Model {
             if self.is_quarantined(passage) && passage.drops(Reason::Quarantined) {
                 return Reason::Quarantined;
             }
-        } else if self.source(passage).attempts.hold_until_ns > self.now_ns {
+        } else if self.is_held(passage) {
             passage.flags |= HELD;
             let acknowledges = passage.packet.tcp.is_some_and(|tcp| !tcp.syn) && payload.is_empty();
             if !acknowledges && passage.drops(Reason::Held) {
@@ -44,12 +48,16 @@ impl Model {
         {
             return Reason::UserAgent;
         }
+        if class == PORT_SIP && !trusted {
+            self.mark_proof(passage, &speech);
+        }
         if let Some(reason) = self.over_ceiling(passage, trusted)
             && self.refuses(passage, &speech, reason)
         {
             return reason;
         }
-        if trusted && class == PORT_SIP {
+        self.seen.insert(passage.key(), self.now_ns);
+        if class == PORT_SIP && trusted {
             self.mark_proof(passage, &speech);
         }
         if !trusted
@@ -63,6 +71,29 @@ impl Model {
 
     fn source(&mut self, passage: &Passage) -> &mut Untrusted {
         self.untrusted.entry(passage.key()).or_default()
+    }
+
+    /// Over the ceiling of the endpoint, and in no way known: nobody reads it.
+    fn is_hopeless(&self, passage: &Passage) -> bool {
+        let (packet, policy) = (&passage.packet, &passage.policy);
+        if packet.protocol == protocol::TCP && packet.payload.is_empty() {
+            return false;
+        }
+        let times_ns = (policy.endpoint_interval_ns, policy.endpoint_burst_ns);
+        let bucket_ns = self.buckets.get(&(passage.index, false)).copied().unwrap_or_default();
+        let seen = self.seen.get(&passage.key());
+        ceiling::take(bucket_ns, self.now_ns, times_ns.0, times_ns.1).is_none()
+            && seen.is_none_or(|seen_ns| self.now_ns - seen_ns > SEEN_NS)
+            && !self.trusted.contains_key(&passage.key())
+            && self.established(packet).is_none()
+    }
+
+    fn is_held(&mut self, passage: &Passage) -> bool {
+        let now_ns = self.now_ns;
+        let site = passage.key().wider(Wider::Site);
+        let site = self.wider.get(&site).filter(|_| passage.key().is_global_v6());
+        site.is_some_and(|site| attempt::held(site, now_ns))
+            || attempt::held(&self.source(passage).attempts, now_ns)
     }
 
     fn is_quarantined(&self, passage: &Passage) -> bool {
@@ -94,11 +125,16 @@ impl Model {
             let over = take(&mut trust.ceiling_ns, interval_ns, policy.trusted_burst_ns);
             return over.then_some(Reason::SourceCeiling);
         }
+        let own_nonce = passage.flags & EVENT_FLAG_NONCE != 0;
         let source = self.untrusted.entry(passage.key()).or_default();
-        if take(&mut source.ceiling_ns, policy.source_interval_ns, policy.source_burst_ns) {
+        if take(
+            &mut source.ceilings_ns[usize::from(own_nonce)],
+            policy.source_interval_ns,
+            policy.source_burst_ns,
+        ) {
             return Some(Reason::SourceCeiling);
         }
-        let bucket = self.buckets.entry(passage.index).or_default();
+        let bucket = self.buckets.entry((passage.index, passage.is_proven())).or_default();
         take(bucket, policy.endpoint_interval_ns, policy.endpoint_burst_ns)
             .then_some(Reason::EndpointCeiling)
     }
@@ -121,14 +157,23 @@ impl Model {
                 }
             }
         }
-        let contained = self.contained.get(&passage.key());
-        let contained = contained.is_some_and(|contained| containment::in_force(contained, now_ns));
+        let contained = self.contained_as(passage.key());
         if is_attempt(passage, speech) {
-            return self.attempted(passage, speech, contained);
+            return self.attempted(passage, speech, contained.is_some());
         }
-        let contained = contained && !matches!(speech.kind, Kind::Response | Kind::Keepalive);
-        (contained && !self.trickles(passage, speech) && passage.drops(Reason::Contained))
+        let key = contained.filter(|_| !matches!(speech.kind, Kind::Response | Kind::Keepalive))?;
+        (!self.trickles(passage, speech, key) && passage.drops(Reason::Contained))
             .then_some(Reason::Contained)
+    }
+
+    /// The key under which a source is contained: its own or that of a wider network.
+    fn contained_as(&self, key: SourceKey) -> Option<SourceKey> {
+        let wider = key.is_global_v6().then(|| Wider::ALL.map(|wider| key.wider(wider)));
+        let mut keys = [key].into_iter().chain(wider.into_iter().flatten());
+        keys.find(|key| {
+            let contained = self.contained.get(key);
+            contained.is_some_and(|contained| containment::in_force(contained, self.now_ns))
+        })
     }
 
     /// What a message proves of who sends it, trusted or not.
@@ -166,13 +211,13 @@ impl Model {
         drops
     }
 
-    fn trickles(&mut self, passage: &mut Passage, speech: &Speech) -> bool {
+    fn trickles(&mut self, passage: &mut Passage, speech: &Speech, key: SourceKey) -> bool {
         let now_ns = self.now_ns;
         let wanted = speech.kind == Kind::Request && speech.method == Method::Register;
         passage.trickles = wanted
             && self
                 .contained
-                .get_mut(&passage.key())
+                .get_mut(&key)
                 .is_some_and(|contained| containment::trickle(contained, now_ns, exchange));
         passage.trickles
     }
@@ -184,7 +229,7 @@ impl Model {
         contained: bool,
     ) -> Option<Reason> {
         let key = passage.key();
-        let proven = passage.flags & (EVENT_FLAG_NONCE | EVENT_FLAG_TCP) != 0;
+        let proven = passage.is_proven();
         let request = attempt::Request {
             now_ns: self.now_ns,
             limit: passage.policy.attempt_limit,
@@ -201,13 +246,12 @@ impl Model {
                 _ => Verdict::Pass,
             }
         } else {
-            let verdict = attempt::judge(&mut source.attempts, &request, |place, amount| {
-                let before = *place;
-                *place += amount;
-                before
-            });
+            let verdict = attempt::judge(&mut source.attempts, &request, add);
             if matches!(verdict, Verdict::Pass | Verdict::Trickle) {
-                remember(source, speech);
+                if let Some(reason) = self.over_wider_attempts(passage, &request) {
+                    return Some(reason);
+                }
+                remember(self.source(passage), speech);
             }
             verdict
         };
@@ -222,15 +266,49 @@ impl Model {
                 passage.drops(Reason::Contained).then_some(Reason::Contained)
             }
             Verdict::Contain => {
-                let entry = self.contained.entry(key).or_default();
-                let policy = &passage.policy;
-                let (shortest_ns, longest_ns) = (policy.containment_ns, policy.containment_max_ns);
-                containment::begin(entry, request.now_ns, shortest_ns, longest_ns);
+                self.begin_containment(passage, key);
                 let drops = passage.drops(Reason::Contained);
                 self.tell(passage, speech, EVENT_HOLD, Reason::Contained, Some(key));
                 drops.then_some(Reason::Contained)
             }
         }
+    }
+
+    /// The same in the wider networks of an IPv6 source; a /48 is never held.
+    fn over_wider_attempts(
+        &mut self,
+        passage: &mut Passage,
+        request: &attempt::Request,
+    ) -> Option<Reason> {
+        if !passage.key().is_global_v6() {
+            return None;
+        }
+        for wider in Wider::ALL {
+            let key = passage.key().wider(wider);
+            let limit = request.limit << wider.limit_bits();
+            let proven = request.proven && wider == Wider::Site;
+            let attempts = self.wider.entry(key).or_insert_with(|| attempt::Attempts {
+                start_ns: request.now_ns,
+                ..Default::default()
+            });
+            let request = attempt::Request { limit, proven, contained: false, ..*request };
+            match attempt::judge(attempts, &request, add) {
+                Verdict::Pass | Verdict::Trickle => {}
+                Verdict::Hold => return passage.drops(Reason::Held).then_some(Reason::Held),
+                Verdict::Contain => {
+                    self.begin_containment(passage, key);
+                    return passage.drops(Reason::Contained).then_some(Reason::Contained);
+                }
+            }
+        }
+        None
+    }
+
+    fn begin_containment(&mut self, passage: &Passage, key: SourceKey) {
+        let policy = &passage.policy;
+        let (shortest_ns, longest_ns) = (policy.containment_ns, policy.containment_max_ns);
+        let entry = self.contained.entry(key).or_default();
+        containment::begin(entry, self.now_ns, shortest_ns, longest_ns);
     }
 
     fn pass(&mut self, passage: &mut Passage, speech: &Speech) -> Reason {
@@ -251,6 +329,15 @@ impl Model {
         self.tell(passage, speech, kind, reason, share);
         reason
     }
+}
+
+/// How long a source counts as seen, at the least.
+const SEEN_NS: u64 = 64 * SECOND_NS;
+
+fn add(place: &mut u32, amount: u32) -> u32 {
+    let before = *place;
+    *place += amount;
+    before
 }
 
 fn exchange(place: &mut u64, old: u64, new: u64) -> bool {

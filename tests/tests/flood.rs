@@ -1,0 +1,222 @@
+//! A forged flood on the lab: a million sources, and among them the office, the trunk and the
+//! operator. They work on, none of them is held to account for it, and a cracker hides in vain.
+//!
+//! The flood lasts a minute, or as long as `SIPPROT_FLOOD_SECONDS` says.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddrV4,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sipprot_tests::{
+    attackers::{
+        cracker::{self, Plan},
+        flood::{self, Flood},
+    },
+    daemon::{Daemon, Settings},
+    lab::Lab,
+    office::{CALLEES, PHONES},
+    sipp::Calls,
+    topology::{Family, OFFICE, PBXS, TRUNK, UPLINK},
+};
+
+const LIMIT: u64 = 10;
+/// Requests that may be on their way to the PBX when the limit is reached.
+const IN_FLIGHT: u64 = 2;
+/// Somebody at home who may do everything.
+const OPERATOR: &str = "203.0.113.77";
+const FRAMES_PER_SECOND: u64 = 250_000;
+/// What the generator must reach even on a machine that does other things, too.
+const FRAMES_PER_SECOND_MIN: u64 = 50_000;
+const SECONDS_DEFAULT: u64 = 60;
+/// Of each forged source.
+const FRAMES_EACH_MIN: u64 = 10;
+/// Before the machine's speed is to blame for too few frames.
+const SECONDS_MORE_MAX: u64 = 120;
+const MEMORY_MAX_MIB: u64 = 256;
+
+fn protected() -> Result<Option<(Lab, Daemon)>> {
+    let binary = std::env::var_os("SIPPROT_BIN").map(PathBuf::from);
+    let missing =
+        Lab::missing().or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()));
+    if let Some(missing) = missing {
+        println!("skipped: needs {missing}");
+        return Ok(None);
+    }
+    let lab = Lab::new()?;
+    let mut daemon = lab.daemon(&binary.unwrap_or_default())?;
+    daemon.configure(&Settings::default())?;
+    daemon.start()?;
+    daemon.text(&["allow", "add", OPERATOR, "--note", "the operator"])?;
+    // What the PBXs answer to nobody ends here.
+    lab.net.internet.ip(&format!("route add blackhole {}\n", flood::NETWORK))?;
+    Ok(Some((lab, daemon)))
+}
+
+/// In whose names beside those of the million: with the ports that they really use.
+fn real() -> Result<Vec<SocketAddrV4>> {
+    let office = SocketAddrV4::new(OFFICE.v4, 20_000 + CALLEES.start);
+    let trunk = [5060, 5070].map(|port| SocketAddrV4::new(TRUNK.v4, port));
+    let operator = SocketAddrV4::new(OPERATOR.parse()?, 5060);
+    Ok(vec![office, trunk[0], operator, trunk[1]])
+}
+
+fn start_flood(lab: &Lab) -> Result<Flood> {
+    let show = ["-n", lab.net.host.name(), "-json", "link", "show", "dev", UPLINK];
+    let shown: Value = serde_json::from_slice(&Command::new("ip").args(show).output()?.stdout)?;
+    let address = shown.pointer("/0/address").and_then(Value::as_str).context("an address")?;
+    let mut towards = [0; 6];
+    for (byte, digits) in towards.iter_mut().zip(address.split(':')) {
+        *byte = u8::from_str_radix(digits, 16)?;
+    }
+    let target = SocketAddrV4::new(PBXS[0].v4, 5060);
+    let plan = flood::Plan { target, real: real()?, per_second: FRAMES_PER_SECOND };
+    Flood::start(&lab.net.internet, "down0", towards, plan)
+}
+
+/// Calls within the office, out to the trunk, and from it.
+fn calls(lab: &Lab) -> Result<Calls> {
+    let (office, trunk) = (lab.office(), lab.trunk());
+    let inside = office.start_calls(10, 5)?;
+    let out = office.start_calls_out(10, 5)?;
+    let incoming = trunk.start_calls_in(10, 5)?;
+    Ok(inside.finish()? + out.finish()? + incoming.finish()?)
+}
+
+/// How many guesses from a source the PBX rejected.
+fn crack(lab: &Lab, plan: &Plan) -> Result<u64> {
+    let before = lab.counts(plan.source)?.rejected;
+    let report = cracker::attack_from(&lab.net.attackers, plan)?;
+    let rejected = lab.counts(plan.source)?.rejected - before;
+    println!("{}: {rejected} rejected, {report:?}", plan.source);
+    Ok(rejected)
+}
+
+/// What a process took so far: processor seconds, and memory in MiB.
+fn usage(id: u32) -> Result<(f64, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let field = |at: usize| fields.get(at).and_then(|it| it.parse::<u64>().ok()).context("stat");
+    // SAFETY: sysconf takes a name and has no other effect.
+    let (tick, page) =
+        unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let seconds = (field(11)? + field(12)?) as f64 / tick as f64;
+    Ok((seconds, (field(21)? * page as u64) >> 20))
+}
+
+/// The packets of the PBX's policy and the host's, by reason.
+fn packets(daemon: &Daemon) -> Result<BTreeMap<String, u64>> {
+    let mut packets = BTreeMap::new();
+    for line in daemon.metrics()?.lines() {
+        let Some(labels) = line.strip_prefix("sipprot_packets_total{") else { continue };
+        let (labels, count) = labels.split_once("} ").context("a metric")?;
+        let reason = labels.split("reason=\"").nth(1).and_then(|it| it.split('"').next());
+        let count: f64 = count.trim().parse()?;
+        *packets.entry(reason.unwrap_or_default().to_owned()).or_default() += count as u64;
+    }
+    packets.retain(|_, count| *count > 0);
+    Ok(packets)
+}
+
+fn count(status: &Value, pointer: &str) -> Result<u64> {
+    status.pointer(pointer).and_then(Value::as_u64).with_context(|| format!("no {pointer}"))
+}
+
+#[test]
+fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
+    let Some((lab, daemon)) = protected()? else { return Ok(()) };
+    let seconds = match std::env::var("SIPPROT_FLOOD_SECONDS") {
+        Ok(text) => text.parse().context("SIPPROT_FLOOD_SECONDS")?,
+        Err(_) => SECONDS_DEFAULT,
+    };
+    let (office, trunk) = (lab.office(), lab.trunk());
+    assert_eq!(office.register()?.ok, PHONES);
+    let _answering = (office.answer()?, trunk.answer()?);
+    assert_eq!(calls(&lab)?.failed, 0, "before the flood");
+
+    let plan = Plan {
+        guesses: 300,
+        per_second: Some(20),
+        patience: Duration::from_millis(300),
+        ..Plan::new(lab.newcomer().v4.into(), lab.pbxs[0].sip(Family::V4))
+    };
+    let id = daemon.process_id().context("the daemon's id")?;
+    let (cpu_before, _) = usage(id)?;
+    let (mut called, mut memory_mib) = (Calls::default(), 0);
+    let mut slowest_answer = Duration::ZERO;
+    // It is at work when the flood comes: later it would hardly get a nonce.
+    let (flood, mut guessed) = std::thread::scope(|scope| -> Result<_> {
+        let cracker = scope.spawn(|| crack(&lab, &plan));
+        std::thread::sleep(Duration::from_millis(900));
+        let flood = start_flood(&lab)?;
+        let guessed = cracker.join().map_err(|_| anyhow::anyhow!("the cracker panicked"))??;
+        Ok((flood, guessed))
+    })?;
+    let plan = Plan { guesses: 2_000, per_second: None, ..plan };
+    loop {
+        let sent = flood.so_far();
+        let short = sent.of_each_source() <= FRAMES_EACH_MIN;
+        let late = sent.elapsed.as_secs() >= seconds + SECONDS_MORE_MAX;
+        if sent.elapsed.as_secs() >= seconds && (!short || late) {
+            break;
+        }
+        called = called + calls(&lab)?;
+        guessed += crack(&lab, &plan)?;
+        memory_mib = memory_mib.max(usage(id)?.1);
+        let asked = Instant::now();
+        daemon.json(&["status"])?;
+        slowest_answer = slowest_answer.max(asked.elapsed());
+    }
+    let (cpu, _) = usage(id)?;
+    let sent = flood.stop()?;
+
+    let status = daemon.json(&["status"])?;
+    println!(
+        "{} frames in {:?}, {} a second, {} of each of {} sources",
+        sent.frames,
+        sent.elapsed,
+        sent.per_second(),
+        sent.of_each_source(),
+        flood::SOURCES
+    );
+    println!("packets by reason: {:?}", packets(&daemon)?);
+    println!("events: {}; lists: {}", status["events"], status["lists"]);
+    println!("maps: {}", status["maps"]);
+    let share = (cpu - cpu_before) / sent.elapsed.as_secs_f64();
+    println!(
+        "daemon: {memory_mib} MiB, {:.1} % of a core; slowest answer {slowest_answer:?}",
+        share * 100.0
+    );
+    println!("calls: {called:?}; guesses answered: {guessed}");
+
+    ensure!(sent.per_second() >= FRAMES_PER_SECOND_MIN, "too slow a flood: {sent:?}");
+    ensure!(sent.of_each_source() >= FRAMES_EACH_MIN, "too small a flood: {sent:?}");
+    assert!(called.ok > 0 && called.failed == 0, "{called:?}");
+    assert!(guessed <= LIMIT + IN_FLIGHT, "{guessed} guesses answered");
+    assert!(memory_mib <= MEMORY_MAX_MIB, "{memory_mib} MiB");
+    // The cracker may be blocked by now, and nobody else.
+    let blocked = u64::from(daemon.check(plan.source)?.blocked);
+    for (list, most) in [("deny", 0), ("quarantined", 0), ("dynamic", blocked)] {
+        assert!(count(&status, &format!("/lists/{list}"))? <= most, "{list}: {status}");
+    }
+    for source in [OFFICE.v4, TRUNK.v4, OPERATOR.parse()?] {
+        let check = daemon.check(source.into())?;
+        assert!(!check.is_cut_off(), "{source}: {check:?}");
+    }
+
+    // With the flood gone, its guesses are its own again.
+    let start = Instant::now();
+    while !daemon.check(plan.source)?.blocked {
+        ensure!(start.elapsed() < Duration::from_secs(120), "not blocked\n{}", daemon.log());
+        let rejected = crack(&lab, &plan)?;
+        assert!(rejected <= LIMIT + IN_FLIGHT, "{rejected} guesses answered after the flood");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(calls(&lab)?.failed, 0, "after the flood");
+    Ok(())
+}
