@@ -8,7 +8,6 @@ use sipprot_common::reason::Reason;
 use sipprot_common::sip::Header;
 use sipprot_common::source::{SourceKey, Wider};
 
-use crate::event::Stream;
 use crate::frame::Frame;
 use crate::packet::protocol;
 use crate::verdict::Judge;
