@@ -8,6 +8,7 @@ use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
 use sipprot_common::source::SourceKey;
+use sipprot_common::table::KNOWN;
 
 use crate::event::{self, Stream};
 use crate::flow;
@@ -128,7 +129,7 @@ pub fn is_hopeless(judge: &Judge, work: &mut Work) -> bool {
         return false;
     }
     !known::is_seen(judge.config.sketch_seed, packet.source_key, work.facts.now_ns)
-        && maps::trust(packet.source_key).is_none()
+        && work.facts.known & KNOWN == 0
         && !flow::is_established(packet, judge.config.seed, &mut work.place)
 }
 
