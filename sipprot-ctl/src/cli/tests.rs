@@ -191,6 +191,8 @@ fn check_sentences() {
         blocked: false,
         contained: false,
         held: false,
+        wider: None,
+        observed: false,
         quarantined_ports: Vec::new(),
         trusted: false,
         peer: false,

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use sipprot_common::abi::MODE_ENFORCE;
 use sipprot_common::reason::Reason;
-use sipprot_common::source::{Address, SourceKey};
+use sipprot_common::source::{Address, SourceKey, Wider};
 use sipprot_common::{attempt, block, containment};
 
 use super::answers::{block_view, entry_view, internal, seconds};
 use super::core::Core;
 use crate::api::{Check, Counts, Fault};
-use crate::datapath::{BlockTarget, ListItem, monotonic_ns};
+use crate::datapath::{self, BlockTarget, Datapath, ListItem, monotonic_ns};
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry};
 
@@ -23,6 +24,8 @@ struct Held {
     blocked: bool,
     contained: bool,
     held: bool,
+    /// By which of its wider networks.
+    wider: Option<SourceKey>,
     ports: Vec<u16>,
     counts: Counts,
     /// By the reason's label.
@@ -66,6 +69,8 @@ impl Core {
             blocked: held.blocked || in_books(BlockKind::Dynamic),
             contained: held.contained || in_books(BlockKind::Containment),
             held: held.held,
+            wider: held.wider.map(|wider| report::address(Self::network_of(wider))),
+            observed: self.is_observed(),
             quarantined_ports: held.ports,
             trusted: standing.trust.is_some() || !peers.is_empty(),
             peer: !peers.is_empty(),
@@ -97,6 +102,12 @@ impl Core {
             block_threshold: self.config.rules.block_threshold,
             grace_until: standing.grace_until.map(seconds),
         })
+    }
+
+    /// Blocks by hand and lists hold even so.
+    pub(super) fn is_observed(&self) -> bool {
+        let host = self.plan.policies.first();
+        self.lessons.goes_on() || host.is_some_and(|host| host.mode != MODE_ENFORCE)
     }
 
     /// Of one source, the widest first.
@@ -151,8 +162,10 @@ impl Core {
                 held.contained = containment::in_force(&contained, now_ns);
                 held.drops.insert(Reason::Contained.label(), contained.drops);
             }
-            if let Some(known) = datapath.source(source)? {
-                held.held = attempt::held(&known.attempts, now_ns);
+            held.held =
+                datapath.source(source)?.is_some_and(|it| attempt::held(&it.attempts, now_ns));
+            if !held.contained && !held.held {
+                held.by_wider(datapath, source, now_ns)?;
             }
             if let Some(counts) = datapath.source_counts(source)? {
                 held.counts = Counts {
@@ -171,5 +184,29 @@ impl Core {
             self.kernel.failed("reading what the kernel holds", &error);
             Fault::internal()
         })
+    }
+}
+
+impl Held {
+    /// The kernel holds a /56 and contains a /48 by itself, and tells nobody of it.
+    fn by_wider(
+        &mut self,
+        datapath: &Datapath,
+        source: SourceKey,
+        now_ns: u64,
+    ) -> datapath::Result<()> {
+        if !source.is_global_v6() {
+            return Ok(());
+        }
+        for key in Wider::ALL.map(|wider| source.wider(wider)) {
+            let contained = datapath.containment(key)?;
+            self.contained = contained.is_some_and(|it| containment::in_force(&it, now_ns));
+            self.held = datapath.source(key)?.is_some_and(|it| attempt::held(&it.attempts, now_ns));
+            if self.contained || self.held {
+                self.wider = Some(key);
+                break;
+            }
+        }
+        Ok(())
     }
 }
