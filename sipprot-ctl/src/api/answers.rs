@@ -61,6 +61,9 @@ pub struct ListCounts {
     pub deny: u64,
     pub dynamic: u64,
     pub contained: u64,
+    /// /56 and /48 networks that the kernel contains by itself.
+    #[serde(default)]
+    pub networks_contained: u64,
     pub quarantined: u64,
     pub trust: u64,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use sipprot_common::abi::MODE_ENFORCE;
+use sipprot_common::abi::{MODE_ENFORCE, Source};
 use sipprot_common::reason::Reason;
 use sipprot_common::source::{Address, SourceKey, Wider};
 use sipprot_common::{attempt, block, containment};
@@ -12,7 +12,7 @@ use sipprot_common::{attempt, block, containment};
 use super::answers::{block_view, entry_view, internal, seconds};
 use super::core::Core;
 use crate::api::{Check, Counts, Fault};
-use crate::datapath::{self, BlockTarget, Datapath, ListItem, monotonic_ns};
+use crate::datapath::{BlockTarget, ListItem, monotonic_ns};
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry};
 
@@ -158,14 +158,21 @@ impl Core {
                 held.blocked |= block::in_force(block.expires_ns, now_ns);
                 *held.drops.entry(Reason::Blocked.label()).or_default() += block.drops;
             }
-            if let Some(contained) = datapath.containment(source)? {
-                held.contained = containment::in_force(&contained, now_ns);
+            let contained = datapath.containment(source)?;
+            if let Some(contained) = &contained {
+                held.contained = containment::in_force(contained, now_ns);
                 held.drops.insert(Reason::Contained.label(), contained.drops);
             }
-            held.held =
-                datapath.source(source)?.is_some_and(|it| attempt::held(&it.attempts, now_ns));
-            if !held.contained && !held.held {
-                held.by_wider(datapath, source, now_ns)?;
+            let is_held = |known: Source| attempt::held(&known.attempts, now_ns);
+            held.held = datapath.source(source)?.is_some_and(is_held);
+            // The kernel holds a /56 and contains a /48 by itself, and tells nobody of it.
+            for key in wider_networks(source) {
+                let here = datapath.containment(key)?;
+                let contains =
+                    held.contained && here.map(|it| it.until_ns) == contained.map(|it| it.until_ns);
+                let with = !held.held && datapath.source(key)?.is_some_and(is_held);
+                held.held |= with;
+                held.wider = held.wider.or((contains || with).then_some(key));
             }
             if let Some(counts) = datapath.source_counts(source)? {
                 held.counts = Counts {
@@ -187,26 +194,8 @@ impl Core {
     }
 }
 
-impl Held {
-    /// The kernel holds a /56 and contains a /48 by itself, and tells nobody of it.
-    fn by_wider(
-        &mut self,
-        datapath: &Datapath,
-        source: SourceKey,
-        now_ns: u64,
-    ) -> datapath::Result<()> {
-        if !source.is_global_v6() {
-            return Ok(());
-        }
-        for key in Wider::ALL.map(|wider| source.wider(wider)) {
-            let contained = datapath.containment(key)?;
-            self.contained = contained.is_some_and(|it| containment::in_force(&it, now_ns));
-            self.held = datapath.source(key)?.is_some_and(|it| attempt::held(&it.attempts, now_ns));
-            if self.contained || self.held {
-                self.wider = Some(key);
-                break;
-            }
-        }
-        Ok(())
-    }
+/// The kernel counts an IPv6 source in these, too.
+pub(super) fn wider_networks(source: SourceKey) -> impl Iterator<Item = SourceKey> {
+    let all = Wider::ALL.into_iter().filter(move |_| source.is_global_v6());
+    all.map(move |wider| source.wider(wider))
 }
