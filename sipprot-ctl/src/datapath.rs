@@ -6,7 +6,9 @@
 
 mod attach;
 mod clock;
+mod countries;
 mod counts;
+mod endpoints;
 mod error;
 mod events;
 mod kernel;

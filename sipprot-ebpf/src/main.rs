@@ -150,9 +150,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
     if lists::is_allowed(work, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(work, judge.index, on_sip)
-        && judge.drops(work, Reason::Denied)
-    {
+    if lists::is_denied(work, judge.index, on_sip) && judge.drops(work, Reason::Denied) {
         return Some(Reason::Denied);
     }
     if let Some(block) = lists::blocked(&work.packet, judge.policy, judge.index, on_sip)
