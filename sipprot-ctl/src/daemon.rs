@@ -68,6 +68,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Protects until it is told to end.
 pub fn run(options: Options) -> anyhow::Result<()> {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator, before there is a second thread. With an arena for
+    // each thread, what the journal frees would never serve what the judgement needs.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

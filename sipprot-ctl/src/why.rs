@@ -78,7 +78,7 @@ pub fn tell(facts: Facts) -> Why {
         grace_until: facts.check.grace_until,
         country: facts.check.country,
         country_name: facts.check.country_name,
-        observed: facts.observed,
+        observed: facts.observed || facts.learning,
         alerts: facts.alerts,
         would: facts.would,
     }

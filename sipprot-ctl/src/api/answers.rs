@@ -61,6 +61,9 @@ pub struct ListCounts {
     pub deny: u64,
     pub dynamic: u64,
     pub contained: u64,
+    /// /56 and /48 networks that the kernel contains by itself.
+    #[serde(default)]
+    pub networks_contained: u64,
     pub quarantined: u64,
     pub trust: u64,
 }
@@ -221,6 +224,12 @@ pub struct Check {
     pub blocked: bool,
     pub contained: bool,
     pub held: bool,
+    /// The network, wider than the source, by which it is contained or held: a /56 or /48.
+    #[serde(default)]
+    pub wider: Option<String>,
+    /// The host only observes, or learns: what the rules and the kernel's own line would do, they don't.
+    #[serde(default)]
+    pub observed: bool,
     pub quarantined_ports: Vec<u16>,
     pub trusted: bool,
     pub peer: bool,

@@ -87,11 +87,26 @@ pub(super) fn because_of(peer: &PeerView) -> String {
 }
 
 fn standing(check: &Check) -> Vec<String> {
+    let (held, contained) = if check.observed {
+        ("Would be held", "Would be contained")
+    } else {
+        ("Held", "Contained")
+    };
+    let with = check.wider.as_ref().map(|it| format!(" with {it}")).unwrap_or_default();
     let facts = [
-        (check.held, "Held by the kernel: too many attempts in a minute; ends by itself"),
-        (check.contained, "Contained: SIP only passes as a trickle, until it proves itself"),
-        (check.trusted, "Trusted peer: accepted by an endpoint"),
-        (check.never_blocked, "Never blocked by a rule: own, gateway, resolver or configured"),
+        (
+            check.held,
+            format!("{held}{with} by the kernel: too many attempts in a minute; ends by itself"),
+        ),
+        (
+            check.contained,
+            format!("{contained}{with}: SIP only passes as a trickle, until it proves itself"),
+        ),
+        (check.trusted, "Trusted peer: accepted by an endpoint".to_owned()),
+        (
+            check.never_blocked,
+            "Never blocked by a rule: own, gateway, resolver or configured".to_owned(),
+        ),
     ];
     let mut lines: Vec<String> =
         facts.iter().filter(|(holds, _)| *holds).map(|(_, text)| format!("  {text}")).collect();
@@ -100,13 +115,19 @@ fn standing(check: &Check) -> Vec<String> {
         lines.push(format!("  Source port {port} is quarantined"));
     }
     if check.blocks_counted > 0 {
-        let (count, threshold) = (check.blocks_counted, check.block_threshold);
-        lines.push(format!("  {count} of {threshold} blocks that lead to the denylist"));
+        let escalation = escalation(check.blocks_counted, check.block_threshold, check.observed);
+        lines.push(format!("  {escalation}"));
     }
     if let Some(until) = check.grace_until {
         lines.push(format!("  Left alone until {} after an unblock by hand", time(until)));
     }
     lines
+}
+
+/// What only was judged counts too, so that enforcing can be foreseen.
+pub(super) fn escalation(count: u32, threshold: u32, observed: bool) -> String {
+    let would = if observed { "would be " } else { "" };
+    format!("{would}{count} of {threshold} blocks that lead to the denylist")
 }
 
 fn seen(check: &Check) -> Vec<String> {

@@ -77,6 +77,9 @@ fn health(status: &Status) -> String {
         "{verdict}{watching}\nMode: {}   Interfaces: {interfaces}   Contained: {}   Trusted: {}\n",
         status.mode, status.lists.contained, status.lists.trust
     );
+    if status.lists.networks_contained > 0 {
+        text += &format!("Networks contained by the kernel: {}\n", status.lists.networks_contained);
+    }
     if let Some(learning) = &status.learning {
         text += &format!("{}\n", super::learn::told(learning));
     }

@@ -100,6 +100,7 @@ fn status() -> Status {
             deny: 482,
             dynamic: 100,
             contained: 2,
+            networks_contained: 0,
             quarantined: 0,
             trust: 7,
         },
@@ -191,6 +192,8 @@ fn check_sentences() {
         blocked: false,
         contained: false,
         held: false,
+        wider: None,
+        observed: false,
         quarantined_ports: Vec::new(),
         trusted: false,
         peer: false,
@@ -210,6 +213,16 @@ fn check_sentences() {
     };
     let text = super::check::text(&nothing);
     assert!(text.starts_with("IP address '203.0.113.193' not found in any list\n"), "{text}");
+    let wider = Some("2001:db8:1::/56".to_owned());
+    let held = Check { held: true, wider, blocks_counted: 2, ..nothing.clone() };
+    let text = super::check::text(&held);
+    for line in ["  Held with 2001:db8:1::/56 by the kernel: ", "\n  2 of 5 blocks that lead"] {
+        assert!(text.contains(line), "{text}");
+    }
+    let text = super::check::text(&Check { observed: true, ..held });
+    for line in ["  Would be held with 2001:db8:1::/56 by", "\n  would be 2 of 5 blocks"] {
+        assert!(text.contains(line), "{text}");
+    }
     let both = Check { allowed: true, denied: true, ..nothing };
     let text = super::check::text(&both);
     let expected = "IP address '203.0.113.193' found in Allowlist\n\

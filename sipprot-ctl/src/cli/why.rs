@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::check::because_of;
+use super::check::{because_of, escalation};
 use super::lists::time;
 use super::{CliError, Context};
 use crate::api::{BlockView, EvidenceView, PacketView, Why};
@@ -141,7 +141,7 @@ fn standing(why: &Why, say: &mut impl FnMut(&str, String)) {
     }
     if why.blocks_counted > 0 {
         let (count, threshold) = (why.blocks_counted, why.block_threshold);
-        say("Escalation", format!("{count} of {threshold} blocks that lead to the denylist"));
+        say("Escalation", escalation(count, threshold, why.observed));
     }
     if let Some(until) = why.grace_until {
         say("Grace", format!("left alone until {} after an unblock by hand", time(until)));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use sipprot_common::abi::{MODE_ENFORCE, Source};
 use sipprot_common::reason::Reason;
-use sipprot_common::source::{Address, SourceKey};
+use sipprot_common::source::{Address, SourceKey, Wider};
 use sipprot_common::{attempt, block, containment};
 
 use super::answers::{block_view, entry_view, internal, seconds};
@@ -23,6 +24,8 @@ struct Held {
     blocked: bool,
     contained: bool,
     held: bool,
+    /// By which of its wider networks.
+    wider: Option<SourceKey>,
     ports: Vec<u16>,
     counts: Counts,
     /// By the reason's label.
@@ -66,6 +69,8 @@ impl Core {
             blocked: held.blocked || in_books(BlockKind::Dynamic),
             contained: held.contained || in_books(BlockKind::Containment),
             held: held.held,
+            wider: held.wider.map(|wider| report::address(Self::network_of(wider))),
+            observed: self.is_observed(),
             quarantined_ports: held.ports,
             trusted: standing.trust.is_some() || !peers.is_empty(),
             peer: !peers.is_empty(),
@@ -97,6 +102,12 @@ impl Core {
             block_threshold: self.config.rules.block_threshold,
             grace_until: standing.grace_until.map(seconds),
         })
+    }
+
+    /// Blocks by hand and lists hold even so.
+    pub(super) fn is_observed(&self) -> bool {
+        let host = self.plan.policies.first();
+        self.lessons.goes_on() || host.is_some_and(|host| host.mode != MODE_ENFORCE)
     }
 
     /// Of one source, the widest first.
@@ -147,12 +158,21 @@ impl Core {
                 held.blocked |= block::in_force(block.expires_ns, now_ns);
                 *held.drops.entry(Reason::Blocked.label()).or_default() += block.drops;
             }
-            if let Some(contained) = datapath.containment(source)? {
-                held.contained = containment::in_force(&contained, now_ns);
+            let contained = datapath.containment(source)?;
+            if let Some(contained) = &contained {
+                held.contained = containment::in_force(contained, now_ns);
                 held.drops.insert(Reason::Contained.label(), contained.drops);
             }
-            if let Some(known) = datapath.source(source)? {
-                held.held = attempt::held(&known.attempts, now_ns);
+            let is_held = |known: Source| attempt::held(&known.attempts, now_ns);
+            held.held = datapath.source(source)?.is_some_and(is_held);
+            // The kernel holds a /56 and contains a /48 by itself, and tells nobody of it.
+            for key in wider_networks(source) {
+                let here = datapath.containment(key)?;
+                let contains =
+                    held.contained && here.map(|it| it.until_ns) == contained.map(|it| it.until_ns);
+                let with = !held.held && datapath.source(key)?.is_some_and(is_held);
+                held.held |= with;
+                held.wider = held.wider.or((contains || with).then_some(key));
             }
             if let Some(counts) = datapath.source_counts(source)? {
                 held.counts = Counts {
@@ -172,4 +192,10 @@ impl Core {
             Fault::internal()
         })
     }
+}
+
+/// The kernel counts an IPv6 source in these, too.
+pub(super) fn wider_networks(source: SourceKey) -> impl Iterator<Item = SourceKey> {
+    let all = Wider::ALL.into_iter().filter(move |_| source.is_global_v6());
+    all.map(move |wider| source.wider(wider))
 }

@@ -1,7 +1,9 @@
 //! Health: what is protected, how full things are, what is wrong; for people and for Prometheus.
 
 use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE};
+use sipprot_common::containment::in_force;
 use sipprot_common::reason::Reason;
+use sipprot_common::source::SourceKey;
 use tracing::error;
 
 use super::core::Core;
@@ -10,7 +12,7 @@ use crate::api::{
 };
 use crate::cli::version;
 use crate::config::GeoMode;
-use crate::datapath::{Egress, Fill, Mode as XdpMode};
+use crate::datapath::{Egress, Fill, Mode as XdpMode, monotonic_ns};
 use crate::geo::Country;
 use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
@@ -71,9 +73,18 @@ impl Core {
             deny: self.list_counts[List::Deny as usize],
             dynamic: self.ledger.in_force(BlockKind::Dynamic, now),
             contained: self.ledger.in_force(BlockKind::Containment, now),
+            networks_contained: self.networks_contained(),
             quarantined: self.ledger.in_force(BlockKind::Quarantine, now),
             trust: self.engine.memory().peers as u64,
         }
+    }
+
+    fn networks_contained(&self) -> u64 {
+        let now_ns = monotonic_ns();
+        let all = self.kernel.with(|datapath| datapath.contained()).unwrap_or_default();
+        let is_wide = |source: SourceKey| source.network().0.is_ipv6() && source.network().1 < 64;
+        let networks = all.iter().filter(|(source, it)| is_wide(*source) && in_force(it, now_ns));
+        networks.count() as u64
     }
 
     fn interface_views(&self) -> Vec<InterfaceView> {

@@ -8,6 +8,7 @@ use sipprot_common::source::{Address, SourceKey};
 
 use super::alerts::alert_view;
 use super::answers::{Reply, block_view, internal, seconds};
+use super::check::wider_networks;
 use super::core::Core;
 use super::evidence::packet;
 use crate::api::{
@@ -61,8 +62,11 @@ impl Core {
         let standing = self.engine.explain(source, self.clock.time_now());
         let blocks = self.blocks_in_force(Self::network_of(source));
         let blocks: Vec<BlockView> = blocks.into_iter().map(block_view).collect();
-        let hold = self.kernel.with(|datapath| datapath.source(source));
-        let hold_ns = hold.ok().flatten().map(|known| known.attempts.hold_until_ns);
+        let hold_ns = std::iter::once(source)
+            .chain(wider_networks(source))
+            .filter_map(|key| self.kernel.with(|datapath| datapath.source(key)).ok().flatten())
+            .map(|known| known.attempts.hold_until_ns)
+            .max();
         let host = self.plan.policies.first();
         Ok(Facts {
             now: self.clock.timestamp_now().as_second(),

@@ -9,9 +9,9 @@ use super::{Message, Reader};
 use crate::rules::Time;
 
 /// Directions that are followed; who was silent longest goes first.
-const STREAMS_MAX: usize = 65_536;
+const STREAMS_MAX: usize = 32_768;
 /// Bytes that all of them may keep.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 16 << 20;
 /// What waits is forgotten when nothing has come for so long.
 const IDLE: Duration = Duration::from_secs(600);
 /// A client's lost segment is sent again within it. Behind it the client only pretends to have sent.

@@ -29,6 +29,11 @@ impl Account {
         &self.0
     }
 
+    /// Bytes behind it: the text and its reference counts.
+    pub fn heap(&self) -> usize {
+        self.0.len() + 2 * size_of::<usize>()
+    }
+
     pub fn user(&self) -> &str {
         self.0.rsplit_once('@').map_or(&*self.0, |(user, _)| user)
     }

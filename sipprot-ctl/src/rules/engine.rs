@@ -34,20 +34,22 @@ use super::transaction::{Transaction, Transactions};
 use super::trust::Peers;
 
 /// Requests in flight; a request without its response is never a failure.
-const REQUESTS_MAX: usize = 131_072;
+const REQUESTS_MAX: usize = 32_768;
 /// 64*T1 (RFC 3261 17.1.2.2) and a little, for retransmissions at the end of it.
 const REQUEST_LIFETIME: Duration = Duration::from_secs(40);
 /// Longer than timer C (RFC 3261 16.6), which must be more than three minutes; what rings waits
 /// longer still.
 const INVITE_LIFETIME: Duration = Duration::from_secs(200);
-const CHALLENGES_MAX: usize = 65_536;
-const PROBES_MAX: usize = 65_536;
+const CHALLENGES_MAX: usize = 32_768;
+const PROBES_MAX: usize = 32_768;
 /// Accounts at sources.
-const TENANCIES_MAX: usize = 262_144;
+const TENANCIES_MAX: usize = 65_536;
+const TENANCY_BYTES: usize = 208;
 /// Sources with failures.
-const SOURCES_MAX: usize = 65_536;
+const SOURCES_MAX: usize = 32_768;
+const SOURCE_BYTES: usize = 1024;
 /// Sources with a record of blocks or containments.
-const RECORDS_MAX: usize = 131_072;
+const RECORDS_MAX: usize = 65_536;
 /// Accounts under attack.
 const TARGETS_MAX: usize = 16_384;
 const TOLD_MAX: usize = 16_384;
@@ -94,8 +96,8 @@ impl Engine {
             invites: Transactions::new(INVITE_LIFETIME, REQUESTS_MAX),
             challenges: Queue::new(CHALLENGES_MAX),
             probes: Queue::new(PROBES_MAX),
-            tenancies: Table::new(TENANCIES_MAX),
-            sources: Table::new(SOURCES_MAX),
+            tenancies: Table::of_bytes(TENANCIES_MAX, TENANCY_BYTES),
+            sources: Table::of_bytes(SOURCES_MAX, SOURCE_BYTES),
             records: Table::new(RECORDS_MAX),
             targets: Table::new(TARGETS_MAX),
             peers: Peers::new(),

@@ -78,6 +78,10 @@ impl Warmth for Tenancy {
     fn warmth(&self) -> (u8, Time) {
         (u8::from(self.accepted.is_some()), self.last)
     }
+
+    fn heap(&self) -> usize {
+        self.account.heap() + self.failures.heap()
+    }
 }
 
 /// An account as attackers see it.

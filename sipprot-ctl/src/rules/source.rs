@@ -15,8 +15,11 @@ use super::table::Warmth;
 use super::time::Time;
 use super::window::Windows;
 
-/// Failures kept as evidence.
-const NOTES_MAX: usize = 64;
+/// Failures kept as evidence: of who proved a round trip, and of anybody.
+const NOTES_PROVEN_MAX: usize = 64;
+const NOTES_MAX: usize = 16;
+/// What the windows of one source may take.
+const WINDOWS_BYTES_MAX: usize = 32 << 10;
 /// Accounts named in evidence.
 const ACCOUNTS_NAMED_MAX: usize = 8;
 
@@ -76,10 +79,16 @@ impl Source {
         if failure.proof.is_proven() {
             self.last_proven = Some(failure.at);
         }
-        if self.notes.len() >= NOTES_MAX {
+        let most = if self.last_proven.is_some() { NOTES_PROVEN_MAX } else { NOTES_MAX };
+        if self.notes.len() >= most {
             self.notes.pop_front();
         }
+        if self.notes.len() == self.notes.capacity() {
+            // Sources that are seen once are most of them: they pay for one.
+            self.notes.reserve_exact(self.notes.len().max(1));
+        }
         self.notes.push_back(failure);
+        self.windows.fit(WINDOWS_BYTES_MAX);
     }
 
     /// The last failures, the newest first.
@@ -119,6 +128,10 @@ impl Warmth for Source {
             None => (0, self.last),
         }
     }
+
+    fn heap(&self) -> usize {
+        self.windows.heap() + self.notes.capacity() * size_of::<Failure>()
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +151,7 @@ mod tests {
                 status: Some(401),
                 account: Some(Account::from("100@pbx")),
                 user_agent: None,
-                proof: Proof::None,
+                proof: Proof::Nonce,
                 count: 1,
                 signals: &[],
             });

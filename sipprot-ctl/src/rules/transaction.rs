@@ -202,6 +202,15 @@ impl Transactions {
         self.dropped
     }
 
+    /// Bytes that are kept, and for how many requests.
+    #[cfg(test)]
+    pub fn bytes(&self) -> (usize, usize) {
+        let texts = self.entries.iter().map(|entry| entry.transaction.account.heap());
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        let numbers = self.newest.capacity() * size_of::<(u64, u64)>();
+        (self.entries.len(), entries + numbers + texts.sum::<usize>())
+    }
+
     fn place(&self, number: u64) -> usize {
         number.wrapping_sub(self.first) as usize
     }

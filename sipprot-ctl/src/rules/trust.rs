@@ -19,6 +19,8 @@ const PEERS_MAX: usize = 65_536;
 /// Trusted sources whose ports are known.
 const PORT_TABLES_MAX: usize = 65_536;
 const PORTS_PER_SOURCE_MAX: usize = 4096;
+/// Ports of all of them.
+const PORTS_MAX: usize = 131_072;
 /// How long the use of a port is remembered.
 const PORT_MEMORY: Duration = Duration::from_secs(7 * 86_400);
 /// A longer trust is told anew this often.
@@ -44,12 +46,15 @@ pub enum Grant {
 pub struct Peers {
     peers: HashMap<SourceKey, Peer>,
     ports: Table<SourceKey, Ports>,
+    /// Ports of all sources, counted anew once a minute.
+    ports_known: usize,
     refused: u64,
 }
 
 impl Peers {
     pub fn new() -> Self {
-        Self { peers: HashMap::new(), ports: Table::new(PORT_TABLES_MAX), refused: 0 }
+        let ports = Table::new(PORT_TABLES_MAX);
+        Self { peers: HashMap::new(), ports, ports_known: 0, refused: 0 }
     }
 
     pub fn trusts(&self, source: SourceKey, now: Time, span: Duration) -> bool {
@@ -126,21 +131,23 @@ impl Peers {
         for source in &expired {
             self.peers.remove(source);
         }
+        self.ports_known = self.ports.iter().map(|(_, ports)| ports.by_port.len()).sum();
         expired
     }
 
     /// A trusted source used this port with success: for one account, or (none) for many.
     pub fn used_port(&mut self, source: SourceKey, port: u16, account: Option<&Account>, at: Time) {
         let ports = self.ports.entry(source, Ports::default);
-        ports.used(port, account, at);
+        let before = ports.by_port.len();
+        ports.used(port, account, at, self.ports_known < PORTS_MAX);
+        self.ports_known += ports.by_port.len().saturating_sub(before);
     }
 
     /// A trunk answered on this port. That says nothing where an account is known to use it: a PBX
     /// asks its phones the same.
     pub fn trunk_port(&mut self, source: SourceKey, port: u16, at: Time) {
-        let ports = self.ports.entry(source, Ports::default);
-        if !ports.by_port.contains_key(&port) {
-            ports.used(port, None, at);
+        if self.ports.get(source).is_none_or(|ports| !ports.by_port.contains_key(&port)) {
+            self.used_port(source, port, None, at);
         }
     }
 
@@ -207,7 +214,7 @@ struct Ports {
 }
 
 impl Ports {
-    fn used(&mut self, port: u16, account: Option<&Account>, at: Time) {
+    fn used(&mut self, port: u16, account: Option<&Account>, at: Time, room: bool) {
         self.last = at;
         if let Some(before) = self.by_port.get_mut(&port) {
             let other = before.account.as_ref() != account;
@@ -224,7 +231,8 @@ impl Ports {
             self.by_port.retain(|_, other| at.since(other.last) < DAY);
             self.full = true;
         }
-        if self.by_port.len() < PORTS_PER_SOURCE_MAX {
+        self.full |= !room;
+        if room && self.by_port.len() < PORTS_PER_SOURCE_MAX {
             self.by_port.insert(port, PortUse { account: account.cloned(), last: at });
         }
     }

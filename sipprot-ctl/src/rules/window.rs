@@ -1,7 +1,6 @@
 //! Sliding windows: exact, bounded by the limit of their rule, with what is proven counted beside
 //! the whole. Forged failures fill the whole but never touch the proven count.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::rule::RuleId;
@@ -13,28 +12,32 @@ const WINDOWS_PER_SOURCE_MAX: usize = 256;
 
 /// The last marks, as many as the limit needs.
 #[derive(Default)]
-pub struct Marks(VecDeque<(Time, u64)>);
+pub struct Marks(Vec<(Time, u64)>);
 
 impl Marks {
     /// One more occurrence.
     pub fn add(&mut self, at: Time, window: Duration, limit: usize) {
-        self.make_room(at, window, limit);
-        self.0.push_back((at, 0));
+        self.push(at, 0, window, limit);
     }
 
     /// One more, unless the same was there: then it is as new.
     pub fn add_distinct(&mut self, at: Time, tag: u64, window: Duration, limit: usize) {
         self.0.retain(|(_, other)| *other != tag);
-        self.make_room(at, window, limit);
-        self.0.push_back((at, tag));
+        self.push(at, tag, window, limit);
     }
 
-    fn make_room(&mut self, at: Time, window: Duration, limit: usize) {
-        while let Some((oldest, _)) = self.0.front()
-            && (self.0.len() >= limit || at.since(*oldest) >= window)
-        {
-            self.0.pop_front();
-        }
+    fn push(&mut self, at: Time, tag: u64, window: Duration, limit: usize) {
+        let stays = |(place, (oldest, _)): (usize, &(Time, u64))| {
+            self.0.len() - place < limit && at.since(*oldest) < window
+        };
+        let stale = self.0.iter().enumerate().position(stays).unwrap_or(self.0.len());
+        self.0.drain(..stale);
+        grow(&mut self.0);
+        self.0.push((at, tag));
+    }
+
+    pub const fn heap(&self) -> usize {
+        self.0.capacity() * size_of::<(Time, u64)>()
     }
 
     fn in_window(&self, now: Time, window: Duration) -> impl Iterator<Item = Time> {
@@ -50,7 +53,15 @@ impl Marks {
     }
 
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.0 = Vec::new();
+    }
+}
+
+/// Room for one more, and at first no more than that: nearly all sources of a forged flood are
+/// seen once.
+fn grow<T>(entries: &mut Vec<T>) {
+    if entries.len() == entries.capacity() {
+        entries.reserve_exact((entries.len() / 2).max(1));
     }
 }
 
@@ -128,11 +139,16 @@ impl Windows {
 
     fn make(&mut self, slot: Slot) -> usize {
         if self.0.len() >= WINDOWS_PER_SOURCE_MAX {
-            let coldest = (0..self.0.len()).min_by_key(|place| self.0[*place].1.last);
-            self.0.swap_remove(coldest.unwrap_or(0));
+            self.forget_coldest();
         }
+        grow(&mut self.0);
         self.0.push((slot, Window::default()));
         self.0.len() - 1
+    }
+
+    fn forget_coldest(&mut self) {
+        let coldest = (0..self.0.len()).min_by_key(|place| self.0[*place].1.last);
+        self.0.swap_remove(coldest.unwrap_or(0));
     }
 
     /// With their scopes.
@@ -142,7 +158,20 @@ impl Windows {
     }
 
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.0 = Vec::new();
+    }
+
+    pub fn heap(&self) -> usize {
+        let marks = self.0.iter().map(|(_, window)| window.all.heap() + window.proven.heap());
+        self.0.capacity() * size_of::<(Slot, Window)>() + marks.sum::<usize>()
+    }
+
+    /// Gives up what was touched longest ago, until no more than so many bytes are kept.
+    pub fn fit(&mut self, bytes: usize) {
+        while self.heap() > bytes && self.0.len() > 1 {
+            self.forget_coldest();
+            self.0.shrink_to_fit();
+        }
     }
 
     /// All begin anew, but for what was proven.

@@ -18,8 +18,10 @@ pub(super) fn of(facts: &Facts, verdict: Verdict) -> String {
         Verdict::Blocked => blocked(facts),
         Verdict::Contained => contained(facts),
         Verdict::Held => format!(
-            "{address} is held by the kernel{}: as many attempts in a minute as the limit allows; \
+            "{address} {} held{} by the kernel{}: as many attempts in a minute as the limit allows; \
              its SIP is dropped, and it ends by itself",
+            is(facts),
+            with_wider(facts),
             more(facts, facts.hold_until)
         ),
         Verdict::Country => {
@@ -31,6 +33,17 @@ pub(super) fn of(facts: &Facts, verdict: Verdict) -> String {
         Verdict::Trusted => trusted(facts),
         Verdict::Nothing => nothing(facts),
     }
+}
+
+/// The kernel keeps its own books where it only observes, too.
+const fn is(facts: &Facts) -> &'static str {
+    if facts.check.observed { "would be" } else { "is" }
+}
+
+/// ` with 2001:db8:1::/48`, if it is by that network and not by itself.
+fn with_wider(facts: &Facts) -> String {
+    let wider = facts.check.wider.as_ref();
+    wider.map_or_else(String::new, |network| format!(" with {network}"))
 }
 
 /// ` for 59m10s more`, or nothing where the end is not known.
@@ -87,8 +100,9 @@ fn contained(facts: &Facts) -> String {
     let block = facts.block(BlockKind::Containment);
     let time = more(facts, block.map(|block| block.expires_at));
     let reason = block.map_or("by the kernel alone", |block| block.reason.as_str());
+    let (is, with) = (is(facts), with_wider(facts));
     format!(
-        "{address} is contained{time}: {reason}; nothing proves who sent them, so only its SIP is \
+        "{address} {is} contained{with}{time}: {reason}; nothing proves who sent them, so only its SIP is \
          held back, but for a trickle, and it ends by itself"
     )
 }

@@ -15,6 +15,8 @@ fn nothing() -> Facts {
         blocked: false,
         contained: false,
         held: false,
+        wider: None,
+        observed: false,
         quarantined_ports: Vec::new(),
         trusted: false,
         peer: false,

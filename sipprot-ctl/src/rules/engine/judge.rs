@@ -29,7 +29,7 @@ impl Engine {
         let source = failure.key();
         if self.has_grace(source, failure.at) {
             // Observed only: when the grace is over, counting begins anew.
-            self.sources.entry(source, Source::default).note(failure);
+            self.note(failure);
             return;
         }
         let mut gravest: Option<Breach> = None;
@@ -50,10 +50,17 @@ impl Engine {
                 gravest = Some(Breach { rule: rule.clone(), slot, proven });
             }
         }
-        self.sources.entry(source, Source::default).note(failure.clone());
+        self.note(failure.clone());
         if let Some(breach) = gravest {
             self.judge(&failure, &breach, trusted, decisions);
         }
+    }
+
+    /// As evidence, and the last that is kept of a failure: from here on its source keeps to its bytes.
+    pub(super) fn note(&mut self, failure: Failure) {
+        let source = failure.key();
+        self.sources.entry(source, Source::default).note(failure);
+        self.sources.fit(source);
     }
 
     /// Counts a failure by one rule: which window it filled, and whether by proof, if it did.
@@ -105,6 +112,7 @@ impl Engine {
         let target_key = self.hash(account);
         if failure.signals(Signal::AccountFailure) && failure.proof.is_proven() {
             self.tenancy(failure.key(), account).fail(failure.at);
+            self.tenancies.fit(self.tenancy_key(failure.key(), account));
             if let Some((limit, window)) = self.attack_limit() {
                 let target = self.targets.entry(target_key, Target::default);
                 target.last = failure.at;

@@ -8,7 +8,7 @@ use crate::rules::decision::{Contain, Decision, Release, ReleaseReason};
 use crate::rules::observation::KernelDrop;
 use crate::rules::record::Record;
 use crate::rules::rule::{RuleId, Signal};
-use crate::rules::source::{Failure, Source};
+use crate::rules::source::Failure;
 use crate::rules::time::MINUTE;
 
 impl Engine {
@@ -45,8 +45,8 @@ impl Engine {
     }
 
     fn note_known(&mut self, failure: Failure) {
-        if let Some(source) = self.sources.get_mut(failure.key()) {
-            source.note(failure);
+        if self.sources.get(failure.key()).is_some() {
+            self.note(failure);
         }
     }
 
@@ -59,7 +59,7 @@ impl Engine {
     ) -> bool {
         let (source, at) = (failure.key(), failure.at);
         let source_ip = failure.address().to_ip();
-        self.sources.entry(source, Source::default).note(failure.clone());
+        self.note(failure.clone());
         if !self.is_trusted(source_ip) && !self.is_spared(source_ip) && !in_grace {
             return true;
         }

@@ -4,6 +4,7 @@
 //! milliseconds and writes every decision down as one line, so that a test reads as a story.
 
 mod consequences;
+mod floods;
 mod guesses;
 mod outcomes;
 mod peers;
