@@ -5,7 +5,7 @@ use super::*;
 /// A build without optimisation takes a minute for a million: there an eighth, as slowly as it fits.
 const FORGED: u32 = if cfg!(debug_assertions) { 1 << 17 } else { 1 << 20 };
 /// A million as fast as two CPUs tell of unknown sources.
-const PER_SECOND: u64 = 400 * FORGED as u64 >> 20;
+const PER_SECOND: u64 = (400 * FORGED as u64) >> 20;
 
 /// What each table may keep: entries, and MiB. ARCHITECTURE has the same table.
 const CAPS: [(&str, usize, usize); 8] = [
