@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddrV4,
-    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -21,6 +20,7 @@ use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     office::{CALLEES, PHONES},
+    pbx::Manners,
     sipp::Calls,
     topology::{Family, OFFICE, PBXS, TRUNK, UPLINK},
 };
@@ -41,17 +41,9 @@ const SECONDS_MORE_MAX: u64 = 120;
 const MEMORY_MAX_MIB: u64 = 256;
 
 fn protected() -> Result<Option<(Lab, Daemon)>> {
-    let binary = std::env::var_os("SIPPROT_BIN").map(PathBuf::from);
-    let missing =
-        Lab::missing().or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()));
-    if let Some(missing) = missing {
-        println!("skipped: needs {missing}");
+    let Some((lab, daemon)) = Lab::protected(Manners::default(), &Settings::default())? else {
         return Ok(None);
-    }
-    let lab = Lab::new()?;
-    let mut daemon = lab.daemon(&binary.unwrap_or_default())?;
-    daemon.configure(&Settings::default())?;
-    daemon.start()?;
+    };
     daemon.text(&["allow", "add", OPERATOR, "--note", "the operator"])?;
     // What the PBXs answer to nobody ends here.
     lab.net.internet.ip(&format!("route add blackhole {}\n", flood::NETWORK))?;
