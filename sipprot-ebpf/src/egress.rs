@@ -10,6 +10,7 @@ use sipprot_common::source::{SourceKey, Wider};
 
 use crate::event::Stream;
 use crate::frame::Frame;
+use crate::maps::Direction;
 use crate::packet::protocol;
 use crate::verdict::Judge;
 use crate::work::{Place, Work};
@@ -94,7 +95,7 @@ fn tell_stream(frame: &TcContext, work: &mut Work, remote: u64) {
 #[inline(always)]
 fn accepted(work: &mut Work, remote: u64) {
     let Some(source) = maps::source(remote) else { return };
-    let transaction = sip::transaction(work);
+    let transaction = sip::sipprot_transaction(Direction::Egress as u32);
     if sip::answers_pending(source, transaction) {
         attempt::accept(&mut source.attempts, work.facts.now_ns);
         source.tcp_bytes = 0;

@@ -29,7 +29,9 @@ impl Skip {
     #[inline(always)]
     pub fn to_value(&mut self, text: &Text, from: u32) -> u32 {
         *self = Self { at: from, ..Self::default() };
-        repeat(CAPACITY as u32 / 8, self, text);
+        if self.step(text) == Flow::More {
+            repeat(CAPACITY as u32 / 8, self, text);
+        }
         self.at
     }
 }
