@@ -6,7 +6,7 @@
 use super::header::{AGENTS_MAX, Scan};
 use super::skip::Skip;
 use super::text::{
-    Flow, Step, Text, below, bound, differs, equals, load_u64, lower, lowest, repeat, reread, smaller,
+    Flow, Step, Text, Zeroed, below, bound, differs, equals, load_u64, lower, lowest, repeat, reread, smaller,
     splat, store_u64,
 };
 use crate::abi::{
@@ -48,7 +48,7 @@ pub struct AgentMatch {
 }
 
 /// One value, and how far it has been compared.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 struct Value {
     /// The value as it is compared. Behind it are zeroes, for comparisons that begin at its end.
@@ -102,13 +102,18 @@ impl AgentMatch {
         }
         let end = at + WINDOW as u32;
         let end = if end < agents.length { end } else { agents.length };
-        self.value = Value { at, end, ..Value::NEW };
+        self.value.clear();
+        self.value.at = at;
+        self.value.end = end;
         repeat(WINDOW as u32 / PIECES, &mut self.value, agents.text);
         repeat(STEPS_MAX, &mut self.value, agents.list);
         self.hit = self.value.hit;
         if self.hit != 0 { Flow::Stop } else { Flow::More }
     }
 }
+
+// SAFETY: numbers only, aligned to words.
+unsafe impl Zeroed for Value {}
 
 impl Value {
     const NEW: Self = Self {

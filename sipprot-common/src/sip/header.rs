@@ -2,7 +2,7 @@
 
 use super::start::leading;
 use super::text::{
-    CAPACITY, Flow, Text, below, equals, lower, lowest, reread, smaller, splat,
+    CAPACITY, Flow, Text, Zeroed, below, equals, lower, lowest, reread, smaller, splat,
 };
 
 /// The headers of interest. The numbers index [`Scan::places`].
@@ -33,7 +33,7 @@ pub const STEPS_MAX: u32 = CAPACITY as u32 / 4 / STRETCHES + 1;
 const ABOVE_LINE_ENDS: u8 = b'\r' + 1;
 
 /// Where the headers of a message are. In the kernel it lies in a map.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
     /// Where the text begins and ends, and how far it has been read.
@@ -79,6 +79,9 @@ impl Letters {
         Self(bits)
     }
 }
+
+// SAFETY: numbers only, aligned to words.
+unsafe impl Zeroed for Scan {}
 
 /// A header's name as the words that a line begins with, cut at its first blank or colon.
 #[repr(C)]
@@ -173,7 +176,10 @@ impl Scan {
     /// Nothing was read yet of a text whose start line begins at `at`, up to `length`.
     #[inline(always)]
     pub fn begin(&mut self, at: u32, length: u32, several: bool) {
-        *self = Self { start: at, end: length, several: several as u32, ..Self::default() };
+        self.clear();
+        self.start = at;
+        self.end = length;
+        self.several = several as u32;
     }
 
     /// Lines of four bytes and fewer on average: what lies behind them is taken for the worst.

@@ -87,6 +87,23 @@ pub(super) fn reread(place: &u32) -> u32 {
     unsafe { core::ptr::read_volatile(place) }
 }
 
+/// What is all zeroes when it is new, and aligned to words.
+///
+/// # Safety
+/// All zeroes is a value, and the size is a multiple of eight.
+pub(super) unsafe trait Zeroed: Sized {
+    /// By words: the kernel's object has a `memset` that takes a step per byte.
+    #[inline(always)]
+    fn clear(&mut self) {
+        let mut word = 0;
+        while word < size_of::<Self>() / 8 {
+            // SAFETY: within the value, and all zeroes is one.
+            unsafe { store_u64((&raw mut *self).cast::<u8>().add(word * 8), 0) };
+            word += 1;
+        }
+    }
+}
+
 /// A byte in every byte of a word.
 pub const fn splat(byte: u8) -> u64 {
     byte as u64 * 0x0101_0101_0101_0101
