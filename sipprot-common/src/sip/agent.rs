@@ -6,8 +6,8 @@
 use super::header::{AGENTS_MAX, Scan};
 use super::skip::Skip;
 use super::text::{
-    Flow, Step, Text, Zeroed, below, bound, differs, equals, load_u64, lower, lowest, repeat, reread, smaller,
-    splat, store_u64,
+    Flow, Step, Text, Zeroed, below, bound, differs, equals, load_u64, lower, lowest, repeat,
+    reread, smaller, splat, store_u64,
 };
 use crate::abi::{
     AGENT_EXACT, AGENT_PREFIX, AGENT_SUBSTRING, USER_AGENT_LEN_MAX, USER_AGENTS_MAX,
@@ -19,12 +19,12 @@ use crate::abi::{
 pub const WINDOW: usize = 64;
 /// Pieces of a value that are written down in one step of the loop.
 const PIECES: u32 = 8;
-/// Likewise patterns that are compared.
+/// Patterns whose first word is compared in one step.
 const PATTERNS: u32 = 8;
 /// Substrings are searched by their first three bytes at once.
 const SUBSTRING_LEN_MIN: usize = 3;
 /// A pattern takes one step; a substring one per word of the window and per place that may match.
-const STEPS_MAX: u32 = (USER_AGENTS_MAX * (WINDOW + WINDOW / 8 + 2)) as u32 / PATTERNS;
+const STEPS_MAX: u32 = (USER_AGENTS_MAX * (WINDOW + WINDOW / 8 + 2)) as u32;
 
 /// A message, or a segment of several, and the list that its user agents are compared with.
 #[derive(Clone, Copy)]
@@ -257,31 +257,36 @@ impl Value {
 impl Step<UserAgents> for Value {
     #[inline(always)]
     fn step(&mut self, list: &UserAgents) -> Flow {
-        let mut pattern = 0;
-        while pattern < PATTERNS {
-            if self.compare(list) == Flow::Stop {
+        let first = reread(&self.next);
+        let word = self.word(0);
+        let mut index = 0;
+        while index < PATTERNS {
+            let next = first + index;
+            if next >= list.count {
                 return Flow::Stop;
             }
-            pattern += 1;
+            // SAFETY: masked to the length.
+            let pattern = unsafe {
+                list.patterns.get_unchecked(bound::<{ USER_AGENTS_MAX as u32 - 1 }>(next))
+            };
+            if pattern.kind == AGENT_SUBSTRING || word & pattern.mask[0] == pattern.value[0] {
+                self.next = next;
+                return self.compare(pattern);
+            }
+            index += 1;
         }
+        self.next = first + PATTERNS;
         Flow::More
     }
 }
 
 impl Value {
     #[inline(always)]
-    fn compare(&mut self, list: &UserAgents) -> Flow {
-        if reread(&self.next) >= reread(&list.count) {
-            return Flow::Stop;
-        }
-        let pattern = &list.patterns[reread(&self.next) as usize & (USER_AGENTS_MAX - 1)];
+    fn compare(&mut self, pattern: &UserAgentPattern) -> Flow {
         if pattern.kind == AGENT_SUBSTRING {
             return self.search(pattern);
         }
         self.next += 1;
-        if self.word(0) & pattern.mask[0] != pattern.value[0] {
-            return Flow::More;
-        }
         let fits = pattern.kind == AGENT_PREFIX || self.length == pattern.length;
         if fits && self.holds(pattern, 0) {
             self.hit = 1;

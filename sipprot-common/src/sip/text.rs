@@ -95,6 +95,7 @@ pub(super) unsafe trait Zeroed: Sized {
     /// By words: the kernel's object has a `memset` that takes a step per byte.
     #[inline(always)]
     fn clear(&mut self) {
+        const { assert!(size_of::<Self>().is_multiple_of(8)) };
         let mut word = 0;
         while word < size_of::<Self>() / 8 {
             // SAFETY: within the value, and all zeroes is one.
@@ -307,7 +308,10 @@ mod tests {
         assert_eq!(below(word, equals(word, splat(b':'))).to_le_bytes(), *b"Via\0\0\0\0\0");
         assert_eq!(below(word, 0), word);
         assert_eq!(lowest(smaller(word, splat(0x0e))), 5);
-        assert_eq!(smaller(u64::from_le_bytes([0x0e, 0x7f, 0x80, 0xff, 0x20, 13, 255, 255]), splat(0x0e)), 0x80 << 40);
+        assert_eq!(
+            smaller(u64::from_le_bytes([0x0e, 0x7f, 0x80, 0xff, 0x20, 13, 255, 255]), splat(0x0e)),
+            0x80 << 40
+        );
         for index in 0..8 {
             assert_eq!(lowest(0x80 << (8 * index)), index);
         }
