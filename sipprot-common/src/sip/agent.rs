@@ -19,7 +19,7 @@ use crate::abi::{
 pub const WINDOW: usize = 64;
 /// Pieces of a value that are written down in one step of the loop.
 const PIECES: u32 = 8;
-/// Patterns whose first word is compared in one step.
+/// Patterns whose first two words are compared in one step.
 const PATTERNS: u32 = 8;
 /// Substrings are searched by their first three bytes at once.
 const SUBSTRING_LEN_MIN: usize = 3;
@@ -258,7 +258,7 @@ impl Step<UserAgents> for Value {
     #[inline(always)]
     fn step(&mut self, list: &UserAgents) -> Flow {
         let first = reread(&self.next);
-        let word = self.word(0);
+        let (one, two) = (self.word(0), self.word(8));
         let mut index = 0;
         while index < PATTERNS {
             let next = first + index;
@@ -269,7 +269,9 @@ impl Step<UserAgents> for Value {
             let pattern = unsafe {
                 list.patterns.get_unchecked(bound::<{ USER_AGENTS_MAX as u32 - 1 }>(next))
             };
-            if pattern.kind == AGENT_SUBSTRING || word & pattern.mask[0] == pattern.value[0] {
+            let fits = one & pattern.mask[0] == pattern.value[0]
+                && two & pattern.mask[1] == pattern.value[1];
+            if fits || pattern.kind == AGENT_SUBSTRING {
                 self.next = next;
                 return self.compare(pattern);
             }
