@@ -13,7 +13,7 @@ pub mod text;
 pub mod value;
 
 pub use agent::{AgentMatch, Agents};
-pub use header::{Header, Scan};
+pub use header::{Header, Letters, Scan};
 pub use skip::Skip;
 pub use start::{Method, Start};
 pub use text::{CAPACITY, Text};

@@ -9,6 +9,7 @@ use sipprot_common::sip::Header;
 use sipprot_common::source::{SourceKey, Wider};
 
 use crate::frame::Frame;
+use crate::maps::Direction;
 use crate::packet::protocol;
 use crate::verdict::Judge;
 use crate::work::{Place, Work};
@@ -83,7 +84,7 @@ fn said(frame: &TcContext, judge: &Judge, work: &mut Work) {
 #[inline(always)]
 fn accepted(work: &mut Work, remote: u64) {
     let Some(source) = maps::source(remote) else { return };
-    let transaction = sip::transaction(work);
+    let transaction = sip::sipprot_transaction(Direction::Egress as u32);
     if sip::answers_pending(source, transaction) {
         attempt::accept(&mut source.attempts, work.facts.now_ns);
         source.tcp_bytes = 0;

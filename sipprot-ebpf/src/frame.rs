@@ -5,7 +5,11 @@ use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sipprot_common::sip::Text;
 
+use crate::maps::Direction;
+
 pub trait Frame {
+    /// Whose scratch space goes with it.
+    const DIRECTION: Direction;
     /// First byte and end of what can be read directly.
     fn bounds(&self) -> (usize, usize);
     /// Of the whole packet.
@@ -16,6 +20,8 @@ pub trait Frame {
 }
 
 impl Frame for XdpContext {
+    const DIRECTION: Direction = Direction::Ingress;
+
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         (self.data(), self.data_end())
@@ -42,6 +48,8 @@ impl Frame for XdpContext {
 }
 
 impl Frame for TcContext {
+    const DIRECTION: Direction = Direction::Egress;
+
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         (self.data(), self.data_end())

@@ -6,7 +6,7 @@ use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Verdict};
 use sipprot_common::containment;
 use sipprot_common::reason::Reason;
-use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
+use sipprot_common::sip::{Agents, CAPACITY, Letters, Method, Start, header, start, text::Flow};
 use sipprot_common::source::SourceKey;
 use sipprot_common::table::KNOWN;
 
@@ -14,14 +14,14 @@ use crate::event::{self, Stream};
 use crate::flow;
 use crate::frame::Frame;
 use crate::known;
-use crate::maps;
+use crate::maps::{self, Direction};
 use crate::packet::{FIRST_FRAGMENT, bounded, protocol, slot};
 use crate::rate::{self, Seen};
 use crate::verdict::Judge;
 use crate::work::Work;
 
-pub use self::fingerprint::transaction;
-use self::fingerprint::{of_every_byte, read_nonce};
+pub use self::fingerprint::sipprot_transaction;
+use self::fingerprint::{sipprot_of_every_byte, sipprot_read_nonce};
 
 /// `Facts::start` in numbers, so that the verifier has no enum to split on.
 const REQUEST: u32 = 1;
@@ -36,7 +36,7 @@ const TOKEN: u32 = 7;
 
 /// Copies the payload and reads what it is.
 #[inline(always)]
-pub fn read(frame: &impl Frame, work: &mut Work) {
+pub fn read<F: Frame>(frame: &F, work: &mut Work) {
     let length = work.packet.payload_len as u64;
     work.facts.captured = 0;
     work.facts.told = 0;
@@ -58,7 +58,7 @@ pub fn read(frame: &impl Frame, work: &mut Work) {
     work.event.text.terminate(most as u32);
     work.facts.captured = most as u32;
     work.facts.cut |= (length > CAPACITY as u64) as u32;
-    parse(work);
+    sipprot_parse(F::DIRECTION as u32);
 }
 
 /// What comes to a TLS or WebSocket port has no text.
@@ -70,9 +70,13 @@ pub fn leave_unread(work: &mut Work) {
     work.scan.credentials = 0;
 }
 
-/// Start line and headers of the text in `work`.
+/// Start line and headers of the text in the direction's scratch space.
+///
+/// A global function, as all that read a text: the verifier goes through it once, whoever calls it.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn parse(work: &mut Work) {
+pub extern "C" fn sipprot_parse(direction: u32) -> u32 {
+    let Some(work) = maps::work_of(direction) else { return 0 };
     let text = &work.event.text;
     let length = work.facts.captured;
     let at = work.skip.line_ends(text);
@@ -89,9 +93,33 @@ fn parse(work: &mut Work) {
     };
     work.facts.status = start::status(text, at);
     let several = work.packet.protocol == protocol::TCP;
-    work.scan.run_from(text, at, length, several);
+    work.scan.begin(at, length, several);
+    sipprot_look_for(direction, Letters::JUDGED.0);
+    work.scan.end();
     work.facts.cut = work.scan.supposes_credentials(work.facts.cut != 0) as u32;
     work.facts.start = settled(work, several);
+    0
+}
+
+/// Looks for the headers that begin with `letters`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sipprot_look_for(direction: u32, letters: u32) -> u32 {
+    let Some(work) = maps::work_of(direction) else { return 0 };
+    work.scan.look_for(&work.event.text, Letters(letters));
+    let mut step = 0;
+    while step < header::STEPS_MAX && sipprot_read_on(direction) != 0 {
+        step += 1;
+    }
+    0
+}
+
+/// 1: there is more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sipprot_read_on(direction: u32) -> u32 {
+    let Some(work) = maps::work_of(direction) else { return 0 };
+    (work.scan.read_on(&work.event.text) == Flow::More) as u32
 }
 
 /// What the payload is, now that its lines are known. Whatever has credentials is taken for a
@@ -293,14 +321,35 @@ fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reas
 }
 
 /// Is one of the user agents on the list?
-#[inline(never)]
+#[inline(always)]
 fn lists_agent(work: &mut Work) -> bool {
-    if work.facts.captured == 0 || only_answers(work) {
-        return false;
+    work.facts.captured != 0
+        && work.scan.agent(0).is_some()
+        && !only_answers(work)
+        && sipprot_lists_agent() != 0
+}
+
+/// As [`sipprot_parse`], of what comes in.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sipprot_lists_agent() -> u32 {
+    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
+    work.agent.begin();
+    let mut agent = 0;
+    while agent < header::AGENTS_MAX && sipprot_next_agent() != 0 {
+        agent += 1;
     }
-    let Some(list) = maps::user_agents() else { return false };
+    work.agent.hit() as u32
+}
+
+/// 1: there are more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sipprot_next_agent() -> u32 {
+    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
+    let Some(list) = maps::user_agents() else { return 0 };
     let (text, length, scan) = (&work.event.text, work.facts.captured, &work.scan);
-    work.agent.listed(&Agents { text, length, scan, list })
+    (work.agent.next(&Agents { text, length, scan, list }) == Flow::More) as u32
 }
 
 /// What an untrusted source may say before the PBX has accepted it, by what is known of it.
@@ -387,7 +436,7 @@ fn mark_proof(work: &mut Work) {
     if !counts_as_attempt(work) {
         return;
     }
-    read_nonce(work);
+    sipprot_read_nonce();
     let key = work.packet.source_key;
     if work.facts.nonce_seen != 0
         && let Some(nonce) = maps::nonce(work.facts.nonce)
@@ -410,7 +459,7 @@ fn attempted(
     source: &mut Source,
     contained: bool,
 ) -> Option<Reason> {
-    let fingerprint = of_every_byte(work);
+    let fingerprint = sipprot_of_every_byte();
     let proven = is_proven(work);
     // Of two that are cut nobody knows whether they differ.
     if work.facts.cut == 0 && is_recent(source, fingerprint) {
@@ -480,7 +529,7 @@ fn remember(work: &mut Work, source: &mut Source, fingerprint: u32) {
     *slot(&mut source.attempts.recent, next as u64) = fingerprint;
     let method = work.facts.method;
     if method == Method::Register as u32 || method == Method::Invite as u32 {
-        let transaction = transaction(work);
+        let transaction = sipprot_transaction(Direction::Ingress as u32);
         let next = source.pending_next;
         source.pending_next = next + 1;
         *slot(&mut source.pending, next as u64) = transaction;

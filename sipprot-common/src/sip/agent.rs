@@ -5,7 +5,10 @@
 
 use super::header::{AGENTS_MAX, Scan};
 use super::skip::Skip;
-use super::text::{Flow, Step, Text, bound, differs, load_u64, lower, lowest, repeat, splat};
+use super::text::{
+    Flow, Step, Text, Zeroed, below, bound, differs, equals, load_u64, lower, lowest, repeat,
+    reread, smaller, splat, store_u64,
+};
 use crate::abi::{
     AGENT_EXACT, AGENT_PREFIX, AGENT_SUBSTRING, USER_AGENT_LEN_MAX, USER_AGENTS_MAX,
     UserAgentPattern, UserAgents,
@@ -14,6 +17,10 @@ use crate::abi::{
 /// Bytes of a value that are read; a power of two. An exact pattern matches no longer value, and a
 /// substring that ends behind them is not found.
 pub const WINDOW: usize = 64;
+/// Pieces of a value that are written down in one step of the loop.
+const PIECES: u32 = 8;
+/// Patterns whose first two words are compared in one step.
+const PATTERNS: u32 = 8;
 /// Substrings are searched by their first three bytes at once.
 const SUBSTRING_LEN_MIN: usize = 3;
 /// A pattern takes one step; a substring one per word of the window and per place that may match.
@@ -41,7 +48,7 @@ pub struct AgentMatch {
 }
 
 /// One value, and how far it has been compared.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 struct Value {
     /// The value as it is compared. Behind it are zeroes, for comparisons that begin at its end.
@@ -61,19 +68,30 @@ struct Value {
 
 impl AgentMatch {
     /// Is one of the user agents on the list?
-    #[inline(always)]
     pub fn listed(&mut self, agents: &Agents) -> bool {
-        self.header = 0;
-        self.hit = 0;
-        repeat(AGENTS_MAX as u32, self, agents);
+        self.begin();
+        while self.next(agents) == Flow::More {}
         self.hit != 0
     }
-}
 
-/// Looks at one header.
-impl Step<Agents<'_>> for AgentMatch {
     #[inline(always)]
-    fn step(&mut self, agents: &Agents) -> Flow {
+    pub fn begin(&mut self) {
+        self.header = 0;
+        self.hit = 0;
+    }
+
+    /// Did the last value that was looked at fit?
+    #[inline(always)]
+    pub fn hit(&self) -> bool {
+        self.hit != 0
+    }
+
+    /// Looks at one header; there are [`AGENTS_MAX`] at most.
+    #[inline(always)]
+    pub fn next(&mut self, agents: &Agents) -> Flow {
+        if self.header >= AGENTS_MAX as u32 {
+            return Flow::Stop;
+        }
         let Some(place) = agents.scan.agent(self.header) else { return Flow::Stop };
         self.header += 1;
         let at = self.skip.to_value(agents.text, place);
@@ -84,13 +102,18 @@ impl Step<Agents<'_>> for AgentMatch {
         }
         let end = at + WINDOW as u32;
         let end = if end < agents.length { end } else { agents.length };
-        self.value = Value { at, end, ..Value::NEW };
-        repeat(WINDOW as u32, &mut self.value, agents.text);
+        self.value.clear();
+        self.value.at = at;
+        self.value.end = end;
+        repeat(WINDOW as u32 / PIECES, &mut self.value, agents.text);
         repeat(STEPS_MAX, &mut self.value, agents.list);
         self.hit = self.value.hit;
         if self.hit != 0 { Flow::Stop } else { Flow::More }
     }
 }
+
+// SAFETY: numbers only, aligned to words.
+unsafe impl Zeroed for Value {}
 
 impl Value {
     const NEW: Self = Self {
@@ -158,14 +181,60 @@ impl Value {
     }
 }
 
-/// Writes the value down plainly, a byte a step.
+/// Writes the value down plainly.
 impl Step<Text> for Value {
     #[inline(always)]
     fn step(&mut self, text: &Text) -> Flow {
-        let at = self.at;
-        if at >= self.end {
+        let mut piece = 0;
+        while piece < PIECES {
+            if self.piece(text) == Flow::Stop {
+                return Flow::Stop;
+            }
+            piece += 1;
+        }
+        Flow::More
+    }
+}
+
+/// The top bit of each byte that isn't simply written down: what is below a blank, and a blank before
+/// such or another blank. `next` begins a byte behind `word`. Bits above the lowest may be wrong.
+#[inline(always)]
+fn odd(word: u64, next: u64) -> u64 {
+    smaller(word, splat(b' ')) | equals(word, splat(b' ')) & smaller(next, splat(b' ' + 1))
+}
+
+impl Value {
+    /// Eight bytes as they are, or one that needs a look.
+    #[inline(always)]
+    fn piece(&mut self, text: &Text) -> Flow {
+        let at = reread(&self.at);
+        if at >= reread(&self.end) {
             return Flow::Stop;
         }
+        if self.blank == 0 && at + 8 <= reread(&self.end) {
+            let word = text.word(at);
+            let odd = odd(word, text.word(at + 1));
+            let count = if odd == 0 { 8 } else { lowest(odd) };
+            if count != 0 {
+                let length = reread(&self.length);
+                // SAFETY: the place is below WINDOW, and there is room for a word behind that.
+                unsafe {
+                    let place = self.plain.as_mut_ptr();
+                    store_u64(
+                        place.add(bound::<{ WINDOW as u32 - 1 }>(length)),
+                        below(lower(word), odd),
+                    );
+                }
+                self.length = length + count;
+                self.at = at + count;
+                return Flow::More;
+            }
+        }
+        self.byte(text, at)
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, text: &Text, at: u32) -> Flow {
         self.at = at + 1;
         let byte = text.byte(at);
         let ends_line = byte == b'\n' || byte == b'\r' && text.byte(at + 1) != b'\n';
@@ -188,10 +257,34 @@ impl Step<Text> for Value {
 impl Step<UserAgents> for Value {
     #[inline(always)]
     fn step(&mut self, list: &UserAgents) -> Flow {
-        if self.next >= list.count {
-            return Flow::Stop;
+        let first = reread(&self.next);
+        let (one, two) = (self.word(0), self.word(8));
+        let mut index = 0;
+        while index < PATTERNS {
+            let next = first + index;
+            if next >= list.count {
+                return Flow::Stop;
+            }
+            // SAFETY: masked to the length.
+            let pattern = unsafe {
+                list.patterns.get_unchecked(bound::<{ USER_AGENTS_MAX as u32 - 1 }>(next))
+            };
+            let fits = one & pattern.mask[0] == pattern.value[0]
+                && two & pattern.mask[1] == pattern.value[1];
+            if fits || pattern.kind == AGENT_SUBSTRING {
+                self.next = next;
+                return self.compare(pattern);
+            }
+            index += 1;
         }
-        let pattern = &list.patterns[self.next as usize & (USER_AGENTS_MAX - 1)];
+        self.next = first + PATTERNS;
+        Flow::More
+    }
+}
+
+impl Value {
+    #[inline(always)]
+    fn compare(&mut self, pattern: &UserAgentPattern) -> Flow {
         if pattern.kind == AGENT_SUBSTRING {
             return self.search(pattern);
         }

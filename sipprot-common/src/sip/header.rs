@@ -1,7 +1,9 @@
-//! Finds header lines: one pass, one table look-up per line.
+//! Finds header lines: one pass over the words, and a table look-up per line of interest.
 
 use super::start::leading;
-use super::text::{CAPACITY, Flow, Step, Text, below, equals, lower, lowest, splat};
+use super::text::{
+    CAPACITY, Flow, Text, Zeroed, below, equals, lower, lowest, reread, smaller, splat,
+};
 
 /// The headers of interest. The numbers index [`Scan::places`].
 #[repr(u8)]
@@ -23,23 +25,29 @@ pub enum Header {
 const HEADERS: usize = 16;
 /// User-Agent headers that are looked at: a message may repeat it, a TCP segment hold several messages.
 pub const AGENTS_MAX: usize = 8;
-/// Words and lines that fit into a text: the loop's bound.
-const STEPS_MAX: u32 = (CAPACITY / 8 + CAPACITY / 8) as u32 + 1;
+/// Stretches that are read in one step of the loop.
+const STRETCHES: u32 = 8;
+/// Lines, and pieces of long ones, that are read: as many as there are with four bytes each.
+pub const STEPS_MAX: u32 = CAPACITY as u32 / 4 / STRETCHES + 1;
+/// Line feeds and carriage returns are below it, and in a header hardly anything else.
+const ABOVE_LINE_ENDS: u8 = b'\r' + 1;
 
 /// Where the headers of a message are. In the kernel it lies in a map.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
-    at: u32,
+    /// Where the text begins and ends, and how far it has been read.
+    start: u32,
     end: u32,
+    at: u32,
+    /// A bit per letter: which headers are looked for.
+    letters: u32,
     /// 1: goes on behind the empty line, for a TCP segment that may hold several messages.
     several: u32,
     /// Headers with credentials that were seen.
     pub credentials: u32,
     /// Offset of the last byte that ends the start line, 0 when there is none.
     pub first_line_end: u32,
-    /// 1: the first line may be a header too, for a TCP segment that goes on with a message.
-    begins: u32,
     /// User-Agent headers that were seen.
     agents_seen: u32,
     /// 1: there was an empty line.
@@ -49,6 +57,31 @@ pub struct Scan {
     /// Behind the names of the first User-Agent headers, 0 when there are no more.
     agents: [u32; AGENTS_MAX],
 }
+
+/// Bits of the letters that the names of headers begin with, in either case.
+#[derive(Clone, Copy)]
+pub struct Letters(pub u32);
+
+impl Letters {
+    /// All headers of interest.
+    pub const ALL: Self = Self::of(b"acfiltpuvw");
+    /// Those by which a packet is judged.
+    pub const JUDGED: Self = Self::of(b"apuw");
+    /// Those by which an answer finds its request.
+    pub const TRANSACTION: Self = Self::of(b"civ");
+
+    const fn of(letters: &[u8]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < letters.len() {
+            bits |= 1 << (letters[index] & 31);
+            index += 1;
+        }
+        Self(bits)
+    }
+}
+
+// SAFETY: numbers only, aligned to words.
+unsafe impl Zeroed for Scan {}
 
 /// A header's name as the words that a line begins with, cut at its first blank or colon.
 #[repr(C)]
@@ -130,19 +163,53 @@ static TABLE: [Name; SLOTS] = match fill(MULTIPLIER) {
 impl Scan {
     /// Reads the first `length` bytes of `text`.
     pub fn run(&mut self, text: &Text, length: u32, several: bool) {
-        self.run_from(text, leading(text), length, several);
+        self.begin(leading(text), length, several);
+        self.look_for(text, Letters::ALL);
+        for _ in 0..STEPS_MAX {
+            if self.read_on(text) == Flow::Stop {
+                break;
+            }
+        }
+        self.end();
     }
 
-    /// Reads `text` from `at`, where its start line begins, up to `length`.
+    /// Nothing was read yet of a text whose start line begins at `at`, up to `length`.
     #[inline(always)]
-    pub fn run_from(&mut self, text: &Text, at: u32, length: u32, several: bool) {
-        let several = several as u32;
-        *self = Self { at, end: length, several, begins: several, ..Self::default() };
-        super::text::repeat(STEPS_MAX, self, text);
-        if self.at < self.end {
-            // Lines of three bytes and fewer on average: what lies behind them is taken for the worst.
-            self.credentials += 1;
+    pub fn begin(&mut self, at: u32, length: u32, several: bool) {
+        self.clear();
+        self.start = at;
+        self.end = length;
+        self.several = several as u32;
+    }
+
+    /// Lines of four bytes and fewer on average: what lies behind them is taken for the worst.
+    #[inline(always)]
+    pub fn end(&mut self) {
+        self.credentials += (self.at < self.end) as u32;
+    }
+
+    /// From the text's beginning on, for the headers that begin with `letters`; again for others.
+    #[inline(always)]
+    pub fn look_for(&mut self, text: &Text, letters: Letters) {
+        self.letters = letters.0;
+        self.at = self.start;
+        // A TCP segment may go on with a message: its first line may be a header.
+        if self.several != 0 && self.start < self.end {
+            self.line(text, self.start);
         }
+    }
+
+    /// Reads some lines; [`STEPS_MAX`] times at most.
+    #[inline(always)]
+    pub fn read_on(&mut self, text: &Text) -> Flow {
+        let mut stretch = 0;
+        while stretch < STRETCHES {
+            if self.stretch(text) == Flow::Stop {
+                return Flow::Stop;
+            }
+            stretch += 1;
+        }
+        Flow::More
     }
 
     /// What was not read is taken for the worst: when a message is `cut` before its headers end, by
@@ -175,17 +242,27 @@ impl Scan {
     }
 }
 
-impl Step<Text> for Scan {
+impl Scan {
+    /// Reads up to the next line end, but at most four words.
     #[inline(always)]
-    fn step(&mut self, text: &Text) -> Flow {
-        let at = self.at;
-        if at >= self.end {
+    fn stretch(&mut self, text: &Text) -> Flow {
+        let at = reread(&self.at);
+        if at >= reread(&self.end) {
             return Flow::Stop;
         }
-        if self.begins != 0 {
-            self.begins = 0;
-            return self.line(text, at);
-        }
+        let words = text.four_words(at);
+        let small = |word| smaller(word, splat(ABOVE_LINE_ENDS)) != 0;
+        let skipped = if small(words[0]) {
+            0
+        } else if small(words[1]) {
+            8
+        } else if small(words[2]) {
+            16
+        } else {
+            24
+        };
+        self.at = at + skipped;
+        let at = reread(&self.at);
         let word = text.word(at);
         let ends = equals(word, splat(b'\n')) | equals(word, splat(b'\r'));
         if ends == 0 {
@@ -196,23 +273,18 @@ impl Step<Text> for Scan {
         let end = at + lowest(ends);
         let pair = text.byte(end) == b'\r' && text.byte(end + 1) == b'\n';
         let feed = end + pair as u32;
-        if feed >= self.end {
+        if self.first_line_end == 0 && feed < self.end {
+            self.first_line_end = feed;
+        }
+        // Behind the text's capacity it would begin anew.
+        if feed + 1 >= self.end {
             self.at = self.end;
             return Flow::Stop;
         }
         self.at = feed + 1;
-        if self.first_line_end == 0 {
-            self.first_line_end = feed;
-        }
-        // Behind the text's capacity it would begin anew.
-        if self.at >= self.end {
-            return Flow::Stop;
-        }
         self.line(text, feed + 1)
     }
-}
 
-impl Scan {
     /// Looks at the line that begins at `start`.
     #[inline(always)]
     fn line(&mut self, text: &Text, start: u32) -> Flow {
@@ -225,6 +297,9 @@ impl Scan {
             }
             self.at = self.end;
             return Flow::Stop;
+        }
+        if self.letters >> (head & 31) & 1 == 0 {
+            return Flow::More;
         }
         let found = lookup(text, start, lower(first));
         let header = (found.header & 15) as usize;

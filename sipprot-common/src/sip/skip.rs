@@ -28,8 +28,11 @@ impl Skip {
     /// folds. A header without a value leads to the next line.
     #[inline(always)]
     pub fn to_value(&mut self, text: &Text, from: u32) -> u32 {
-        *self = Self { at: from, ..Self::default() };
-        repeat(CAPACITY as u32 / 8, self, text);
+        self.at = from;
+        self.line_ends_only = 0;
+        if self.step(text) == Flow::More {
+            repeat(CAPACITY as u32 / 8, self, text);
+        }
         self.at
     }
 }

@@ -62,6 +62,47 @@ impl Text {
         // SAFETY: masked to CAPACITY, and SLACK is longer than a word.
         unsafe { load_u64(self.bytes.as_ptr().add(bound::<MASK>(at))) }
     }
+
+    /// Four words from `at`; those behind the capacity are read from the slack.
+    #[inline(always)]
+    pub fn four_words(&self, at: u32) -> [u64; 4] {
+        // SAFETY: masked to CAPACITY, and SLACK is longer than four words.
+        unsafe {
+            let place = self.bytes.as_ptr().add(bound::<MASK>(at));
+            [
+                load_u64(place),
+                load_u64_behind::<8>(place),
+                load_u64_behind::<16>(place),
+                load_u64_behind::<24>(place),
+            ]
+        }
+    }
+}
+
+/// Reads what was just written to a map: the verifier then knows nothing of it, and takes the ways
+/// that lead here for one.
+#[inline(always)]
+pub(super) fn reread(place: &u32) -> u32 {
+    // SAFETY: a reference is readable.
+    unsafe { core::ptr::read_volatile(place) }
+}
+
+/// What is all zeroes when it is new, and aligned to words.
+///
+/// # Safety
+/// All zeroes is a value, and the size is a multiple of eight.
+pub(super) unsafe trait Zeroed: Sized {
+    /// By words: the kernel's object has a `memset` that takes a step per byte.
+    #[inline(always)]
+    fn clear(&mut self) {
+        const { assert!(size_of::<Self>().is_multiple_of(8)) };
+        let mut word = 0;
+        while word < size_of::<Self>() / 8 {
+            // SAFETY: within the value, and all zeroes is one.
+            unsafe { store_u64((&raw mut *self).cast::<u8>().add(word * 8), 0) };
+            word += 1;
+        }
+    }
 }
 
 /// A byte in every byte of a word.
@@ -74,6 +115,13 @@ pub const fn splat(byte: u8) -> u64 {
 pub const fn equals(word: u64, splat: u64) -> u64 {
     let difference = word ^ splat;
     difference.wrapping_sub(0x0101_0101_0101_0101) & !difference & 0x8080_8080_8080_8080
+}
+
+/// The top bit of each byte of `word` that is below `splat`'s, which is at most 0x80. Bits above the
+/// lowest may be wrong, but none is missing.
+#[inline(always)]
+pub const fn smaller(word: u64, splat: u64) -> u64 {
+    word.wrapping_sub(splat) & !word & 0x8080_8080_8080_8080
 }
 
 /// The top bit of each byte of `word` that does not equal `splat`'s; exact in all eight.
@@ -130,6 +178,13 @@ mod world {
     }
 
     /// # Safety
+    /// Eight bytes from `OFFSET` behind `place` are readable.
+    pub unsafe fn load_u64_behind<const OFFSET: i32>(place: *const u8) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { load_u64(place.offset(OFFSET as isize)) }
+    }
+
+    /// # Safety
     /// Eight bytes from `place` are writable.
     pub unsafe fn store_u64(place: *mut u8, word: u64) {
         // SAFETY: the caller's.
@@ -173,11 +228,19 @@ mod world {
     /// Eight bytes from `place` are readable.
     #[inline(always)]
     pub unsafe fn load_u64(place: *const u8) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { load_u64_behind::<0>(place) }
+    }
+
+    /// # Safety
+    /// Eight bytes from `OFFSET` behind `place` are readable.
+    #[inline(always)]
+    pub unsafe fn load_u64_behind<const OFFSET: i32>(place: *const u8) -> u64 {
         let word: u64;
         // SAFETY: the caller's. One load: read_unaligned would become eight.
         unsafe {
-            asm!("{d} = *(u64 *)({p} + 0)", d = out(reg) word, p = in(reg) place,
-                options(pure, readonly, nostack))
+            asm!("{d} = *(u64 *)({p} + {o})", d = out(reg) word, p = in(reg) place,
+                o = const OFFSET, options(pure, readonly, nostack))
         };
         word
     }
@@ -230,8 +293,8 @@ mod world {
 }
 
 pub use world::repeat;
-pub(super) use world::{bound, load_u64};
-use world::{masked_end, store_u64};
+pub(super) use world::{bound, load_u64, store_u64};
+use world::{load_u64_behind, masked_end};
 
 #[cfg(test)]
 mod tests {
@@ -244,6 +307,11 @@ mod tests {
         assert_eq!(lowest(equals(word, splat(b'\n'))), 5);
         assert_eq!(below(word, equals(word, splat(b':'))).to_le_bytes(), *b"Via\0\0\0\0\0");
         assert_eq!(below(word, 0), word);
+        assert_eq!(lowest(smaller(word, splat(0x0e))), 5);
+        assert_eq!(
+            smaller(u64::from_le_bytes([0x0e, 0x7f, 0x80, 0xff, 0x20, 13, 255, 255]), splat(0x0e)),
+            0x80 << 40
+        );
         for index in 0..8 {
             assert_eq!(lowest(0x80 << (8 * index)), index);
         }

@@ -1,13 +1,16 @@
 //! By what a request is known again: its retransmission by every byte, its answer by its transaction.
 
 use sipprot_common::hash;
-use sipprot_common::sip::Header;
+use sipprot_common::sip::{Header, Letters};
 
-use crate::work::Work;
+use super::sipprot_look_for;
+use crate::maps::{self, Direction};
 
-/// Reads the nonce of the first credentials in the text.
+/// Reads the nonce of the first credentials in the text that came in.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn read_nonce(work: &mut Work) {
+pub extern "C" fn sipprot_read_nonce() -> u32 {
+    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
     let place = match work.scan.place(Header::Authorization) {
         Some(place) => Some(place),
@@ -20,19 +23,25 @@ pub fn read_nonce(work: &mut Work) {
         work.facts.nonce = work.value.hash(text, at, end, seed);
         work.facts.nonce_seen = 1;
     }
+    0
 }
 
 /// The fingerprint by which a retransmission is known: of every byte, since a request that differs
 /// anywhere may be another guess.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn of_every_byte(work: &mut Work) -> u32 {
+pub extern "C" fn sipprot_of_every_byte() -> u32 {
+    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
     work.value.hash_all(text, 0, end, seed) as u32 | 1
 }
 
 /// The hash by which a response finds its request: branch, Call-ID and CSeq.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn transaction(work: &mut Work) -> u32 {
+pub extern "C" fn sipprot_transaction(direction: u32) -> u32 {
+    let Some(work) = maps::work_of(direction) else { return 0 };
+    sipprot_look_for(direction, Letters::TRANSACTION.0);
     let (text, seed, end) = (&work.event.text, work.facts.seed, work.facts.captured);
     let mut print = seed;
     if let Some(place) = work.scan.place(Header::Via)
