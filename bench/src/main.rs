@@ -71,8 +71,7 @@ pub struct Effort {
     floods: u32,
     flood_time: Duration,
     loads: u32,
-    /// Rounds of the reaction.
-    reactions: u32,
+    /// Each within the office, out and in.
     calls: u32,
 }
 
@@ -83,7 +82,6 @@ impl Effort {
         floods: 30,
         flood_time: Duration::from_millis(200),
         loads: 5,
-        reactions: 200,
         calls: 100,
     };
     const QUICK: Self = Self {
@@ -92,8 +90,7 @@ impl Effort {
         floods: 8,
         flood_time: Duration::from_millis(100),
         loads: 2,
-        reactions: 50,
-        calls: 20,
+        calls: 25,
     };
 }
 

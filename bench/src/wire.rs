@@ -85,11 +85,7 @@ impl Wire {
         sender.plain_packets(INTERFACE)?;
         receiver.plain_packets(INTERFACE)?;
         let shown = show(&receiver)?;
-        let address = shown.pointer("/0/address").and_then(Value::as_str).context("an address")?;
-        let mut towards = [0; 6];
-        for (byte, digits) in towards.iter_mut().zip(address.split(':')) {
-            *byte = u8::from_str_radix(digits, 16)?;
-        }
+        let towards = hardware_address(&shown)?;
         let index = show(&sender)?.pointer("/0/ifindex").and_then(Value::as_u64);
         let ifindex = index.context("an interface index")? as u32;
         Ok(Self { sender, receiver, towards, ifindex, _janitor: janitor })
@@ -189,6 +185,16 @@ fn show(namespace: &Namespace) -> Result<Value> {
     let arguments = ["-n", namespace.name(), "-json", "-s", "link", "show", "dev", INTERFACE];
     let output = Command::new("ip").args(arguments).output().context("run ip")?;
     serde_json::from_slice(&output.stdout).context("what ip shows")
+}
+
+/// Of the only link in what `ip -json link show` says.
+pub fn hardware_address(shown: &Value) -> Result<[u8; 6]> {
+    let address = shown.pointer("/0/address").and_then(Value::as_str).context("an address")?;
+    let mut bytes = [0; 6];
+    for (byte, digits) in bytes.iter_mut().zip(address.split(':')) {
+        *byte = u8::from_str_radix(digits, 16)?;
+    }
+    Ok(bytes)
 }
 
 fn received(namespace: &Namespace) -> Result<u64> {

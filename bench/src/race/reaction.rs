@@ -1,0 +1,56 @@
+//! From the packet that breaks a rule to the entry in the kernel's maps that stops its source.
+//!
+//! A scanner names itself: the kernel drops the packet at once and tells the controller, which
+//! contains or blocks the source. The maps are asked without a pause, so that the time is that of
+//! everything between: the wire, the event, the judgement, the write.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aya::maps::{HashMap, Map, MapData};
+use sipprot_common::abi::{ABI_VERSION, Block, BlockKey, Contained, maps};
+use sipprot_common::source::SourceKey;
+use sipprot_tests::daemon::Daemon;
+use sipprot_tests::datapath::Message;
+use sipprot_tests::lab::Lab;
+use sipprot_tests::topology::{ATTACKERS, Family, attacker};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two scanners, so that each finds a controller at rest.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Microseconds, one for each attacker and address family.
+pub fn measure(lab: &Lab, daemon: &Daemon) -> Result<Vec<f64>> {
+    let pins = daemon.pin_dir().join(format!("v{ABI_VERSION}/maps"));
+    let open = |name: &str| -> Result<Map> {
+        Ok(Map::from_map_data(MapData::from_pin(pins.join(name))?)?)
+    };
+    let contained: HashMap<_, u64, Contained> = HashMap::try_from(open(maps::CONTAINED)?)?;
+    let blocks: HashMap<_, BlockKey, Block> = HashMap::try_from(open(maps::BLOCKS)?)?;
+    let is_stopped = |source: IpAddr| {
+        let key = SourceKey::from(source).0;
+        let block = BlockKey { source: key, policy: 0, pad: 0 };
+        contained.get(&key, 0).is_ok() || blocks.get(&block, 0).is_ok()
+    };
+    let scan = Message::request("OPTIONS").agent("friendly-scanner").bytes();
+    let mut micros = Vec::new();
+    for number in 0..ATTACKERS {
+        for family in [Family::V4, Family::V6] {
+            let source = attacker(number).of(family);
+            let to = lab.pbxs[0].sip(family);
+            let bind = || Ok(UdpSocket::bind(SocketAddr::new(source, 0))?);
+            let socket = lab.net.attackers.run(bind).context("bind")?;
+            let start = Instant::now();
+            socket.send_to(&scan, to)?;
+            while !is_stopped(source) {
+                if start.elapsed() > PATIENCE {
+                    bail!("{source} is still at large: {:?}", daemon.check(source)?);
+                }
+            }
+            micros.push(start.elapsed().as_nanos() as f64 / 1e3);
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(micros)
+}
