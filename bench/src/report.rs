@@ -143,6 +143,12 @@ impl fmt::Display for Report {
                 writeln!(f, "{name:<26} {gross:>6} {:>6}", gross.saturating_sub(base))?;
             }
         }
+        let race = [("fail2ban", self.fail2ban_attempts), ("sipprot", self.sipprot_attempts)];
+        for (name, attempts) in race {
+            if let Some(attempts) = attempts {
+                writeln!(f, "\n5,000 guesses on one nonce, answered behind {name}: {attempts}")?;
+            }
+        }
         if let Some(cases) = &self.cases {
             write!(f, "\n{cases}")?;
         }
