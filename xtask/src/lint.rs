@@ -27,6 +27,9 @@ pub fn lint() -> Result<()> {
         ("clippy of the eBPF crate with logging", || {
             process::run(&mut clippy_ebpf(&["--features", "log"])?)
         }),
+        ("clippy of the bench's eBPF object", || {
+            process::run(&mut clippy_ebpf(&["--features", "bench"])?)
+        }),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {
