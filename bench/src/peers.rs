@@ -59,7 +59,7 @@ pub fn nftables(wire: &Wire, objects: &Objects, effort: Effort) -> Result<Flood>
         let rules = format!(
             "table {family} bench {{\n\
              set denied {{ type ipv4_addr; flags interval; elements = {{ {} }} }}\n\
-             chain forged {{ type filter {hook}; ip saddr @denied drop; meta l4proto udp drop }}\n}}\n",
+             chain forged {{ type filter {hook}; ip saddr @denied drop; meta l4proto udp drop; }}\n}}\n",
             elements.join(", ")
         );
         tell(wire, "nft", &["-f", "-"], &rules)?;
