@@ -467,6 +467,7 @@ pub mod maps {
     pub const GEO: &str = "GEO";
     pub const LISTED: &str = "LISTED";
     pub const PLACES: &str = "PLACES";
+    pub const STRANGERS: &str = "STRANGERS";
     pub const BLOCKS: &str = "BLOCKS";
     pub const QUARANTINE: &str = "QUARANTINE";
     pub const CONTAINED: &str = "CONTAINED";

@@ -10,11 +10,13 @@
 
 mod cuckoo;
 mod place;
+mod strangers;
 mod v4;
 mod v6;
 mod word;
 
 pub use self::place::{MIXED, PlaceTable};
+pub use self::strangers::Strangers;
 pub use self::v4::{Hosts, Networks};
 pub use self::v6::Prefixes;
 pub use self::word::Word;
@@ -29,6 +31,8 @@ pub const HOSTS: u32 = 2;
 pub const ASK: u32 = 4;
 /// Some policy may keep its country out.
 pub const GEO: u32 = 8;
+/// It may be blocked or trusted: it is not among the [`Strangers`].
+pub const KNOWN: u32 = 16;
 
 /// Marks types of which all zeroes are a value.
 ///
@@ -38,10 +42,13 @@ pub unsafe trait Zeroed {}
 
 // SAFETY: nothing but words.
 unsafe impl Zeroed for ListTable {}
-// SAFETY: words and integers.
+// SAFETY: likewise.
 unsafe impl Zeroed for PlaceTable {}
+// SAFETY: likewise.
+unsafe impl Zeroed for Strangers {}
 
 const _: () = assert!(size_of::<ListTable>() == (28 << 20) + (1 << 13) + 64);
+const _: () = assert!(size_of::<Strangers>() == 1 << 20);
 const _: () = assert!(size_of::<PlaceTable>() == (18 << 20) + 528);
 
 /// The allow and deny lists of the host.

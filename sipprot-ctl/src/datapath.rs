@@ -6,7 +6,9 @@
 
 mod attach;
 mod clock;
+mod countries;
 mod counts;
+mod endpoints;
 mod error;
 mod events;
 mod kernel;
@@ -139,6 +141,8 @@ pub struct Datapath {
     wanted: Mutex<BTreeMap<String, bool>>,
     config: Mutex<()>,
     lists: Mutex<ListState>,
+    /// Of `CONFIG`; as old as the maps.
+    seed: u64,
     _lock: Lock,
 }
 
@@ -196,6 +200,7 @@ impl Datapath {
             wanted: Mutex::default(),
             config: Mutex::default(),
             lists,
+            seed: 0,
             _lock: lock,
         };
         if datapath.config()?.seed == 0 {
@@ -209,6 +214,8 @@ impl Datapath {
         // What the sketch forgets by it, it would have forgotten in a minute.
         let sketch_seed = random()? as u32;
         datapath.change_config(|config| config.sketch_seed = sketch_seed)?;
+        datapath.seed = datapath.config()?.seed;
+        datapath.find_strangers()?;
         Ok(datapath)
     }
 

@@ -8,7 +8,6 @@ use sipprot_common::reason::Reason;
 use sipprot_common::sip::Header;
 use sipprot_common::source::{SourceKey, Wider};
 
-use crate::event::Stream;
 use crate::frame::Frame;
 use crate::packet::protocol;
 use crate::verdict::Judge;
@@ -72,22 +71,12 @@ fn said(frame: &TcContext, judge: &Judge, work: &mut Work) {
         }
     }
     if work.packet.protocol == protocol::TCP {
-        tell_stream(frame, work, remote);
+        sip::tell_stream(frame, work, remote, sip::passing(work).0);
     } else if sip::is_request(work) && sip::is_telling(work) {
         tell(judge, work, EVENT_REQUEST);
     } else if sip::is_response(work) && work.facts.status >= 200 {
         tell(judge, work, EVENT_RESPONSE);
     }
-}
-
-#[inline(always)]
-fn tell_stream(frame: &TcContext, work: &mut Work, remote: u64) {
-    let stream = match maps::trust(remote) {
-        Some(trust) => Some(Stream::trusted(trust)),
-        None => maps::source(remote).map(Stream::untrusted),
-    };
-    let reason = sip::passing(work).0;
-    event::send_stream(frame, work, stream, reason);
 }
 
 /// A 2xx to a credentialed REGISTER or INVITE ends hold and containment; no other 2xx does.

@@ -24,7 +24,7 @@ const STRANGE_TIMES: (u64, u64) = ceiling::times(200, 1_000);
 const HEADER_LEN: usize = size_of::<EventHeader>();
 
 /// Sends what `work` knows of the packet. `share` is the bucket of its source, if it has one.
-#[inline(always)]
+#[inline(never)]
 pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: Reason) {
     let Some(counts) = maps::event_counts() else { return };
     let now_ns = clock::coarse_ns();

@@ -6,16 +6,18 @@ use sipprot_common::abi::*;
 use sipprot_common::block;
 use sipprot_common::policy::geo_drops;
 use sipprot_common::source::Address;
-use sipprot_common::table::{ASK, GEO, LISTED};
+use sipprot_common::table::{ASK, GEO, KNOWN, LISTED, Strangers};
 
 use crate::clock;
 use crate::maps::{self, List};
-use crate::packet::Packet;
 use crate::work::Work;
 
 /// Asks the tables what they know of the source. Without them the tries are asked for everything.
-#[inline(never)]
-pub fn look(work: &mut Work, config: &Config) {
+///
+/// Part of its caller: Linux 6.1 takes every number before a call for one that matters, and goes through
+/// what follows several times.
+#[inline(always)]
+pub fn look(work: &mut Work, config: &Config, strangers: &Strangers) {
     let packet = &work.packet;
     let (bits, generation) = match maps::list_table() {
         Some(table) => {
@@ -28,7 +30,8 @@ pub fn look(work: &mut Work, config: &Config) {
             (if listed { ASK | GEO } else { GEO }, config.lists_generation)
         }
     };
-    work.facts.known = bits;
+    let known = KNOWN - KNOWN * strangers.has(packet.source_key, config.seed) as u32;
+    work.facts.known = bits | known;
     work.facts.generation = generation;
 }
 
@@ -69,11 +72,15 @@ pub fn is_denied(work: &Work, policy: u32, on_sip: bool) -> bool {
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
 #[inline(always)]
 pub fn blocked(
-    packet: &Packet,
+    work: &Work,
     policy: &Policy,
     index: u32,
     on_sip: bool,
 ) -> Option<&'static mut Block> {
+    if work.facts.known & KNOWN == 0 {
+        return None;
+    }
+    let packet = &work.packet;
     let host = maps::block(packet.source_key, 0).filter(|block| stops(block, on_sip));
     if host.is_some() || policy.own_blocks == 0 {
         return host;

@@ -68,7 +68,8 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
     // Before the ways part: the verifier goes through it once.
-    lists::look(work, config);
+    let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
+    lists::look(work, config, strangers);
     // 0: whose packet?
     let index = policy_of(work, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
@@ -150,12 +151,10 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
     if lists::is_allowed(work, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(work, judge.index, on_sip)
-        && judge.drops(work, Reason::Denied)
-    {
+    if lists::is_denied(work, judge.index, on_sip) && judge.drops(work, Reason::Denied) {
         return Some(Reason::Denied);
     }
-    if let Some(block) = lists::blocked(&work.packet, judge.policy, judge.index, on_sip)
+    if let Some(block) = lists::blocked(work, judge.policy, judge.index, on_sip)
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;

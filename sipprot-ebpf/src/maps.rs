@@ -8,7 +8,7 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerC
 use sipprot_common::abi::*;
 use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
-use sipprot_common::table::{ListTable, PlaceTable};
+use sipprot_common::table::{ListTable, PlaceTable, Strangers};
 
 use crate::work::Work;
 
@@ -33,6 +33,8 @@ static GEO: LpmTrie<ScopedAddress, u32> = LpmTrie::with_max_entries(LIST_MAX, BP
 static LISTED: ArrayOfMaps<btf_maps::Array<ListTable, 1, MMAPABLE>, 1> = ArrayOfMaps::new();
 #[btf_map]
 static PLACES: ArrayOfMaps<btf_maps::Array<PlaceTable, 1, MMAPABLE>, 1> = ArrayOfMaps::new();
+#[map]
+static STRANGERS: Array<Strangers> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static BLOCKS: HashMap<BlockKey, Block> = HashMap::with_max_entries(BLOCKS_MAX, 0);
 #[map]
@@ -154,6 +156,11 @@ pub fn list_table() -> Option<&'static ListTable> {
 #[inline(always)]
 pub fn place_table() -> Option<&'static PlaceTable> {
     PLACES.get_value(0, &0)
+}
+
+#[inline(always)]
+pub fn strangers() -> Option<&'static Strangers> {
+    STRANGERS.get(0)
 }
 
 #[derive(Clone, Copy)]

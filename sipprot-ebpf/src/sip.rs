@@ -8,6 +8,7 @@ use sipprot_common::containment;
 use sipprot_common::reason::Reason;
 use sipprot_common::sip::{Agents, CAPACITY, Method, Start, start};
 use sipprot_common::source::SourceKey;
+use sipprot_common::table::KNOWN;
 
 use crate::event::{self, Stream};
 use crate::flow;
@@ -128,7 +129,7 @@ pub fn is_hopeless(judge: &Judge, work: &mut Work) -> bool {
         return false;
     }
     !known::is_seen(judge.config.sketch_seed, packet.source_key, work.facts.now_ns)
-        && maps::trust(packet.source_key).is_none()
+        && work.facts.known & KNOWN == 0
         && !flow::is_established(packet, judge.config.seed, &mut work.place)
 }
 
@@ -137,14 +138,31 @@ pub fn is_hopeless(judge: &Judge, work: &mut Work) -> bool {
 pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.trickles = 0;
     work.facts.strange = 0;
-    match maps::trust(work.packet.source_key) {
-        Some(trust) => trusted(frame, judge, work, trust),
-        None => untrusted(frame, judge, work),
+    work.facts.streams = 0;
+    work.facts.listed = lists_agent(work) as u32;
+    mark_proof(work);
+    let reason = match maps::trust(work.packet.source_key) {
+        Some(trust) => trusted(judge, work, trust),
+        None => untrusted(judge, work),
+    };
+    if work.facts.streams != 0 {
+        tell_stream(frame, work, work.packet.source_key, reason);
     }
+    reason
+}
+
+/// Tells the controller the TCP payload of a packet from or to a source.
+#[inline(always)]
+pub fn tell_stream(frame: &impl Frame, work: &mut Work, peer: u64, reason: Reason) {
+    let stream = match maps::trust(peer) {
+        Some(trust) => Some(Stream::trusted(trust)),
+        None => maps::source(peer).map(Stream::untrusted),
+    };
+    event::send_stream(frame, work, stream, reason);
 }
 
 #[inline(always)]
-fn trusted(frame: &impl Frame, judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
+fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     let (key, port) = (work.packet.source_key, work.packet.source_port);
     work.facts.event_flags |= EVENT_FLAG_TRUSTED as u32;
     if trust.flags & TRUST_QUARANTINED != 0
@@ -157,7 +175,8 @@ fn trusted(frame: &impl Frame, judge: &Judge, work: &mut Work, trust: &mut Trust
     if is_bare_segment(work) {
         return passing(work).0;
     }
-    if lists_agent(work) && refuses(judge, work, Some(&mut trust.events_ns), Reason::UserAgent) {
+    if work.facts.listed != 0 && refuses(judge, work, Some(&mut trust.events_ns), Reason::UserAgent)
+    {
         return Reason::UserAgent;
     }
     if rate::over_trusted(trust, judge.policy, work.facts.now_ns)
@@ -165,16 +184,11 @@ fn trusted(frame: &impl Frame, judge: &Judge, work: &mut Work, trust: &mut Trust
     {
         return Reason::SourceCeiling;
     }
-    // Nothing is counted here, but the rules judge a peer's failures by their proof, too.
-    mark_proof(work);
-    if is_stream(work) {
-        return pass_stream(frame, work, Some(Stream::trusted(trust)));
-    }
     pass(judge, work, Some(&mut trust.events_ns))
 }
 
 #[inline(always)]
-fn untrusted(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
+fn untrusted(judge: &Judge, work: &mut Work) -> Reason {
     let (key, now_ns) = (work.packet.source_key, work.facts.now_ns);
     let seed = judge.config.sketch_seed;
     work.facts.held = 0;
@@ -197,23 +211,19 @@ fn untrusted(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
         return passing(work).0;
     }
     match found {
-        Some(source) => acquainted(frame, judge, work, source),
-        None => stranger(frame, judge, work),
+        Some(source) => acquainted(judge, work, source),
+        None => stranger(judge, work),
     }
 }
 
 /// A source that the exact map knows.
 #[inline(always)]
-fn acquainted(
-    frame: &impl Frame,
-    judge: &Judge,
-    work: &mut Work,
-    source: &mut Source,
-) -> Reason {
-    if lists_agent(work) && refuses(judge, work, Some(&mut source.events_ns), Reason::UserAgent) {
+fn acquainted(judge: &Judge, work: &mut Work, source: &mut Source) -> Reason {
+    if work.facts.listed != 0
+        && refuses(judge, work, Some(&mut source.events_ns), Reason::UserAgent)
+    {
         return Reason::UserAgent;
     }
-    mark_proof(work);
     let own_nonce = work.facts.event_flags & EVENT_FLAG_NONCE as u32 != 0;
     let over = if rate::over_source(source, judge.policy, own_nonce, work.facts.now_ns) {
         Some(Reason::SourceCeiling)
@@ -228,18 +238,17 @@ fn acquainted(
         return reason;
     }
     known::see(judge.config.sketch_seed, work.packet.source_key, work.facts.now_ns);
-    unaccepted(frame, judge, work, source)
+    unaccepted(judge, work, source)
 }
 
 /// A source that may have been forged a moment ago: it is entered into the exact map only once its
 /// packet is through the ceilings, which need to know nothing of it.
 #[inline(always)]
-fn stranger(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
-    if lists_agent(work) && refuses(judge, work, None, Reason::UserAgent) {
+fn stranger(judge: &Judge, work: &mut Work) -> Reason {
+    if work.facts.listed != 0 && refuses(judge, work, None, Reason::UserAgent) {
         return Reason::UserAgent;
     }
     let now_ns = work.facts.now_ns;
-    mark_proof(work);
     if rate::over_endpoint(judge.policy, judge.index, is_proven(work), now_ns)
         && refuses(judge, work, None, Reason::EndpointCeiling)
     {
@@ -253,7 +262,7 @@ fn stranger(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
         work.facts.strange = 0;
         // Its first packet, which came before it had a bucket.
         source.ceilings_ns[0] = now_ns + judge.policy.source_interval_ns;
-        return unaccepted(frame, judge, work, source);
+        return unaccepted(judge, work, source);
     }
     // No room, and it tries again: what can't be counted can't be let through.
     if work.facts.seen != 0
@@ -261,9 +270,6 @@ fn stranger(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
         && refuses(judge, work, None, Reason::EndpointCeiling)
     {
         return Reason::EndpointCeiling;
-    }
-    if is_stream(work) {
-        return pass_stream(frame, work, None);
     }
     pass(judge, work, None)
 }
@@ -299,20 +305,12 @@ fn lists_agent(work: &mut Work) -> bool {
 
 /// What an untrusted source may say before the PBX has accepted it, by what is known of it.
 #[inline(always)]
-fn unaccepted(
-    frame: &impl Frame,
-    judge: &Judge,
-    work: &mut Work,
-    source: &mut Source,
-) -> Reason {
+fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Reason {
     if work.facts.start != OPAQUE
         && let Some(reason) = over_attempts(judge, work, source)
     {
         count(work, true);
         return reason;
-    }
-    if is_stream(work) {
-        return pass_stream(frame, work, Some(Stream::untrusted(source)));
     }
     pass(judge, work, Some(&mut source.events_ns))
 }
@@ -524,20 +522,14 @@ fn is_stream(work: &Work) -> bool {
     work.packet.protocol == protocol::TCP && work.facts.captured != 0
 }
 
-#[inline(always)]
-fn pass_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>) -> Reason {
-    count(work, false);
-    let (reason, _) = passing(work);
-    event::send_stream(frame, work, stream, reason);
-    reason
-}
-
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
 fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
     let (reason, kind) = passing(work);
-    if kind != 0 {
+    if is_stream(work) {
+        work.facts.streams = 1;
+    } else if kind != 0 {
         let share = if is_vouched_for(work) { None } else { share };
         work.facts.event_kind = kind as u32;
         if kind == EVENT_NOT_SIP {

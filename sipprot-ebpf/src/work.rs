@@ -61,9 +61,13 @@ pub struct Facts {
     pub seen: u32,
     /// 1: the source is in no map; nothing is kept of it.
     pub strange: u32,
+    /// 1: its TCP payload is to be told.
+    pub streams: u32,
+    /// 1: one of its user agents is on the list.
+    pub listed: u32,
+    pub pad: u32,
     /// Bytes of the payload before those in the text, when its segment is told in several records.
     pub told: u32,
-    pub pad: u32,
 }
 
 /// Where a segment's payload stands in its TCP connection: as in [`EventHeader`].

@@ -5,7 +5,7 @@
 
 use std::{
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use sipprot_tests::{
     daemon::{Check, Daemon, Settings},
     lab::Lab,
     office::PHONES,
+    pbx::Manners,
     topology::{Family, OFFICE},
 };
 
@@ -26,22 +27,7 @@ const IN_FLIGHT: u64 = 2;
 
 /// A lab with a running daemon, or a line that says why there is none.
 fn protected(settings: &Settings) -> Result<Option<(Lab, Daemon)>> {
-    let missing = Lab::missing().or_else(|| {
-        std::env::var_os("SIPPROT_BIN").is_none().then(|| "SIPPROT_BIN (the binary)".to_owned())
-    });
-    if let Some(missing) = missing {
-        println!("skipped: needs {missing}");
-        return Ok(None);
-    }
-    let lab = Lab::new()?;
-    let mut daemon = lab.daemon(&binary()?)?;
-    daemon.configure(settings)?;
-    daemon.start()?;
-    Ok(Some((lab, daemon)))
-}
-
-fn binary() -> Result<PathBuf> {
-    Ok(std::env::var_os("SIPPROT_BIN").context("SIPPROT_BIN")?.into())
+    Lab::protected(Manners::default(), settings)
 }
 
 fn settings(lines: &[&str]) -> Settings {

@@ -14,7 +14,7 @@ use sipprot_tests::{
     attackers::cracker::{self, Plan, Report, TinyWindow},
     daemon::{Daemon, Settings},
     lab::Lab,
-    pbx,
+    pbx::{self, Manners},
     topology::Family,
 };
 
@@ -26,18 +26,7 @@ const WINDOW: u16 = 48;
 const ACCOUNT: u16 = 1000;
 
 fn protected() -> Result<Option<(Lab, Daemon)>> {
-    let binary = std::env::var_os("SIPPROT_BIN");
-    let missing =
-        Lab::missing().or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()));
-    if let Some(missing) = missing {
-        println!("skipped: needs {missing}");
-        return Ok(None);
-    }
-    let lab = Lab::new()?;
-    let mut daemon = lab.daemon(binary.unwrap_or_default().as_ref())?;
-    daemon.configure(&Settings::default())?;
-    daemon.start()?;
-    Ok(Some((lab, daemon)))
+    Lab::protected(Manners::default(), &Settings::default())
 }
 
 fn guesses(lab: &Lab, source: Ipv4Addr, guesses: u32) -> Plan {

@@ -16,6 +16,7 @@ use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     office::{PHONES, STALE_ACCOUNT},
+    pbx::Manners,
     topology::{Family, OFFICE},
 };
 
@@ -23,18 +24,7 @@ const STALE_PORT: u16 = 25_000;
 
 /// A lab with a running daemon, or a line that says why there is none.
 fn protected(settings: &Settings) -> Result<Option<(Lab, Daemon)>> {
-    let binary = std::env::var_os("SIPPROT_BIN");
-    let missing =
-        Lab::missing().or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()));
-    if let Some(missing) = missing {
-        println!("skipped: needs {missing}");
-        return Ok(None);
-    }
-    let lab = Lab::new()?;
-    let mut daemon = lab.daemon(binary.unwrap_or_default().as_ref())?;
-    daemon.configure(settings)?;
-    daemon.start()?;
-    Ok(Some((lab, daemon)))
+    Lab::protected(Manners::default(), settings)
 }
 
 fn guesses(lab: &Lab) -> Plan {

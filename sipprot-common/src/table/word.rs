@@ -1,6 +1,8 @@
 //! A word that the kernel reads while user space writes it.
 
 use core::cell::UnsafeCell;
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// One aligned word, read and written whole.
 #[repr(transparent)]
@@ -21,6 +23,13 @@ impl Word {
     pub fn set(&self, value: u64) {
         // SAFETY: a valid, aligned place; readers see the word before or after.
         unsafe { self.0.get().write_volatile(value) }
+    }
+
+    /// Of many writers none undoes what another did.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn remove_bits(&self, bits: u64) {
+        // SAFETY: a valid, aligned place that is only ever read and written whole.
+        unsafe { AtomicU64::from_ptr(self.0.get()) }.fetch_and(!bits, Ordering::SeqCst);
     }
 
     pub fn add_bits(&self, bits: u64) {

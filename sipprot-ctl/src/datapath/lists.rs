@@ -1,19 +1,18 @@
-//! Lists and geo in their tables and tries, replaced as a whole; endpoints by difference.
+//! Lists in their table and tries, replaced as a whole.
 //!
 //! A new table is compiled and the tries get a new generation beside the one in force; putting the
 //! table into its slot switches to both, and the old ones go afterwards. Single entries that come
 //! later lie in the tries. Where the entries come from is not known here.
 
 use std::collections::HashMap;
-use std::ops::Deref;
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, CONFIG_HAS_ENDPOINTS, Config, ENDPOINTS_MAX, GEO_OFF,
-    ListEntry, POLICIES_MAX, SCOPE_ALL, ScopedAddress, maps,
+    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, Config, ListEntry, POLICIES_MAX, SCOPE_ALL, ScopedAddress,
 };
-use sipprot_common::policy::geo_drops;
-use sipprot_common::table::{ListTable, MIXED, PlaceTable};
+use sipprot_common::source::Address;
+use sipprot_common::table::{ASK, LISTED, ListTable, PlaceTable};
 
 use super::error::{DatapathError, Result};
 use super::keys::{self, LpmKey};
@@ -63,8 +62,8 @@ impl ListItem {
 /// The tables in force, and what is known of the tries beside what is in them.
 #[derive(Default)]
 pub struct ListState {
-    lists: Option<Table<ListTable>>,
-    places: Option<Table<PlaceTable>>,
+    pub(super) lists: Option<Table<ListTable>>,
+    pub(super) places: Option<Table<PlaceTable>>,
     /// Entries in force, once counted.
     counts: HashMap<&'static str, usize>,
     /// Tries in which nothing but the generation in force is left.
@@ -100,7 +99,7 @@ impl List {
     }
 }
 
-const fn after(generation: u32) -> u32 {
+pub(super) const fn after(generation: u32) -> u32 {
     (generation + 1) & 0xffff
 }
 
@@ -124,7 +123,7 @@ fn sweep<V: aya::Pod>(map: &ListMap<V>, generation: u32) -> Result<()> {
 
 /// Puts a new generation beside the one in force; takes it out again when there is no room.
 /// Returns how many entries it has.
-fn fill<V: aya::Pod>(
+pub(super) fn fill<V: aya::Pod>(
     map: &ListMap<V>,
     state: &mut ListState,
     in_force: u32,
@@ -146,7 +145,7 @@ fn fill<V: aya::Pod>(
 }
 
 /// After the switch: forgets the old generation.
-fn settle<V: aya::Pod>(
+pub(super) fn settle<V: aya::Pod>(
     map: &ListMap<V>,
     state: &mut ListState,
     in_force: u32,
@@ -286,16 +285,16 @@ impl Datapath {
     }
 
     /// Does the denylist of the host, as it is in the kernel, stop all traffic of an address?
-    pub fn denies(&self, address: std::net::IpAddr) -> Result<bool> {
+    pub fn denies(&self, address: IpAddr) -> Result<bool> {
         let state = guard(&self.lists);
-        let address = sipprot_common::source::Address::from(address);
+        let address = Address::from(address);
         let known = state.lists.as_ref().map(|table| table.look(&address));
-        if known.is_some_and(|bits| bits & sipprot_common::table::LISTED != 0) {
+        if known.is_some_and(|bits| bits & LISTED != 0) {
             return Ok(true);
         }
         let key = keys::scoped(self.config()?.lists_generation, 0, (address, 128));
         let entry = self.maps.deny.get(&key)?;
-        let asked = known.is_none_or(|bits| bits & sipprot_common::table::ASK != 0);
+        let asked = known.is_none_or(|bits| bits & ASK != 0);
         Ok(asked && entry.is_some_and(|entry| entry.scope == SCOPE_ALL && entry.expires_ns == 0))
     }
 
@@ -316,91 +315,6 @@ impl Datapath {
             }
         })?;
         Ok(items)
-    }
-
-    /// Replaces the geo database: networks and the index of their country. Comes after a change of
-    /// the policies' countries, too: which sources are asked for their country depends on these.
-    pub fn replace_geo(&self, networks: impl IntoIterator<Item = (IpNetwork, u32)>) -> Result<()> {
-        let mut state = guard(&self.lists);
-        let in_force = self.config()?.geo_generation;
-        let next = after(in_force);
-        let networks: Vec<_> = networks
-            .into_iter()
-            .map(|(network, country)| (keys::canonical(network), country))
-            .collect();
-        let table = Table::<PlaceTable>::new(&self.maps.places)?;
-        table.generation.set(next.into());
-        let in_trie = compile::fill_places(&table, &networks);
-        let entries = in_trie
-            .into_iter()
-            .map(|index| (keys::scoped(next, 0, networks[index].0), networks[index].1))
-            .collect();
-        let count = fill(&self.maps.geo, &mut state, in_force, entries)?;
-        table.put_in_force(&self.maps.places)?;
-        self.change_config(|config| config.geo_generation = next)?;
-        if let Some(lists) = &state.lists {
-            self.mark_geo(lists, Some(&table))?;
-        }
-        state.places = Some(table);
-        settle(&self.maps.geo, &mut state, next, count)
-    }
-
-    /// Tells a table of lists which sources' countries matter to some policy.
-    fn mark_geo(&self, table: &ListTable, places: Option<&Table<PlaceTable>>) -> Result<()> {
-        let policies = self.maps.policies.entries()?;
-        let by_country: Vec<_> =
-            policies.iter().map(|(_, policy)| policy).filter(|it| it.geo_mode != GEO_OFF).collect();
-        let places = places.filter(|_| !by_country.is_empty()).map(Deref::deref);
-        compile::mark_geo(table, places, |code| {
-            let country = |places: &PlaceTable| places.name(code.into());
-            let country = places.filter(|_| code != MIXED).map(country);
-            by_country.iter().any(|policy| country.is_none_or(|it| geo_drops(policy, it)))
-        });
-        Ok(())
-    }
-
-    /// Which policy each endpoint's addresses have. On an error some of the changes are made.
-    pub fn set_endpoints(&self, endpoints: &[(IpNetwork, u32)]) -> Result<()> {
-        if endpoints.len() > ENDPOINTS_MAX as usize {
-            return Err(DatapathError::MapFull { map: maps::ENDPOINTS });
-        }
-        if let Some((network, policy)) =
-            endpoints.iter().find(|(_, policy)| *policy >= POLICIES_MAX)
-        {
-            let message = format!("there is no policy {policy} for the endpoint {network}");
-            return Err(DatapathError::Invalid(message));
-        }
-        let wanted: HashMap<_, u32> = endpoints
-            .iter()
-            .map(|(network, policy)| {
-                let (data, prefix_len) = keys::literal(*network);
-                (LpmKey { prefix_len, data }, *policy)
-            })
-            .collect();
-        let present: HashMap<_, u32> = self.maps.endpoints.entries()?.into_iter().collect();
-        if !wanted.is_empty() {
-            self.change_config(|config| config.flags |= CONFIG_HAS_ENDPOINTS)?;
-        }
-        let gone: Vec<_> =
-            present.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
-        self.maps.endpoints.remove_all(&gone)?;
-        for (key, policy) in &wanted {
-            if present.get(key) != Some(policy) {
-                self.maps.endpoints.insert(key, policy, Insert::Any)?;
-            }
-        }
-        if wanted.is_empty() {
-            self.change_config(|config| config.flags &= !CONFIG_HAS_ENDPOINTS)?;
-        }
-        Ok(())
-    }
-
-    pub fn endpoints(&self) -> Result<Vec<(IpNetwork, u32)>> {
-        let entries = self.maps.endpoints.entries()?;
-        let named = entries
-            .into_iter()
-            .filter_map(|(key, policy)| Some((keys::network(key.data, key.prefix_len)?, policy)));
-        Ok(named.collect())
     }
 
     /// Entries in force of one of the tries; counted once, then kept.

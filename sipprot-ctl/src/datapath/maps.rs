@@ -5,14 +5,14 @@ use sipprot_common::abi::{
     QuarantineKey, Source, SourceCounts, Trust, UserAgents, maps,
 };
 use sipprot_common::source::Address;
-use sipprot_common::table::{ListTable, PlaceTable};
+use sipprot_common::table::{ListTable, PlaceTable, Strangers};
 
 use super::error::Result;
 use super::keys::LpmKey;
 use super::lists::ListMap;
 use super::map::{Map, PerCpu};
 use super::pins::Pins;
-use super::table::Slot;
+use super::table::{Slot, Table};
 
 pub struct Maps {
     pub config: Map<u32, Config>,
@@ -25,6 +25,7 @@ pub struct Maps {
     pub geo: ListMap<u32>,
     pub listed: Slot<ListTable>,
     pub places: Slot<PlaceTable>,
+    pub strangers: Table<Strangers>,
     pub blocks: Map<BlockKey, Block>,
     pub quarantine: Map<QuarantineKey, u64>,
     pub contained: Map<u64, Contained>,
@@ -51,6 +52,7 @@ impl Maps {
             geo: Map::open(directory, maps::GEO)?,
             listed: Map::open(directory, maps::LISTED)?,
             places: Map::open(directory, maps::PLACES)?,
+            strangers: Table::open(directory, maps::STRANGERS)?,
             blocks: Map::open(directory, maps::BLOCKS)?,
             quarantine: Map::open(directory, maps::QUARANTINE)?,
             contained: Map::open(directory, maps::CONTAINED)?,

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 25] = [
+pub const MAPS: [&str; 26] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -25,6 +25,7 @@ pub const MAPS: [&str; 25] = [
     maps::GEO,
     maps::LISTED,
     maps::PLACES,
+    maps::STRANGERS,
     maps::BLOCKS,
     maps::QUARANTINE,
     maps::CONTAINED,

@@ -10,6 +10,7 @@ use sipprot_common::abi::{
 };
 use sipprot_common::attempt::Attempts;
 use sipprot_common::source::{SourceKey, Wider};
+use sipprot_common::table::Strangers;
 
 use super::Datapath;
 use super::clock::monotonic_ns;
@@ -109,7 +110,18 @@ impl Datapath {
         if target.policy >= POLICIES_MAX {
             return Err(DatapathError::Invalid(format!("there is no policy {}", target.policy)));
         }
+        self.maps.strangers.remove(target.source.0, self.seed);
         self.maps.blocks.insert(&target.key(), block, Insert::Any).map(drop)
+    }
+
+    /// Whoever is neither blocked nor trusted is a stranger, for whom nothing has to be looked up.
+    pub(super) fn find_strangers(&self) -> Result<()> {
+        let (blocks, trusted) = (self.maps.blocks.entries()?, self.maps.trust.entries()?);
+        let known = blocks.iter().map(|(key, _)| key.source);
+        let known = known.chain(trusted.iter().map(|(source, _)| *source));
+        let mut words = vec![0; Strangers::WORDS];
+        self.maps.strangers.replace(known, self.seed, &mut words);
+        Ok(())
     }
 
     pub fn block(&self, target: BlockTarget) -> Result<Option<Block>> {
@@ -230,6 +242,7 @@ impl Datapath {
         for (source, rate) in sources.iter().copied() {
             let flags = if cut.contains(&source.0) { TRUST_QUARANTINED } else { 0 };
             let fresh = Trust { rate, flags, ..Trust::default() };
+            self.maps.strangers.remove(source.0, self.seed);
             if self.maps.trust.insert(&source.0, &fresh, Insert::New)? {
                 new += 1;
             } else if let Some(known) = self.maps.trust.get(&source.0)?

@@ -7,13 +7,14 @@ pub mod compile;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::ptr::NonNull;
 
 use sipprot_common::table::Zeroed;
 
 use super::error::{DatapathError, Result};
-use super::map::{Insert, Map};
+use super::map::{self, Insert, Map};
 use super::sys;
 
 /// The map of one slot in which a table is put into force.
@@ -53,22 +54,29 @@ unsafe impl<T: Sync> Sync for Table<T> {}
 impl<T: Zeroed + 'static> Table<T> {
     /// A new one, all zeroes, not in force.
     pub fn new(slot: &Slot<T>) -> Result<Self> {
-        let fd = sys::mappable_array(size_of::<T>() as u32, slot.name())
-            .map_err(failed(slot, "making a table"))?;
-        Self::map(fd).map_err(failed(slot, "mapping a table"))
+        let name = slot.name();
+        let fd = sys::mappable_array(size_of::<T>() as u32, name)
+            .map_err(|source| failed(name, "making a table", source))?;
+        Self::map(fd).map_err(|source| failed(name, "mapping a table", source))
     }
 
     /// The one in force.
     pub fn in_force(slot: &Slot<T>) -> Result<Option<Self>> {
         let Some(inner) = slot.get(&0)? else { return Ok(None) };
-        let fd = sys::map_by_id(inner.0).map_err(failed(slot, "opening the table"))?;
-        let info = sys::map_info(fd.as_fd()).map_err(failed(slot, "reading the layout"))?;
-        if info.value_size as usize != size_of::<T>() {
-            let difference =
-                format!("a table of {} bytes, not {}", info.value_size, size_of::<T>());
-            return Err(DatapathError::Layout { map: slot.name().into(), difference });
-        }
-        Self::map(fd).map(Some).map_err(failed(slot, "mapping the table"))
+        let name = slot.name();
+        let fd = sys::map_by_id(inner.0).map_err(|it| failed(name, "opening the table", it))?;
+        let fd = checked::<T>(fd, name)?;
+        Self::map(fd).map(Some).map_err(|source| failed(name, "mapping the table", source))
+    }
+
+    /// The one value of a pinned map.
+    pub fn open(directory: &Path, name: &'static str) -> Result<Self> {
+        Self::of(map::open(directory, name)?, name)
+    }
+
+    /// The one value of an open map.
+    pub fn of(fd: OwnedFd, name: &'static str) -> Result<Self> {
+        Self::map(checked::<T>(fd, name)?).map_err(|source| failed(name, "mapping", source))
     }
 
     /// From the next packet on, this one is asked.
@@ -95,12 +103,18 @@ impl<T: Zeroed + 'static> Table<T> {
     }
 }
 
-fn failed<T: 'static>(
-    slot: &Slot<T>,
-    operation: &'static str,
-) -> impl FnOnce(io::Error) -> DatapathError + use<T> {
-    let map = slot.name();
-    move |source| DatapathError::Map { map, operation, source }
+fn failed(map: &'static str, operation: &'static str, source: io::Error) -> DatapathError {
+    DatapathError::Map { map, operation, source }
+}
+
+/// The same descriptor, if its map's value has the size of ours.
+fn checked<T>(fd: OwnedFd, name: &'static str) -> Result<OwnedFd> {
+    let info = map::info(&fd, name)?;
+    if info.value_size as usize == size_of::<T>() {
+        return Ok(fd);
+    }
+    let difference = format!("a table of {} bytes, not {}", info.value_size, size_of::<T>());
+    Err(DatapathError::Layout { map: name.into(), difference })
 }
 
 impl<T> Deref for Table<T> {

@@ -32,6 +32,9 @@ const LINES_ALWAYS_READ: usize = CAPACITY / 8;
 /// Bytes of a name that are compared: so close to the end of the text a name wraps.
 const NAME_MAX: usize = 24;
 
+/// Place, value's place, the line's hash, and the parameters' hashes of a header.
+type Found = (u32, u32, u64, Vec<Option<u64>>);
+
 /// All that the scanner tells of a payload.
 #[derive(PartialEq, Debug)]
 struct Told {
@@ -40,8 +43,7 @@ struct Told {
     status: u32,
     credentials: u32,
     supposed: bool,
-    /// Place, value's place, the line's hash, and the parameters' hashes of each header.
-    headers: Vec<Option<(u32, u32, u64, Vec<Option<u64>>)>>,
+    headers: Vec<Option<Found>>,
     listed: bool,
     whole: u64,
 }

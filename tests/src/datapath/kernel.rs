@@ -157,6 +157,7 @@ impl Kernel {
         let denied: Vec<_> = world.deny.iter().filter(in_trie).cloned().collect();
         self.fill_list(maps::DENY, &denied, at)?;
         self.fill_sources(world, at)?;
+        self.find_strangers(world)?;
         if world.compiled {
             self.fill_tables(world)?;
         }

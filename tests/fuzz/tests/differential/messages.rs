@@ -29,8 +29,10 @@ pub fn all() -> Vec<Message> {
     all
 }
 
+type Rewrite = fn(&[u8]) -> Vec<u8>;
+
 /// Other ways to write the same message, on the head's lines behind the first.
-const REWRITES: [(&str, fn(&[u8]) -> Vec<u8>); 6] = [
+const REWRITES: [(&str, Rewrite); 6] = [
     ("names in upper case", |bytes| lines(bytes, |name, value| (name.to_ascii_uppercase(), value))),
     ("a blank before the colon", |bytes| lines(bytes, |name, value| (name + " ", value))),
     ("folded values", |bytes| lines(bytes, |name, value| (name, format!("\r\n {value}")))),

@@ -7,7 +7,7 @@ use aya::maps::Map;
 use sipprot_common::abi::{GEO_OFF, SCOPE_ALL, maps};
 use sipprot_common::policy::geo_drops;
 use sipprot_common::source::Address;
-use sipprot_common::table::{ListTable, MIXED, PlaceTable};
+use sipprot_common::table::{ListTable, MIXED, PlaceTable, Strangers};
 use sipprot_ctl::datapath::table::{self, Slot, Table, compile};
 
 use super::Kernel;
@@ -25,6 +25,17 @@ impl Kernel {
         let Map::ArrayOfMaps(data) = self.map(name)? else { anyhow::bail!("{name} is no slot") };
         let fd = data.fd().as_fd().try_clone_to_owned()?;
         Ok(table::slot(fd, name))
+    }
+
+    /// All but those who are blocked or trusted.
+    pub(super) fn find_strangers(&mut self, world: &World) -> Result<()> {
+        let Map::Array(data) = self.map(maps::STRANGERS)? else { anyhow::bail!("no array") };
+        let fd = data.fd().as_fd().try_clone_to_owned()?;
+        let strangers = Table::<Strangers>::of(fd, maps::STRANGERS)?;
+        let blocked = world.blocks.iter().map(|block| block.source.0);
+        let known = blocked.chain(world.trusted.iter().map(|(source, _)| source.0));
+        strangers.replace(known, world.config().seed, &mut vec![0; Strangers::WORDS]);
+        Ok(())
     }
 
     /// The tries are asked for everything.

@@ -25,6 +25,9 @@ impl Model {
         } else {
             Speech::silent(Kind::Opaque)
         };
+        if class == PORT_SIP {
+            self.mark_proof(passage, &speech);
+        }
         let trusted = self.trusted.contains_key(&passage.key());
         if trusted {
             passage.flags |= EVENT_FLAG_TRUSTED;
@@ -48,18 +51,12 @@ impl Model {
         {
             return Reason::UserAgent;
         }
-        if class == PORT_SIP && !trusted {
-            self.mark_proof(passage, &speech);
-        }
         if let Some(reason) = self.over_ceiling(passage, trusted)
             && self.refuses(passage, &speech, reason)
         {
             return reason;
         }
         self.seen.insert(passage.key(), self.now_ns);
-        if class == PORT_SIP && trusted {
-            self.mark_proof(passage, &speech);
-        }
         if !trusted
             && class == PORT_SIP
             && let Some(reason) = self.unaccepted(passage, &speech)
@@ -142,7 +139,6 @@ impl Model {
     /// What a source may say before the PBX has accepted it.
     fn unaccepted(&mut self, passage: &mut Passage, speech: &Speech) -> Option<Reason> {
         let now_ns = self.now_ns;
-        self.mark_proof(passage, speech);
         if passage.flags & EVENT_FLAG_TCP != 0 {
             let length = passage.packet.payload.len();
             let source = self.source(passage);

@@ -1,0 +1,57 @@
+//! Whose address is whose: endpoints and their policies, changed by difference.
+
+use std::collections::HashMap;
+
+use ipnetwork::IpNetwork;
+use sipprot_common::abi::{CONFIG_HAS_ENDPOINTS, ENDPOINTS_MAX, POLICIES_MAX, maps};
+
+use super::error::{DatapathError, Result};
+use super::keys::LpmKey;
+use super::map::Insert;
+use super::{Datapath, keys};
+
+impl Datapath {
+    /// Which policy each endpoint's addresses have. On an error some of the changes are made.
+    pub fn set_endpoints(&self, endpoints: &[(IpNetwork, u32)]) -> Result<()> {
+        if endpoints.len() > ENDPOINTS_MAX as usize {
+            return Err(DatapathError::MapFull { map: maps::ENDPOINTS });
+        }
+        if let Some((network, policy)) =
+            endpoints.iter().find(|(_, policy)| *policy >= POLICIES_MAX)
+        {
+            let message = format!("there is no policy {policy} for the endpoint {network}");
+            return Err(DatapathError::Invalid(message));
+        }
+        let wanted: HashMap<_, u32> = endpoints
+            .iter()
+            .map(|(network, policy)| {
+                let (data, prefix_len) = keys::literal(*network);
+                (LpmKey { prefix_len, data }, *policy)
+            })
+            .collect();
+        let present: HashMap<_, u32> = self.maps.endpoints.entries()?.into_iter().collect();
+        if !wanted.is_empty() {
+            self.change_config(|config| config.flags |= CONFIG_HAS_ENDPOINTS)?;
+        }
+        let gone: Vec<_> =
+            present.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+        self.maps.endpoints.remove_all(&gone)?;
+        for (key, policy) in &wanted {
+            if present.get(key) != Some(policy) {
+                self.maps.endpoints.insert(key, policy, Insert::Any)?;
+            }
+        }
+        if wanted.is_empty() {
+            self.change_config(|config| config.flags &= !CONFIG_HAS_ENDPOINTS)?;
+        }
+        Ok(())
+    }
+
+    pub fn endpoints(&self) -> Result<Vec<(IpNetwork, u32)>> {
+        let entries = self.maps.endpoints.entries()?;
+        let named = entries
+            .into_iter()
+            .filter_map(|(key, policy)| Some((keys::network(key.data, key.prefix_len)?, policy)));
+        Ok(named.collect())
+    }
+}
