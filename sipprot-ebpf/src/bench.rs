@@ -129,8 +129,9 @@ fn judge_by_lists(source: Option<Address>) -> u32 {
     let (Some(config), Some(policy)) = (maps::config(), maps::policy(0)) else {
         return XDP_ABORTED;
     };
+    let Some(strangers) = maps::strangers() else { return XDP_ABORTED };
     from(work, source);
-    lists::look(work, config);
+    lists::look(work, config, strangers);
     if lists::is_allowed(work, 0) {
         return 0;
     }
