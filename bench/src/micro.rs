@@ -19,7 +19,7 @@ use crate::wire::{frame, pin_to_last_cpu, register};
 const MEDIA_PORT: u16 = 16_384;
 const SIP_PORT: u16 = 5060;
 const MEDIA: [u8; 172] = [0x80; 172];
-/// Sources of 2000::/3 are not trusted to be elsewhere: a few per cent of the IPv4 ones are listed.
+/// Of random sources a few per cent are listed, and leave for that.
 const MOSTLY_PERCENT: f64 = 85.0;
 
 /// The fields of the report, and three more that explain them.
