@@ -1,14 +1,24 @@
-//! The cases: a world, a frame, and the reason for which it must leave.
+//! The cases: a world, a frame, and the reason for which it must leave. One frame in a loop, so that
+//! caches are warm: compare them with each other.
 
+mod table;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use sipprot_common::reason::Reason;
 use sipprot_tests::datapath::world::{Block, Listing, Policy};
-use sipprot_tests::datapath::{Frame, Message, World};
+use sipprot_tests::datapath::{Frame, Kernel, Message, World};
 
-pub struct Case {
-    pub name: &'static str,
-    pub world: World,
-    pub frame: Frame,
-    pub reason: Reason,
+pub use table::{Figure, Table};
+
+use crate::Effort;
+
+struct Case {
+    name: &'static str,
+    world: World,
+    frame: Frame,
+    reason: Reason,
 }
 
 const PBX: &str = "198.51.100.10:5060";
@@ -44,7 +54,7 @@ fn rtp() -> Frame {
     Frame::udp("203.0.113.7:40000", MEDIA).payload([0x80; 172])
 }
 
-pub fn all() -> Vec<Case> {
+fn all() -> Vec<Case> {
     let scanner = Message::request("OPTIONS").agent("scanner-49 (friendly)");
     let case = |name, world, frame, reason| Case { name, world, frame, reason };
     let deny = |world: World| world.deny(Listing::new("203.0.113.0/24"));
@@ -97,4 +107,56 @@ pub fn all() -> Vec<Case> {
 
 fn rtp_v6() -> Frame {
     Frame::udp("[2001:db8:bad::7]:40000", "[2001:db8:100::10]:16384").payload([0x80; 172])
+}
+
+pub fn measure(object: &Path, effort: Effort) -> Result<Table> {
+    let object =
+        std::fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
+    let mut kernel = Kernel::load_object(&object, &World::new())?;
+    let mut figures = Vec::new();
+    for case in all() {
+        figures.push(run(&mut kernel, &case, effort).with_context(|| case.name.to_owned())?);
+    }
+    Ok(Table::new(figures, kernel.verified()?))
+}
+
+/// The fastest run: what disturbs a run only ever makes it slower.
+fn run(kernel: &mut Kernel, case: &Case, effort: Effort) -> Result<Figure> {
+    kernel.reset(&case.world)?;
+    let frame = case.frame.bytes();
+    let mut best_ns = u128::MAX;
+    for _ in 0..effort.runs {
+        best_ns = best_ns.min(kernel.run_ingress(&frame, effort.repeat)?.duration.as_nanos());
+    }
+    // What was measured must be what the case is about.
+    let packets = kernel.tally_of(0..1)?;
+    let reason = packets.most();
+    ensure!(reason == Some(case.reason), "left for {reason:?}, not {:?}: {packets:?}", case.reason);
+    Ok(Figure {
+        name: case.name,
+        reason: case.reason.label(),
+        nanoseconds: best_ns as u64,
+        ratio: 0.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::path::PathBuf;
+
+    use sipprot_tests::datapath::kernel::{self, OBJECT_VARIABLE};
+
+    use super::*;
+
+    /// Measuring checks for which reason the packets left.
+    #[test]
+    fn every_case_is_about_what_it_says() {
+        if let Some(missing) = kernel::missing() {
+            println!("skipped: the bench needs {missing}");
+            return;
+        }
+        let object = PathBuf::from(env::var_os(OBJECT_VARIABLE).unwrap());
+        measure(&object, Effort { runs: 1, repeat: 100, ..Effort::QUICK }).unwrap();
+    }
 }

@@ -1,38 +1,97 @@
-//! What the datapath costs: nanoseconds per packet of each case, by BPF_PROG_TEST_RUN.
+//! What the datapath costs and what peers cost, side by side in one run on one machine.
 //!
-//! The kernel repeats one frame in a loop, so caches are warm and every run takes the same way:
-//! compare cases within one run, as ratios, not with other machines. The object holds no empty
-//! program, so what the call itself costs is in every figure.
+//! Read in this order: `wire` (live frames between two namespaces), `shipped` (the datapath as the
+//! daemon opens it), what is measured (`micro`, `floods`, `peers`, `load`, `race`, `cases`), and
+//! `report` with `aims` and `charts`. A part that fails is named in the report and leaves its
+//! fields empty; figures are never made up for.
 
+mod aims;
 mod cases;
+mod charts;
+mod floods;
+mod load;
+mod micro;
+mod objects;
+mod peers;
+mod prefixes;
+mod race;
 mod report;
+mod shipped;
+mod wire;
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use sipprot_tests::datapath::{Kernel, World};
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
 
-use crate::cases::Case;
-use crate::report::{Figure, Report};
+use crate::floods::Flood;
+use crate::objects::Objects;
+use crate::report::Report;
+use crate::wire::Wire;
 
-/// Measures what the eBPF programs cost per packet
+/// Measures the datapath and its peers
 #[derive(Parser)]
 struct Options {
-    /// The eBPF object
-    #[arg(long)]
-    object: PathBuf,
+    #[command(flatten)]
+    objects: Objects,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
-    /// Runs of each case; the fastest counts
-    #[arg(long, default_value_t = 15)]
+    /// At most two minutes, for a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Write charts (SVG) into this directory
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Ns,
+    Floods,
+    Peers,
+    Load,
+    Race,
+    Cases,
+}
+
+/// How long to look.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Of each test run; the fastest counts.
     runs: u32,
-    /// Packets in a run
-    #[arg(long, default_value_t = 50_000)]
+    /// Packets in a test run.
     repeat: u32,
+    /// Of each flood; the best counts.
+    floods: u32,
+    flood_time: Duration,
+    loads: u32,
+    /// Each within the office, out and in.
+    calls: u32,
+}
+
+impl Effort {
+    const FULL: Self = Self {
+        runs: 15,
+        repeat: 1_000_000,
+        floods: 30,
+        flood_time: Duration::from_millis(200),
+        loads: 5,
+        calls: 100,
+    };
+    const QUICK: Self = Self {
+        runs: 5,
+        repeat: 300_000,
+        floods: 8,
+        flood_time: Duration::from_millis(100),
+        loads: 2,
+        calls: 25,
+    };
 }
 
 fn main() -> ExitCode {
@@ -46,15 +105,51 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<()> {
-    ensure!(options.runs > 0 && options.repeat > 0, "--runs and --repeat are at least 1");
-    let path = &options.object;
-    let object = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut kernel = Kernel::load_object(&object, &World::new())?;
-    let mut figures = Vec::new();
-    for case in cases::all() {
-        figures.push(measure(&mut kernel, &case, options).with_context(|| case.name.to_owned())?);
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let mut report = Report::begin(options.quick)?;
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let objects = &options.objects;
+    if wanted(Part::Ns) {
+        report.ns = report.keep("ns", || micro::measure(objects, effort));
     }
-    let report = Report::new(figures, kernel.verified()?, options.runs, options.repeat);
+    let wire = || Wire::lay().context("the wire");
+    if wanted(Part::Floods) {
+        for flood in report.keep("floods", || floods(&wire()?, objects, effort)).unwrap_or_default()
+        {
+            report.add(flood);
+        }
+    }
+    if wanted(Part::Peers) {
+        report.keep("peers", peers::check);
+        type Peer = fn(&Wire, &Objects, Effort) -> Result<Flood>;
+        let peers: [(&'static str, Peer); 3] = [
+            ("xdp_filter", peers::xdp_filter),
+            ("nft_set", peers::nftables),
+            ("ipset", peers::ipset),
+        ];
+        for (name, measure) in peers {
+            if let Some(flood) = report.keep(name, || measure(&wire()?, objects, effort)) {
+                report.add(flood);
+            }
+        }
+    }
+    if wanted(Part::Load)
+        && let Some(load) = report.keep("load", || load::measure(objects, effort.loads))
+    {
+        (report.load_1m_seconds, report.load_1m_mib) = (Some(load.seconds), Some(load.mib));
+    }
+    if wanted(Part::Race)
+        && let Some(sipprot) = &objects.sipprot
+    {
+        race::measure(&mut report, sipprot, effort);
+    }
+    if wanted(Part::Cases) {
+        report.cases = report.keep("cases", || cases::measure(&objects.shipped, effort));
+    }
+    report.end()?;
+    if let Some(directory) = &options.charts {
+        charts::write(&report, directory)?;
+    }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -63,42 +158,12 @@ fn bench(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The fastest run: what disturbs a run only ever makes it slower.
-fn measure(kernel: &mut Kernel, case: &Case, options: &Options) -> Result<Figure> {
-    kernel.reset(&case.world)?;
-    let frame = case.frame.bytes();
-    let mut best_ns = u128::MAX;
-    for _ in 0..options.runs {
-        best_ns = best_ns.min(kernel.run_ingress(&frame, options.repeat)?.duration.as_nanos());
-    }
-    // What was measured must be what the case is about.
-    let packets = kernel.tally_of(0..1)?;
-    let reason = packets.most();
-    ensure!(reason == Some(case.reason), "left for {reason:?}, not {:?}: {packets:?}", case.reason);
-    Ok(Figure {
-        name: case.name,
-        reason: case.reason.label(),
-        nanoseconds: best_ns as u64,
-        ratio: 0.0,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::env;
-
-    use sipprot_tests::datapath::kernel::{self, OBJECT_VARIABLE};
-
-    use super::*;
-
-    /// Measuring checks for which reason the packets left.
-    #[test]
-    fn every_case_is_about_what_it_says() {
-        if let Some(missing) = kernel::missing() {
-            println!("skipped: the bench needs {missing}");
-            return;
-        }
-        let object = env::var_os(OBJECT_VARIABLE).unwrap().into();
-        bench(&Options { object, json: true, runs: 1, repeat: 100 }).unwrap();
-    }
+/// The floor before and after: a machine that changes its pace meanwhile gives itself away.
+fn floods(wire: &Wire, objects: &Objects, effort: Effort) -> Result<Vec<Flood>> {
+    let mut floods = vec![floods::floor(wire, objects, effort)?];
+    floods.extend(floods::shipped(wire, objects, effort)?);
+    floods.push(floods::tries_only(wire, objects, effort)?);
+    let again = Flood { name: "floor_again", ..floods::floor(wire, objects, effort)? };
+    floods.push(again);
+    Ok(floods)
 }

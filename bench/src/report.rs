@@ -1,79 +1,165 @@
-//! The figures, for people and for programs.
+//! All figures of one run, for people and for programs. What wasn't measured is null, with a note.
 
 use std::fmt;
+use std::fs;
 
+use anyhow::{Context, Result};
 use serde::Serialize;
-use sipprot_tests::datapath::kernel::Verified;
 
-#[derive(Serialize)]
-pub struct Figure {
-    pub name: &'static str,
-    /// For which the packets left.
-    pub reason: &'static str,
-    /// Per packet, the call's own cost included.
-    pub nanoseconds: u64,
-    /// To the cheapest case of the same run.
-    pub ratio: f64,
+use crate::aims;
+use crate::cases::Table;
+use crate::floods::Flood;
+use crate::micro::Nanoseconds;
+
+#[derive(Debug, Default, Serialize)]
+pub struct React {
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
+    pub p99_flood: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct Report {
-    pub figures: Vec<Figure>,
-    pub runs: u32,
-    pub repeat: u32,
-    /// The object has no empty program to subtract.
-    pub baseline_nanoseconds: Option<u64>,
-    pub verified_ingress: u32,
-    pub verified_egress: u32,
+    pub floor_mpps: Option<f64>,
+    pub flood_v4_1m_mpps: Option<f64>,
+    pub flood_v6_1m_mpps: Option<f64>,
+    pub flood_sip_unlisted_mpps: Option<f64>,
+    pub flood_pass_mpps: Option<f64>,
+    pub flood_geo_allow_mpps: Option<f64>,
+    pub lpm_only_mpps: Option<f64>,
+    pub xdp_filter_mpps: Option<f64>,
+    pub nft_set_mpps: Option<f64>,
+    pub ipset_mpps: Option<f64>,
+    pub ns: Option<Nanoseconds>,
+    pub load_1m_seconds: Option<f64>,
+    pub load_1m_mib: Option<f64>,
+    pub import_1m_seconds: Option<f64>,
+    pub react_us: React,
+    pub events_per_second: Option<f64>,
+    pub calls_ok_flood: Option<u32>,
+    pub calls_failed_flood: Option<u32>,
+    pub pbx_cpu_ratio_flood: Option<f64>,
+    pub fail2ban_attempts: Option<u64>,
+    pub sipprot_attempts: Option<u64>,
+    pub floods: Vec<Flood>,
+    pub cases: Option<Table>,
+    pub machine: Machine,
+    /// What failed, and what a figure is to be read with.
+    pub notes: Vec<String>,
+}
+
+/// Where and in what company the figures were measured.
+#[derive(Default, Serialize)]
+pub struct Machine {
+    pub kernel: String,
+    pub cpus: usize,
+    pub cpu: String,
+    /// One minute's average, before and after; the bench itself makes about 1.
+    pub load: [String; 2],
+    pub quick: bool,
+}
+
+fn load_average() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 impl Report {
-    pub fn new(mut figures: Vec<Figure>, verified: Verified, runs: u32, repeat: u32) -> Self {
-        let cheapest = figures.iter().map(|figure| figure.nanoseconds).min().unwrap_or(1).max(1);
-        for figure in &mut figures {
-            figure.ratio = (figure.nanoseconds as f64 / cheapest as f64 * 100.0).round() / 100.0;
+    pub fn begin(quick: bool) -> Result<Self> {
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+        let cpu = fs::read_to_string("/proc/cpuinfo")?
+            .lines()
+            .find_map(|line| Some(line.strip_prefix("model name")?.split_once(": ")?.1.to_owned()))
+            .unwrap_or_default();
+        let cpus = std::thread::available_parallelism()?.get();
+        let load = [load_average()?, String::new()];
+        let machine = Machine { kernel, cpus, cpu, load, quick };
+        Ok(Self { machine, ..Self::default() })
+    }
+
+    pub fn end(&mut self) -> Result<()> {
+        self.machine.load[1] = load_average()?;
+        Ok(())
+    }
+
+    /// A part's figure, or a note why there is none.
+    pub fn keep<T>(&mut self, part: &str, measure: impl FnOnce() -> Result<T>) -> Option<T> {
+        eprintln!("bench: {part}");
+        match measure() {
+            Ok(figure) => Some(figure),
+            Err(error) => {
+                self.note(format!("{part}: {error:#}"));
+                None
+            }
         }
-        Self {
-            figures,
-            runs,
-            repeat,
-            baseline_nanoseconds: None,
-            verified_ingress: verified.ingress,
-            verified_egress: verified.egress,
+    }
+
+    pub fn note(&mut self, note: String) {
+        eprintln!("bench: {note}");
+        self.notes.push(note);
+    }
+
+    pub fn add(&mut self, flood: Flood) {
+        let field = match flood.name {
+            "floor" | "floor_again" => Some(&mut self.floor_mpps),
+            "flood_v4_1m" => Some(&mut self.flood_v4_1m_mpps),
+            "flood_v6_1m" => Some(&mut self.flood_v6_1m_mpps),
+            "flood_sip_unlisted" => Some(&mut self.flood_sip_unlisted_mpps),
+            "flood_pass" => Some(&mut self.flood_pass_mpps),
+            "flood_geo_allow" => Some(&mut self.flood_geo_allow_mpps),
+            "lpm_only" => Some(&mut self.lpm_only_mpps),
+            "xdp_filter" => Some(&mut self.xdp_filter_mpps),
+            "nft_set" => Some(&mut self.nft_set_mpps),
+            "ipset" => Some(&mut self.ipset_mpps),
+            _ => None,
+        };
+        if let Some(field) = field {
+            // The floor is measured twice: a machine that changes its pace gives itself away.
+            *field = Some(field.map_or(flood.mpps, |before| flood.mpps.max(before)));
         }
+        self.floods.push(flood);
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<38} {:<16} {:>9} {:>7}", "CASE", "REASON", "NS/PACKET", "RATIO")?;
-        for Figure { name, reason, nanoseconds, ratio } in &self.figures {
-            writeln!(f, "{name:<38} {reason:<16} {nanoseconds:>9} {ratio:>7.2}")?;
-        }
+        let Machine { kernel, cpus, cpu, load: [before, after], quick } = &self.machine;
+        let quick = if *quick { "; a quick run" } else { "" };
         writeln!(
             f,
-            "\nThe fastest of {} runs of {} packets each, of one frame, caches warm. The object has no \
-             empty\nprogram: the cost of the call itself is in every figure. Ratios are to the \
-             cheapest case.",
-            self.runs, self.repeat
+            "Linux {kernel}, {cpus} × {cpu}; load {before} before, {after} after{quick}\n"
         )?;
-        writeln!(
-            f,
-            "Verified instructions: ingress {}, egress {}",
-            self.verified_ingress, self.verified_egress
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ratios_are_to_the_cheapest() {
-        let figure = |nanoseconds| Figure { name: "x", reason: "other", nanoseconds, ratio: 0.0 };
-        let verified = Verified { ingress: 1, egress: 2 };
-        let report = Report::new(vec![figure(30), figure(20)], verified, 1, 1);
-        assert_eq!(report.figures.iter().map(|f| f.ratio).collect::<Vec<_>>(), [1.5, 1.0]);
+        if !self.floods.is_empty() {
+            writeln!(f, "{:<20} {:>7} {:>9} {:>9}  WHAT", "FLOOD", "MPPS", "OF FLOOR", "RECEIVED")?;
+        }
+        for Flood { name, mpps, received_percent, what } in &self.floods {
+            let ratio =
+                self.floor_mpps.map_or(String::new(), |floor| format!("{:.2}", mpps / floor));
+            writeln!(f, "{name:<20} {mpps:>7.2} {ratio:>9} {received_percent:>7.1} %  {what}")?;
+        }
+        if let Some(ns) = &self.ns {
+            writeln!(f, "\n{:<26} {:>6} {:>6}", "NANOSECONDS", "GROSS", "NET")?;
+            for (name, gross, base) in ns.rows() {
+                writeln!(f, "{name:<26} {gross:>6} {:>6}", gross.saturating_sub(base))?;
+            }
+        }
+        let race = [("fail2ban", self.fail2ban_attempts), ("sipprot", self.sipprot_attempts)];
+        for (name, attempts) in race {
+            if let Some(attempts) = attempts {
+                writeln!(f, "\n5,000 guesses on one nonce, answered behind {name}: {attempts}")?;
+            }
+        }
+        if let Some(cases) = &self.cases {
+            write!(f, "\n{cases}")?;
+        }
+        let aims = aims::all(self);
+        writeln!(f, "\n{:<58} {:>9} {:>9}  ", "AIM", "MEASURED", "AIMED AT")?;
+        for aim in &aims {
+            writeln!(f, "{aim}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
     }
 }

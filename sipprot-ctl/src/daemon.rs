@@ -23,7 +23,7 @@ mod memory;
 pub(crate) mod own;
 mod peaks;
 mod peers;
-pub(crate) mod plan;
+pub mod plan;
 mod proposal;
 mod refused;
 pub mod rescued;

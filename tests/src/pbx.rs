@@ -52,6 +52,8 @@ pub struct Manners {
     pub answers_to_via: bool,
     /// It asks the trunk every second whether it is there.
     pub qualifies_trunk: bool,
+    /// It logs who failed to authenticate, for those who ban by it.
+    pub logs_failures: bool,
     /// It listens on its [`lines`] too, as if each were a tenant's PBX.
     pub many_lines: bool,
 }
@@ -64,6 +66,7 @@ impl Default for Manners {
             shared_nonces: false,
             answers_to_via: false,
             qualifies_trunk: false,
+            logs_failures: false,
             many_lines: false,
         }
     }
@@ -76,6 +79,7 @@ impl Manners {
             (!self.shared_nonces, "NONCES_OF_ONE_SOURCE"),
             (!self.answers_to_via, "FORCE_RPORT"),
             (self.qualifies_trunk, "QUALIFY_TRUNK"),
+            (self.logs_failures, "LOG_FAILURES"),
         ];
         let wanted = names.into_iter().filter(|(wanted, _)| *wanted);
         wanted.map(|(_, name)| format!("#!define {name}\n")).collect()
@@ -123,6 +127,11 @@ impl Pbx {
     /// Where to send SIP to.
     pub fn sip(&self, family: Family) -> SocketAddr {
         SocketAddr::new(self.addresses.of(family), SIP_PORT)
+    }
+
+    /// Where it says what it says.
+    pub fn log_file(&self) -> PathBuf {
+        log_file(&self.directory, self.starts)
     }
 
     /// What it said on its log.
@@ -185,7 +194,11 @@ fn run(
     let mut command = namespace.command("kamailio");
     command.arg("-f").arg(&config_file).args(["-DD", "-E", "-m", "64", "-M", "8"]);
     command.arg("-w").arg(directory).arg("-Y").arg(directory);
-    Process::start(command, &directory.join(format!("kamailio-{start}.log")))
+    Process::start(command, &log_file(directory, start))
+}
+
+fn log_file(directory: &Path, start: u32) -> PathBuf {
+    directory.join(format!("kamailio-{start}.log"))
 }
 
 fn config(addresses: Addresses, manners: Manners, start: u32, directory: &Path) -> String {

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: builds, then becomes the bench, which measures the built object.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -10,19 +12,32 @@ pub struct Options {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
+    /// At most two minutes, for a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Write charts (SVG) into this directory
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
     /// More arguments for the bench
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
 pub fn bench(options: &Options) -> Result<()> {
-    setup::ensure(&[Purpose::Build, Purpose::Pinning])?;
+    use Purpose::{Bench, Build, Geo, Lab, Pinning};
+    setup::ensure(&[Build, Pinning, Lab, Geo, Bench])?;
     let built = build::build(&build::Options::default())?;
+    let own_object = build::build_bench_object()?;
     let mut cargo = workspace::cargo("build");
     cargo.args(["--release", "--package", "sipprot-bench"]);
     process::run(cargo.env(build::OBJECT_VARIABLE, &built.object))?;
     let mut command = process::as_root(workspace::release_binary("sipprot-bench"))?;
-    command.arg("--object").arg(built.object);
-    command.args(options.json.then_some("--json")).args(&options.arguments);
+    command.arg("--object").arg(built.object).arg("--own-object").arg(own_object);
+    command.arg("--sipprot").arg(built.sipprot);
+    command.args(options.json.then_some("--json")).args(options.quick.then_some("--quick"));
+    if let Some(directory) = &options.charts {
+        command.arg("--charts").arg(directory);
+    }
+    command.args(&options.arguments);
     Err(process::become_command(command))
 }

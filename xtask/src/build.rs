@@ -50,12 +50,19 @@ fn build_object(options: &Options) -> Result<PathBuf> {
     }
     let toolchain = Toolchain::find()?;
     say(format_args!("eBPF object: {}", toolchain.description()));
-    let mut cargo = toolchain.cargo("build");
-    if options.log {
-        cargo.args(["--features", "log"]);
-    }
-    process::run(&mut cargo)?;
-    let object = Toolchain::object();
+    let features = if options.log { &["--features", "log"][..] } else { &[] };
+    compile(&toolchain, features, "sipprot-ebpf")
+}
+
+/// The bench's own object beside the shipped one.
+pub fn build_bench_object() -> Result<PathBuf> {
+    let name = "sipprot-bench-ebpf";
+    compile(&Toolchain::find()?, &["--features", "bench", "--bin", name], name)
+}
+
+fn compile(toolchain: &Toolchain, arguments: &[&str], name: &str) -> Result<PathBuf> {
+    process::run(toolchain.cargo("build").args(arguments))?;
+    let object = Toolchain::object(name);
     if !object.is_file() {
         bail!("the eBPF crate was built but left no object at {}", object.display());
     }

@@ -18,7 +18,7 @@ type Check = fn() -> Result<()>;
 
 pub fn lint() -> Result<()> {
     setup::ensure(&[Purpose::Build])?;
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("tidy", tidy_sources),
         ("fmt", || process::run(workspace::cargo("fmt").args(["--all", "--check"]))),
         ("fmt of the eBPF crate", || process::run(&mut format_ebpf())),
@@ -26,6 +26,9 @@ pub fn lint() -> Result<()> {
         ("clippy of the eBPF crate", || process::run(&mut clippy_ebpf(&[])?)),
         ("clippy of the eBPF crate with logging", || {
             process::run(&mut clippy_ebpf(&["--features", "log"])?)
+        }),
+        ("clippy of the bench's eBPF object", || {
+            process::run(&mut clippy_ebpf(&["--features", "bench"])?)
         }),
     ];
     let mut failed = Vec::new();

@@ -21,6 +21,8 @@ pub enum Purpose {
     Metrics,
     /// Compiling libFuzzer
     Fuzz,
+    /// What the datapath is measured against
+    Bench,
     /// Looking at programs and maps by hand
     Inspection,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Purpose {
             Self::Geo => "geo",
             Self::Metrics => "metrics",
             Self::Fuzz => "fuzz",
+            Self::Bench => "bench",
             Self::Inspection => "inspection",
         })
     }
@@ -82,7 +85,7 @@ const RUSTC: Probe = Probe::PackageSince(1, 96);
 
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
-    use Purpose::{Build, Fuzz, Geo, Inspection, Lab, Metrics};
+    use Purpose::{Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
     &[
         package("rustc-web", Build, RUSTC, "compiles the eBPF crate"),
         package("cargo-web", Build, RUSTC, "builds the eBPF crate with that compiler"),
@@ -107,6 +110,11 @@ pub const PACKAGES: &[Package] = {
         package("prometheus", Metrics, Program("promtool"), "checks /metrics")
             .with_service("prometheus"),
         package("g++", Fuzz, Program("c++"), "compiles libFuzzer"),
+        package("xdp-tools", Bench, Program("xdp-filter"), "a peer: xdp-filter"),
+        package("ipset", Bench, Program("ipset"), "a peer: sets of networks"),
+        package("iptables", Bench, Program("iptables"), "where ipset's sets are asked"),
+        package("fail2ban", Bench, Program("fail2ban-server"), "a peer: bans by the PBX's log")
+            .with_service("fail2ban"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),
     ]
 };

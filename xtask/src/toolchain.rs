@@ -79,9 +79,9 @@ impl Toolchain {
         command
     }
 
-    /// Where `cargo build` leaves the object.
-    pub fn object() -> PathBuf {
-        workspace::ebpf_dir().join("target").join(TARGET).join("release/sipprot-ebpf")
+    /// Where `cargo build` leaves the object of a binary.
+    pub fn object(name: &str) -> PathBuf {
+        workspace::ebpf_dir().join("target").join(TARGET).join("release").join(name)
     }
 
     /// Debug information is what bpf-linker makes BTF from. rustc passes the CPU on to the linker;

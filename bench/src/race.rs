@@ -1,0 +1,95 @@
+//! What needs the whole program and a real PBX: how fast the controller reacts, whether calls live
+//! through a flood, and how many guesses get an answer, against fail2ban.
+
+mod calls;
+mod fail2ban;
+mod reaction;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use sipprot_tests::attackers::cracker::{self, Plan};
+use sipprot_tests::daemon::{Daemon, Settings};
+use sipprot_tests::lab::Lab;
+use sipprot_tests::pbx::Manners;
+use sipprot_tests::topology::Family;
+
+use crate::Effort;
+use crate::report::Report;
+
+pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
+    if let Some(missing) = Lab::missing() {
+        report.note(format!("race: needs {missing}"));
+        return;
+    }
+    report.fail2ban_attempts = report.keep("fail2ban_attempts", || {
+        let lab = Lab::with(Manners { logs_failures: true, ..Manners::default() })?;
+        let _fail2ban = fail2ban::start(&lab)?;
+        attempts(&lab)
+    });
+    report.sipprot_attempts = report.keep("sipprot_attempts", || {
+        let (lab, _daemon) = protected(sipprot)?;
+        attempts(&lab)
+    });
+    if let Some(mut micros) = report.keep("react_us", || {
+        let (lab, daemon) = protected(sipprot)?;
+        reaction::measure(&lab, &daemon)
+    }) {
+        micros.sort_by(f64::total_cmp);
+        report.react_us.p50 = percentile(&micros, 50);
+        report.react_us.p99 = percentile(&micros, 99);
+    }
+    if let Some(calls) = report.keep("calls under a flood", || {
+        let (lab, _daemon) = protected(sipprot)?;
+        calls::measure(&lab, effort.calls)
+    }) {
+        report.calls_ok_flood = Some(calls.ok);
+        report.calls_failed_flood = Some(calls.failed);
+        report.pbx_cpu_ratio_flood = Some(calls.cpu_ratio);
+        report.note(calls.what);
+    }
+    for not_yet in [
+        "import_1m_seconds: there is no import into the store yet",
+        "react_us.p99_flood, events_per_second: not measured yet",
+    ] {
+        report.note(not_yet.to_owned());
+    }
+}
+
+fn protected(sipprot: &Path) -> Result<(Lab, Daemon)> {
+    let lab = Lab::new()?;
+    let mut daemon = lab.daemon(sipprot)?;
+    daemon.configure(&Settings::default())?;
+    daemon.start()?;
+    Ok((lab, daemon))
+}
+
+/// Of 5,000 guesses on one nonce, as fast as the socket takes them: how many the PBX answered.
+fn attempts(lab: &Lab) -> Result<u64> {
+    let plan = Plan::new(lab.newcomer().v4.into(), lab.pbxs[0].sip(Family::V4));
+    let told = cracker::attack_from(&lab.net.attackers, &plan)?;
+    if !told.challenged || told.sent < plan.guesses {
+        bail!("the cracker could not do its work: {told:?}");
+    }
+    Ok(lab.counts(plan.source)?.rejected)
+}
+
+/// Of sorted values, the one that so many of a hundred don't exceed.
+fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
+    let place = (sorted.len() * percent).div_ceil(100);
+    sorted.get(place.saturating_sub(1)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(percentile(&hundred, 50), Some(50.0));
+        assert_eq!(percentile(&hundred, 99), Some(99.0));
+        assert_eq!(percentile(&[7.0], 99), Some(7.0));
+        assert_eq!(percentile(&[], 50), None);
+    }
+}
