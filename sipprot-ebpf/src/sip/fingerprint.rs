@@ -3,7 +3,7 @@
 use sipprot_common::hash;
 use sipprot_common::sip::{Header, Letters};
 
-use super::sipprot_look_for;
+use super::read::sipprot_look_for;
 use crate::maps::{self, Direction};
 
 /// Reads the nonce of the first credentials in the text that came in.
