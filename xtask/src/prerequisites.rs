@@ -115,6 +115,7 @@ pub const PACKAGES: &[Package] = {
         package("iptables", Bench, Program("iptables"), "where ipset's sets are asked"),
         package("fail2ban", Bench, Program("fail2ban-server"), "a peer: bans by the PBX's log")
             .with_service("fail2ban"),
+        package("python3-pyinotify", Bench, Package, "lets fail2ban see a log's lines at once"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),
     ]
 };
