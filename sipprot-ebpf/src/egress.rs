@@ -55,7 +55,7 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     work.facts.policy = index;
     work.facts.event_flags = EVENT_FLAG_OUTBOUND as u32;
     work.event.header.ifindex = frame.ifindex();
-    sip::read(frame, work);
+    sip::read::read(frame, work);
     said(frame, &judge, work);
 }
 

@@ -179,7 +179,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
 #[inline(always)]
 fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
     work.facts.now_ns = clock::coarse_ns();
-    sip::read(frame, work);
+    sip::read::read(frame, work);
     if !sip::is_request(work) {
         return;
     }
@@ -213,9 +213,9 @@ fn by_message(frame: &XdpContext, judge: &Judge, work: &mut Work, class: u8) -> 
         return Reason::EndpointCeiling;
     }
     if class == PORT_SIP {
-        sip::read(frame, work);
+        sip::read::read(frame, work);
     } else {
-        sip::leave_unread(work);
+        sip::read::leave_unread(work);
     }
     sip::judge(frame, judge, work)
 }

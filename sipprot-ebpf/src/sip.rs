@@ -1,7 +1,7 @@
 //! Step 6 of a packet's way: what follows from what is said on a SIP port.
 
 mod fingerprint;
-mod read;
+pub mod read;
 
 use sipprot_common::abi::*;
 use sipprot_common::attempt::{self, Verdict};
@@ -24,7 +24,6 @@ use crate::work::Work;
 pub use self::fingerprint::sipprot_transaction;
 use self::fingerprint::{sipprot_of_every_byte, sipprot_read_nonce};
 use self::read::{KEEPALIVE, OPAQUE, REQUEST, RESPONSE, SEGMENT};
-pub use self::read::{leave_unread, read};
 
 /// Is it an answer, and nothing else? A TCP segment may hold requests behind one.
 #[inline(always)]
