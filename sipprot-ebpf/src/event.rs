@@ -29,12 +29,9 @@ pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: R
     let Some(counts) = maps::event_counts() else { return };
     let now_ns = clock::coarse_ns();
     if let Some(bucket) = share {
-        match ceiling::take(*bucket, now_ns, config.event_interval_ns, config.event_burst_ns) {
-            Some(next_ns) => *bucket = next_ns,
-            None => {
-                counts.suppressed += 1;
-                return;
-            }
+        let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);
+        if !charged(bucket, ceiling::take(*bucket, now_ns, interval_ns, burst_ns), counts) {
+            return;
         }
     }
     if !may_tell(work, counts, now_ns) {
@@ -50,17 +47,18 @@ fn may_tell(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
     if work.facts.strange == 0 {
         return true;
     }
-    let (interval_ns, burst_ns) = STRANGE_TIMES;
-    match ceiling::take(work.strange_events_ns, now_ns, interval_ns, burst_ns) {
-        Some(next_ns) => {
-            work.strange_events_ns = next_ns;
-            true
-        }
-        None => {
-            counts.suppressed += 1;
-            false
-        }
+    let bucket = &mut work.strange_events_ns;
+    charged(bucket, ceiling::take(*bucket, now_ns, STRANGE_TIMES.0, STRANGE_TIMES.1), counts)
+}
+
+/// Charges a bucket, if what is to be told has room in it; else that is left out and counted.
+#[inline(always)]
+fn charged(bucket: &mut u64, next_ns: Option<u64>, counts: &mut EventCounts) -> bool {
+    match next_ns {
+        Some(next_ns) => *bucket = next_ns,
+        None => counts.suppressed += 1,
     }
+    next_ns.is_some()
 }
 
 /// The bucket of a source's TCP payload, and how fast it empties.
@@ -85,14 +83,10 @@ impl<'a> Stream<'a> {
 pub fn send_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>, reason: Reason) {
     let Some(counts) = maps::event_counts() else { return };
     let now_ns = clock::coarse_ns();
-    if let Some(Stream { bucket, share }) = stream {
-        match share.take(*bucket, now_ns, work.packet.payload_len) {
-            Some(next_ns) => *bucket = next_ns,
-            None => {
-                counts.suppressed += 1;
-                return;
-            }
-        }
+    if let Some(Stream { bucket, share }) = stream
+        && !charged(bucket, share.take(*bucket, now_ns, work.packet.payload_len), counts)
+    {
+        return;
     }
     if !may_tell(work, counts, now_ns) {
         return;
@@ -130,12 +124,9 @@ impl<F: Frame> Step<F> for Work {
 /// Puts a record into the ring, if this CPU may; false when it was left out.
 #[inline(always)]
 fn record(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
-    match ceiling::take(work.events_ns, now_ns, CPU_TIMES.0, CPU_TIMES.1) {
-        Some(next_ns) => work.events_ns = next_ns,
-        None => {
-            counts.suppressed += 1;
-            return false;
-        }
+    let bucket = &mut work.events_ns;
+    if !charged(bucket, ceiling::take(*bucket, now_ns, CPU_TIMES.0, CPU_TIMES.1), counts) {
+        return false;
     }
     let written = write(work);
     counts.lost += !written as u64;

@@ -48,22 +48,18 @@ impl PlaceTable {
     #[inline(always)]
     pub fn code(&self, address: &Address) -> u64 {
         let (high, low) = address.halves();
-        let (word, index) = if address.is_v4() {
-            let index = low as u32 >> 8;
-            (&self.v4[(index >> 3) as usize], index)
-        } else {
-            if high >> 61 != 1 {
-                return 0;
-            }
-            let index = (high >> 40) as u32 & 0x1f_ffff;
-            (&self.v6[(index >> 3) as usize], index)
-        };
-        word.get() >> ((index & 7) * 8) & 0xff
+        if address.is_v4() {
+            return code_at(&self.v4, low as u32 >> 8);
+        }
+        if high >> 61 != 1 {
+            return 0;
+        }
+        code_at(&self.v6, (high >> 40) as u32 & 0x1f_ffff)
     }
 
     /// The code of the `index`th /24 of IPv4.
     pub fn v4_code(&self, index: u32) -> u8 {
-        (self.v4[(index >> 3) as usize].get() >> ((index & 7) * 8)) as u8
+        code_at(&self.v4, index) as u8
     }
 
     /// Calls `each` with first, last and code of every run of /24s of IPv4 that have the same code.
@@ -87,7 +83,7 @@ impl PlaceTable {
 
     /// The code of the `index`th /24 of 2000::/3.
     pub fn v6_code(&self, index: u32) -> u8 {
-        (self.v6[(index >> 3) as usize].get() >> ((index & 7) * 8)) as u8
+        code_at(&self.v6, index) as u8
     }
 
     /// Gives /24s a code, from `first` to `last` by their index; where there is another one already,
@@ -100,6 +96,11 @@ impl PlaceTable {
     pub fn put_v6(&self, first: u32, last: u32, code: u8) {
         put(&self.v6, first, last, code);
     }
+}
+
+#[inline(always)]
+fn code_at<const WORDS: usize>(words: &[Word; WORDS], index: u32) -> u64 {
+    words[(index >> 3) as usize].get() >> ((index & 7) * 8) & 0xff
 }
 
 fn put(words: &[Word], first: u32, last: u32, code: u8) {

@@ -253,6 +253,40 @@ pub struct Check {
     pub grace_until: Option<i64>,
 }
 
+#[cfg(test)]
+impl Check {
+    /// Of an address of which nothing is known.
+    pub fn nothing(address: IpAddr, source: &str) -> Self {
+        Self {
+            address,
+            source: source.to_owned(),
+            allowed: false,
+            denied: false,
+            blocked: false,
+            contained: false,
+            held: false,
+            wider: None,
+            observed: false,
+            quarantined_ports: Vec::new(),
+            trusted: false,
+            peer: false,
+            peers: Vec::new(),
+            never_blocked: false,
+            counts: Counts::default(),
+            drops: Default::default(),
+            block: None,
+            entries: Vec::new(),
+            accounts: Vec::new(),
+            user_agent: None,
+            country: None,
+            country_name: None,
+            blocks_counted: 0,
+            block_threshold: 5,
+            grace_until: None,
+        }
+    }
+}
+
 /// What the kernel counted of a source since it began to look at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {

@@ -5,8 +5,7 @@ use clap::Parser;
 use super::args::{self, Args, Verb};
 use super::*;
 use crate::api::{
-    Check, Counts, EventView, GeoView, InterfaceView, ListCounts, Report, ReportRow, Status,
-    StoreView,
+    Check, EventView, GeoView, InterfaceView, ListCounts, Report, ReportRow, Status, StoreView,
 };
 
 fn parse(line: &str) -> Result<Args, clap::Error> {
@@ -184,33 +183,7 @@ Blocks: 1   Containments: 0   Packets dropped: 7   Would have been dropped: 3
 #[test]
 fn check_sentences() {
     let address = [203, 0, 113, 193].into();
-    let nothing = Check {
-        address,
-        source: "203.0.113.193/32".to_owned(),
-        allowed: false,
-        denied: false,
-        blocked: false,
-        contained: false,
-        held: false,
-        wider: None,
-        observed: false,
-        quarantined_ports: Vec::new(),
-        trusted: false,
-        peer: false,
-        peers: Vec::new(),
-        never_blocked: false,
-        counts: Counts::default(),
-        drops: Default::default(),
-        block: None,
-        entries: Vec::new(),
-        accounts: Vec::new(),
-        user_agent: None,
-        country: None,
-        country_name: None,
-        blocks_counted: 0,
-        block_threshold: 5,
-        grace_until: None,
-    };
+    let nothing = Check::nothing(address, "203.0.113.193/32");
     let text = super::check::text(&nothing);
     assert!(text.starts_with("IP address '203.0.113.193' not found in any list\n"), "{text}");
     let wider = Some("2001:db8:1::/56".to_owned());

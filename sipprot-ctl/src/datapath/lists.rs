@@ -207,20 +207,24 @@ impl Datapath {
     pub fn add_entry(&self, list: List, item: &ListItem) -> Result<bool> {
         check(std::slice::from_ref(item))?;
         let mut state = guard(&self.lists);
-        let new = self.put_in_trie(&mut state, list, item)?;
-        let flags = list.flag();
-        if self.config()?.flags & flags == 0 {
-            self.change_config(|config| config.flags |= flags)?;
-        }
+        let generation = self.config()?.lists_generation;
+        let new = self.put_in_trie(&mut state, list, generation, item)?;
+        self.change_config(|config| config.flags |= list.flag())?;
         if let Some(table) = &state.lists {
             compile::ask(table, list.network(item));
         }
         Ok(new)
     }
 
-    fn put_in_trie(&self, state: &mut ListState, list: List, item: &ListItem) -> Result<bool> {
+    fn put_in_trie(
+        &self,
+        state: &mut ListState,
+        list: List,
+        generation: u32,
+        item: &ListItem,
+    ) -> Result<bool> {
         let map = self.list(list);
-        let key = list.key(self.config()?.lists_generation, item);
+        let key = list.key(generation, item);
         let new = map.insert(&key, &item.entry(list), Insert::New)?;
         if !new {
             map.insert(&key, &item.entry(list), Insert::Any)?;
@@ -240,11 +244,12 @@ impl Datapath {
         others: &[ListItem],
     ) -> Result<()> {
         let mut state = guard(&self.lists);
+        let generation = self.config()?.lists_generation;
         let item = ListItem { policy, ..ListItem::host(network) };
         if list == List::Deny && item.is_plain() && state.lists.is_some() {
             // What the table has of others may lie where this one goes: the trie has it from now on.
             for other in others {
-                self.put_in_trie(&mut state, list, other)?;
+                self.put_in_trie(&mut state, list, generation, other)?;
             }
             if !others.is_empty() {
                 self.change_config(|config| config.flags |= list.flag())?;
@@ -257,26 +262,25 @@ impl Datapath {
                 compile::unlist(table, network);
             }
         }
-        let key = list.key(self.config()?.lists_generation, &item);
-        self.remove_from_trie(&mut state, list, &key)
+        self.remove_from_trie(&mut state, list, generation, &item)
     }
 
     /// Takes an entry out of its trie: one that has an end is nowhere else.
     pub fn remove_ended(&self, list: List, network: IpNetwork, policy: u32) -> Result<()> {
         let mut state = guard(&self.lists);
         let item = ListItem { policy, ..ListItem::host(network) };
-        let key = list.key(self.config()?.lists_generation, &item);
-        self.remove_from_trie(&mut state, list, &key)
+        self.remove_from_trie(&mut state, list, self.config()?.lists_generation, &item)
     }
 
     fn remove_from_trie(
         &self,
         state: &mut ListState,
         list: List,
-        key: &LpmKey<ScopedAddress>,
+        generation: u32,
+        item: &ListItem,
     ) -> Result<()> {
         let map = self.list(list);
-        if map.remove(key)?
+        if map.remove(&list.key(generation, item))?
             && let Some(count) = state.counts.get_mut(map.name())
         {
             *count = count.saturating_sub(1);

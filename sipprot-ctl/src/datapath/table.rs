@@ -65,8 +65,7 @@ impl<T: Zeroed + 'static> Table<T> {
         let Some(inner) = slot.get(&0)? else { return Ok(None) };
         let name = slot.name();
         let fd = sys::map_by_id(inner.0).map_err(|it| failed(name, "opening the table", it))?;
-        let fd = checked::<T>(fd, name)?;
-        Self::map(fd).map(Some).map_err(|source| failed(name, "mapping the table", source))
+        Self::of(fd, name).map(Some)
     }
 
     /// The one value of a pinned map.
@@ -76,7 +75,8 @@ impl<T: Zeroed + 'static> Table<T> {
 
     /// The one value of an open map.
     pub fn of(fd: OwnedFd, name: &'static str) -> Result<Self> {
-        Self::map(checked::<T>(fd, name)?).map_err(|source| failed(name, "mapping", source))
+        Self::map(checked::<T>(fd, name)?)
+            .map_err(|source| failed(name, "mapping the table", source))
     }
 
     /// From the next packet on, this one is asked.

@@ -1,39 +1,13 @@
 //! Facts and what is said of them.
 
 use super::*;
-use crate::api::{Counts, MomentKind, PacketView, PeerView, Scope};
+use crate::api::{MomentKind, PacketView, PeerView, Scope};
 use crate::rules::{Method, Proof};
 
 const NOW: i64 = 1_700_000_000;
 
 fn nothing() -> Facts {
-    let check = Check {
-        address: [198, 51, 100, 7].into(),
-        source: "198.51.100.7".to_owned(),
-        allowed: false,
-        denied: false,
-        blocked: false,
-        contained: false,
-        held: false,
-        wider: None,
-        observed: false,
-        quarantined_ports: Vec::new(),
-        trusted: false,
-        peer: false,
-        peers: Vec::new(),
-        never_blocked: false,
-        counts: Counts::default(),
-        drops: Default::default(),
-        block: None,
-        entries: Vec::new(),
-        accounts: Vec::new(),
-        user_agent: None,
-        country: None,
-        country_name: None,
-        blocks_counted: 0,
-        block_threshold: 5,
-        grace_until: None,
-    };
+    let check = Check::nothing([198, 51, 100, 7].into(), "198.51.100.7");
     Facts {
         now: NOW,
         check,

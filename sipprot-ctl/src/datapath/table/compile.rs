@@ -12,14 +12,13 @@ use sipprot_common::table::{
     ASK, GEO, HOSTS, Hosts, LISTED, ListTable, MIXED, PlaceTable, Prefixes,
 };
 
+use super::super::keys;
+pub use super::super::keys::canonical;
+
 /// Parts into which one IPv6 network is cut at most.
 const PARTS_MAX: u64 = 256;
 /// Of its capacity, the part of a table that is filled: cuckoo tables get slow beyond.
 const FILL: (usize, usize) = (9, 10);
-
-pub use super::super::keys::{canonical, literal};
-
-use super::super::keys;
 
 pub type Network = (Address, u32);
 
@@ -179,17 +178,16 @@ pub fn mark_geo(table: &ListTable, places: Option<&PlaceTable>, keeps_out: impl 
 
 /// Fills a new table with networks and the index of their country. Returns what goes into the trie.
 pub fn fill_places(table: &PlaceTable, networks: &[(Network, u32)]) -> Vec<usize> {
-    let mut codes: HashMap<u32, u8> = HashMap::new();
+    // `None` for a country that found no code.
+    let mut codes: HashMap<u32, Option<u8>> = HashMap::new();
     let (mut rest, mut wide) = (Vec::new(), Vec::new());
     table.set_name(0, COUNTRY_UNKNOWN as u16);
     for (index, &(network, country)) in networks.iter().enumerate() {
         let next = codes.len() + 1;
-        let known = codes.get(&country).copied();
-        let code = known.or_else(|| u8::try_from(next).ok().filter(|code| *code < MIXED));
-        if let (None, Some(code)) = (known, code) {
-            codes.insert(country, code);
-            table.set_name(code, country as u16);
-        }
+        let code = *codes.entry(country).or_insert_with(|| {
+            let code = u8::try_from(next).ok().filter(|code| *code < MIXED);
+            code.inspect(|code| table.set_name(*code, country as u16))
+        });
         let Some((family, first, last)) = places_of(network) else { continue };
         let whole = network.1 <= family.whole();
         match code.filter(|_| whole) {

@@ -3,21 +3,6 @@
 use super::*;
 use crate::rules::{RuleId, Scope};
 
-/// An engine that trusts the office, where 100 to 104 were accepted, each through its own port.
-fn with_office() -> Scene {
-    let mut scene = Scene::new();
-    for phone in 0..5 {
-        scene.play(phone, &accepted(&desk(phone), &format!("10{phone}")));
-    }
-    scene.expect("the office", &["trust 203.0.113.7 Registered"]);
-    scene
-}
-
-/// The address of the office's phone number `phone`.
-fn desk(phone: u64) -> String {
-    format!("203.0.113.7:{}", 5060 + phone)
-}
-
 #[test]
 fn untrusted_and_proven_is_blocked() {
     let mut scene = Scene::new();

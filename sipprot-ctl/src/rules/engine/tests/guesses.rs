@@ -2,20 +2,6 @@
 
 use super::*;
 
-/// Phone `number` of the office, each on its own port, with its account accepted.
-fn office() -> Scene {
-    let mut scene = Scene::new();
-    for phone in 0..5 {
-        scene.play(phone, &accepted(&desk(phone), &format!("10{phone}")));
-    }
-    scene.expect("the office", &["trust 203.0.113.7 Registered"]);
-    scene
-}
-
-fn desk(phone: u64) -> String {
-    format!("203.0.113.7:{}", 5060 + phone)
-}
-
 /// A call with a password, on a nonce that was sent to this source alone.
 fn proven_call(source: &str, account: &str) -> Call {
     invite(source, account).brings(Brings::Response).by(Proof::Nonce)
@@ -42,11 +28,11 @@ fn a_trusted_source_can_not_guess_by_calls() {
         ("busy", "203.0.113.7:5063", 486, 500, &[]),
     ];
     for (name, source, status, count, expected) in table {
-        let mut scene = office();
+        let mut scene = with_office();
         scene.repeat(SECOND, 100, count, &proven_call(source, "103").gets(status));
         scene.expect(name, expected);
     }
-    let mut scene = office();
+    let mut scene = with_office();
     let strange = |number: u64| proven_call(&desk(9), &format!("20{number}")).gets(401);
     (0..5).for_each(|number| scene.play(SECOND + number * 100, &strange(number)));
     let expected =
@@ -125,7 +111,7 @@ fn what_is_too_long_to_be_seen_is_judged_by_its_answer() {
 
 #[test]
 fn a_quarantine_shows_what_came_through_its_port() {
-    let mut scene = office();
+    let mut scene = with_office();
     let mut quarantined = Vec::new();
     for number in 0..12u64 {
         let phone = number % 2;
