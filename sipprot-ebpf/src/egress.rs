@@ -13,7 +13,7 @@ use crate::maps::Direction;
 use crate::packet::protocol;
 use crate::verdict::Judge;
 use crate::work::{Place, Work};
-use crate::{clock, event, flow, maps, packet, sip};
+use crate::{clock, event, flow, guards, maps, packet, sip};
 
 /// Bytes that must be readable directly: link, network and transport headers with their options.
 const HEADERS_LEN: u32 = 256;
@@ -31,6 +31,9 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     }
     if config.flags & CONFIG_TRACK_FLOWS != 0 {
         flow::note_outward(&work.packet, config.seed, clock::coarse_ns());
+    }
+    if work.packet.protocol == protocol::TCP && work.packet.destination_port == guards::DNS_PORT {
+        flow::note_opened(&work.packet, config.seed);
     }
     let index = match maps::endpoint(&work.packet.source) {
         Some(index) if index < POLICIES_MAX => index,

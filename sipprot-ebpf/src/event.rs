@@ -1,9 +1,11 @@
 //! Events to the controller: bounded per source and per CPU, what is left out is counted.
 
 use sipprot_common::abi::{
-    Config, EVENT_FLAG_OBSERVED, EVENT_SEGMENT, EventCounts, EventHeader, Source, Trust,
+    BUCKET_GUARD_EVENTS, Config, EVENT_DROP, EVENT_FLAG_OBSERVED, EVENT_SEGMENT, EventCounts,
+    EventHeader, Source, Trust,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard;
 use sipprot_common::reason::Reason;
 use sipprot_common::share::{RECORDS_MAX, Share};
 use sipprot_common::sip::CAPACITY;
@@ -13,7 +15,8 @@ use crate::clock;
 use crate::frame::Frame;
 use crate::maps;
 use crate::packet::bounded;
-use crate::work::Work;
+use crate::rate;
+use crate::work::{Place, Work};
 
 /// Events of one CPU: 20,000 a second, 4,000 at once.
 const CPU_TIMES: (u64, u64) = ceiling::times(20_000, 4_000);
@@ -37,6 +40,25 @@ pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: R
     if !may_tell(work, counts, now_ns) {
         return;
     }
+    fill(work, reason);
+    record(work, counts, now_ns);
+}
+
+/// Tells of a packet that a guard stops, or would: without its bytes, and only now and then.
+#[inline(always)]
+pub fn sample(work: &mut Work, ifindex: u32, reason: Reason) {
+    let Some(counts) = maps::event_counts() else { return };
+    let now_ns = clock::coarse_ns();
+    let Some(bucket) = maps::bucket(BUCKET_GUARD_EVENTS) else { return };
+    if !rate::take(bucket, now_ns, guard::EVENT_TIMES.0, guard::EVENT_TIMES.1) {
+        return;
+    }
+    work.facts.event_kind = EVENT_DROP as u32;
+    work.facts.event_flags = 0;
+    work.facts.captured = 0;
+    work.scan.credentials = 0;
+    work.place = Place::default();
+    work.event.header.ifindex = ifindex;
     fill(work, reason);
     record(work, counts, now_ns);
 }

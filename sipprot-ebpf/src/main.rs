@@ -12,6 +12,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod guards;
 mod known;
 mod lists;
 mod maps;
@@ -83,6 +84,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return Reason::Control;
     }
     let port = port_of(work, policy, work.packet.destination_port);
+    work.facts.service = port.service as u32;
     // 1 to 4: by the source alone.
     if let Some(reason) = by_source(frame, &judge, work, port) {
         return reason;
@@ -92,6 +94,10 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     }
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
+    }
+    // 5: the services beside SIP.
+    if let Some(reason) = guards::judge(frame, work) {
+        return reason;
     }
     // 6: what is said on a SIP port.
     match port.sip {

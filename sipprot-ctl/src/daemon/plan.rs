@@ -233,7 +233,7 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         containment_ns: nanoseconds(config.rules.containment),
         containment_max_ns: nanoseconds(config.rules.containment_max),
         geo_countries,
-        pad: 0,
+        ..Policy::default()
     }
 }
 
