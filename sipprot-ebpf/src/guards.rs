@@ -91,7 +91,7 @@ fn is_over(judge: &Judge, work: &Work) -> bool {
     }
     let (rate, phones) = (judge.policy.guards[service as usize & 3], phones(work));
     // Its burst is a time: so many phones have so many times as many.
-    let interval_ns = rate.interval_ns / phones;
+    let interval_ns = rate.interval_ns.checked_div(phones).unwrap_or(rate.interval_ns);
     interval_ns != 0 && !take(judge.config.seed, work, interval_ns, rate.burst_ns)
 }
 
@@ -102,8 +102,8 @@ fn phones(work: &Work) -> u64 {
         return 1;
     }
     match maps::trust(work.packet.source_key) {
-        Some(trust) if trust.phones > 1 => trust.phones as u64,
-        _ => 1,
+        Some(trust) => trust.phones as u64,
+        None => 1,
     }
 }
 

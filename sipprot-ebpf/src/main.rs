@@ -186,7 +186,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
     {
         block.drops += 1;
         if port.sip != PORT_NONE {
-            renew(frame, judge, work, block);
+            renew(frame, work, block);
         }
         return Some(Reason::Blocked);
     }
@@ -204,7 +204,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
 
 /// A SIP request of a blocked source may renew the block.
 #[inline(always)]
-fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
     work.facts.now_ns = clock::coarse_ns();
     sip::read::read(frame, work);
     if !sip::is_request(work) {
@@ -225,7 +225,7 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
         work.place = Place::default();
         work.facts.strange = 0;
         work.event.header.ifindex = frame.ifindex();
-        event::send(work, judge.config, None, Reason::Blocked);
+        event::send(Direction::Ingress, None, Reason::Blocked);
     }
 }
 
