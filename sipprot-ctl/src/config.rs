@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod guards;
 mod keys;
 mod read;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
     BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, RuleScope, Scope, Transport,
 };
@@ -58,6 +60,8 @@ pub struct Config {
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
     pub geo: GeoPolicy,
+    /// The services beside SIP.
+    pub guards: Guards,
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     pub endpoints: Vec<Endpoint>,
@@ -146,6 +150,10 @@ pub struct Endpoint {
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
     pub register_limit: Option<u32>,
+    pub ssh_mode: Option<Mode>,
+    pub http_mode: Option<Mode>,
+    pub tftp_mode: Option<Mode>,
+    pub dns_mode: Option<Mode>,
     pub block_scope: BlockScope,
 }
 
@@ -268,6 +276,7 @@ impl Default for Config {
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),
             geo: GeoPolicy::default(),
+            guards: Guards::default(),
             observe: Vec::new(),
             endpoints: Vec::new(),
         }

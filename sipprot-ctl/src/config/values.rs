@@ -118,6 +118,10 @@ choices! {
         UserAgent = "user_agent",
         Ceiling = "ceiling",
         Attempts = "attempts",
+        Dns = "dns",
+        Ssh = "ssh",
+        Http = "http",
+        Tftp = "tftp",
     }
 }
 
