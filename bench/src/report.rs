@@ -35,7 +35,10 @@ pub struct Report {
     pub load_1m_mib: Option<f64>,
     pub import_1m_seconds: Option<f64>,
     pub react_us: React,
+    /// Of one core's time.
     pub events_per_second: Option<f64>,
+    pub idle_cpu_percent: Option<f64>,
+    pub idle_mib: Option<f64>,
     pub calls_ok_flood: Option<u32>,
     pub calls_failed_flood: Option<u32>,
     pub pbx_cpu_ratio_flood: Option<f64>,
