@@ -186,8 +186,15 @@ fn received(namespace: &Namespace) -> Result<u64> {
 
 /// Of this thread alone. The last one: the first takes most interrupts.
 pub fn pin_to_last_cpu() -> Result<()> {
-    let cpus = std::thread::available_parallelism()?.get();
-    pin(cpus - 1)
+    pin(cpus()? - 1)
+}
+
+/// Of the machine, wherever this thread is pinned.
+pub fn cpus() -> Result<usize> {
+    // SAFETY: sysconf takes a name and has no other effect.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    ensure!(count > 0, "cannot count the CPUs: {}", std::io::Error::last_os_error());
+    Ok(count as usize)
 }
 
 pub fn pin(cpu: usize) -> Result<()> {
