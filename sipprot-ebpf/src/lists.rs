@@ -54,19 +54,25 @@ fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
     entry.expires_ns == 0 || clock::coarse_ns() < entry.expires_ns
 }
 
-#[inline(never)]
+#[inline(always)]
 pub fn is_allowed(work: &Work, policy: u32) -> bool {
-    let (source, generation) = (&work.packet.source_literal, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Allow, source, generation, policy, true)
+    work.facts.known & ASK != 0 && find_allowed(work, policy)
 }
 
 #[inline(never)]
+fn find_allowed(work: &Work, policy: u32) -> bool {
+    find(List::Allow, &work.packet.source_literal, work.facts.generation, policy, true)
+}
+
+#[inline(always)]
 pub fn is_denied(work: &Work, policy: u32, on_sip: bool) -> bool {
-    if work.facts.known & LISTED != 0 {
-        return true;
-    }
-    let (source, generation) = (&work.packet.source, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Deny, source, generation, policy, on_sip)
+    work.facts.known & LISTED != 0
+        || work.facts.known & ASK != 0 && find_denied(work, policy, on_sip)
+}
+
+#[inline(never)]
+fn find_denied(work: &Work, policy: u32, on_sip: bool) -> bool {
+    find(List::Deny, &work.packet.source, work.facts.generation, policy, on_sip)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
@@ -94,10 +100,18 @@ fn stops(block: &Block, on_sip: bool) -> bool {
 }
 
 /// The country for which a packet is kept out, [`COUNTRY_UNKNOWN`] for one in no list.
-#[inline(never)]
+#[inline(always)]
 pub fn geo(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
+    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 {
+        return None;
+    }
+    kept_out(work, config, policy)
+}
+
+#[inline(never)]
+fn kept_out(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
     let source = &work.packet.source;
-    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 || source.is_local() {
+    if source.is_local() {
         return None;
     }
     let country = country(source, config);

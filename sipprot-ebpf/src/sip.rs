@@ -54,7 +54,9 @@ pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.streams = 0;
     work.facts.listed = lists_agent(work) as u32;
     mark_proof(work);
-    let reason = match maps::trust(work.packet.source_key) {
+    let known = work.facts.known & KNOWN != 0;
+    let trust = if known { maps::trust(work.packet.source_key) } else { None };
+    let reason = match trust {
         Some(trust) => trusted(judge, work, trust),
         None => untrusted(judge, work),
     };
