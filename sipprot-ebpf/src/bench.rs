@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod flow;
 mod frame;
+mod home;
 mod known;
 mod lists;
 mod maps;

@@ -1,7 +1,8 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
 //! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
+//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `home` whose
+//! address is whose, `event`
 //! tells the controller, `verdict` drops and counts.
 #![no_std]
 #![no_main]
@@ -12,6 +13,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod home;
 mod known;
 mod lists;
 mod maps;
@@ -71,7 +73,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
     lists::look(work, config, strangers);
     // 0: whose packet?
-    let index = policy_of(work, config);
+    let index = home::policy_of(&work.packet.destination, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
     work.facts.policy = index;
     if policy.mode == MODE_OFF {
@@ -96,17 +98,6 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     match class {
         PORT_NONE => Reason::Other,
         class => by_message(frame, &judge, work, class),
-    }
-}
-
-#[inline(always)]
-fn policy_of(work: &Work, config: &Config) -> u32 {
-    if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
-        return 0;
-    }
-    match maps::endpoint(&work.packet.destination) {
-        Some(index) if index < POLICIES_MAX => index,
-        _ => 0,
     }
 }
 
