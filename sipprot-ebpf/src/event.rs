@@ -24,16 +24,23 @@ const STRANGE_TIMES: (u64, u64) = ceiling::times(200, 1_000);
 const HEADER_LEN: usize = size_of::<EventHeader>();
 
 /// Sends what `work` knows of the packet. `share` is the bucket of its source, if it has one.
-#[inline(never)]
+#[inline(always)]
 pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: Reason) {
-    let Some(counts) = maps::event_counts() else { return };
-    let now_ns = clock::coarse_ns();
     if let Some(bucket) = share {
         let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);
-        if !charged(bucket, ceiling::take(*bucket, now_ns, interval_ns, burst_ns), counts) {
+        let next_ns = ceiling::take(*bucket, work.facts.now_ns, interval_ns, burst_ns);
+        let Some(counts) = maps::event_counts() else { return };
+        if !charged(bucket, next_ns, counts) {
             return;
         }
     }
+    send_unshared(work, reason as u32);
+}
+
+#[inline(never)]
+fn send_unshared(work: &mut Work, reason: u32) {
+    let Some(counts) = maps::event_counts() else { return };
+    let now_ns = work.facts.now_ns;
     if !may_tell(work, counts, now_ns) {
         return;
     }
@@ -92,7 +99,7 @@ pub fn send_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>, 
         return;
     }
     work.facts.event_kind = EVENT_SEGMENT as u32;
-    fill(work, reason);
+    fill(work, reason as u32);
     if record(work, counts, now_ns) && work.packet.payload_len > CAPACITY as u32 {
         repeat(RECORDS_MAX - 1, work, frame);
     }
@@ -134,7 +141,7 @@ fn record(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
 }
 
 #[inline(always)]
-fn fill(work: &mut Work, reason: Reason) {
+fn fill(work: &mut Work, reason: u32) {
     let (packet, facts) = (&work.packet, &work.facts);
     let header = &mut work.event.header;
     header.at_ns = clock::precise_ns();
