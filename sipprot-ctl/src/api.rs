@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
-    ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    EventView, GeoData, GeoView, GuardView, InterfaceView, ListCounts, MapFill, PeerView,
+    PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
+    country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
 pub use learn::{

@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod guards;
 mod keys;
 mod read;
 #[cfg(test)]
@@ -25,8 +26,9 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
-    BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, RuleScope, Scope, Transport,
 };
 
 use crate::geo::Country;
@@ -58,6 +60,8 @@ pub struct Config {
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
     pub geo: GeoPolicy,
+    /// The services beside SIP.
+    pub guards: Guards,
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     pub endpoints: Vec<Endpoint>,
@@ -110,7 +114,7 @@ pub struct RuleLimits {
     pub block_time: Duration,
     /// The dynamic block that becomes a permanent one.
     pub block_threshold: u32,
-    pub scope: Scope,
+    pub scope: RuleScope,
     pub containment: Duration,
     pub containment_max: Duration,
     pub escalate_unproven: bool,
@@ -146,6 +150,10 @@ pub struct Endpoint {
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
     pub register_limit: Option<u32>,
+    pub ssh_mode: Option<Mode>,
+    pub http_mode: Option<Mode>,
+    pub tftp_mode: Option<Mode>,
+    pub dns_mode: Option<Mode>,
     pub block_scope: BlockScope,
 }
 
@@ -268,6 +276,7 @@ impl Default for Config {
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),
             geo: GeoPolicy::default(),
+            guards: Guards::default(),
             observe: Vec::new(),
             endpoints: Vec::new(),
         }
@@ -312,7 +321,7 @@ impl Default for RuleLimits {
             probe_limit: 30,
             block_time: Duration::from_secs(HOUR),
             block_threshold: 5,
-            scope: Scope::All,
+            scope: RuleScope::All,
             containment: Duration::from_secs(MINUTE),
             containment_max: Duration::from_secs(10 * MINUTE),
             escalate_unproven: false,

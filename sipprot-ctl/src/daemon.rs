@@ -15,6 +15,7 @@ mod core;
 mod events;
 mod evidence;
 mod geography;
+pub mod guards;
 mod journal;
 mod kernel;
 mod learn;
@@ -28,6 +29,8 @@ mod proposal;
 mod refused;
 pub mod rescued;
 mod restore;
+pub(crate) mod scope;
+mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
