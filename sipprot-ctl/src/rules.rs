@@ -39,12 +39,12 @@ pub use learn::{
     Would, WouldBe,
 };
 pub use observation::{
-    Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Request,
-    Response, Transport,
+    Carrier, Challenge, Credentials, Direction, EndpointId, KernelDrop, LogLine, Logged, Method,
+    Observation, Request, Response, Speaker, Told, Transport,
 };
 pub use peak::Peak;
 pub use proof::Proof;
-pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
+pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Service, Signal};
 pub use settings::Settings;
 pub use standing::{Memory, Standing, TrustStanding, WindowStanding};
 pub use state::{
