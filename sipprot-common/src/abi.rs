@@ -5,11 +5,12 @@
 //! numbers are in host order, addresses in network order.
 
 use crate::attempt::Attempts;
+use crate::guard::Service;
 use crate::sketch::Page;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 pub const POLICIES_MAX: u32 = 512;
 pub const PORT_SETS_MAX: u32 = 64;
@@ -154,7 +155,8 @@ pub const GEO_OFF: u8 = 0;
 pub const GEO_DENY: u8 = 1;
 pub const GEO_ALLOW: u8 = 2;
 
-/// Four bits per port, port 0 in the lowest bits of the first word: a `PORT_*` value each.
+/// Four bits per port, port 0 in the lowest bits of the first word: what SIP is spoken there in the
+/// lower two, the number of a guarded [`Service`] in the upper two. A port may be of both.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PortSet {
@@ -167,17 +169,38 @@ pub const PORT_NONE: u8 = 0;
 pub const PORT_SIP: u8 = 1;
 /// SIP over TLS or WebSocket: in the SIP scope, not read.
 pub const PORT_SIP_OPAQUE: u8 = 2;
+/// The bits of these; those above them are a service's.
+pub const PORT_SIP_MASK: u8 = 3;
+pub const PORT_SERVICE_SHIFT: u32 = 2;
 
 impl PortSet {
     pub const EMPTY: Self = Self { words: [0; PORT_SET_WORDS] };
 
+    /// `class` is one of `PORT_*`; the port's service stays.
     pub fn set(&mut self, port: u16, class: u8) {
+        self.replace(port, PORT_SIP_MASK, class);
+    }
+
+    /// What SIP is spoken there stays.
+    pub fn guard(&mut self, port: u16, service: Service) {
+        self.replace(port, !PORT_SIP_MASK & 15, (service as u8) << PORT_SERVICE_SHIFT);
+    }
+
+    fn replace(&mut self, port: u16, mask: u8, bits: u8) {
         let shift = (port & 15) * 4;
         let word = &mut self.words[(port >> 4) as usize];
-        *word = (*word & !(15 << shift)) | ((class as u64) << shift);
+        *word = (*word & !((mask as u64) << shift)) | ((bits as u64) << shift);
     }
 
     pub fn get(&self, port: u16) -> u8 {
+        self.bits(port) & PORT_SIP_MASK
+    }
+
+    pub fn service(&self, port: u16) -> Option<Service> {
+        Service::from_number(self.bits(port) >> PORT_SERVICE_SHIFT)
+    }
+
+    fn bits(&self, port: u16) -> u8 {
         (self.words[(port >> 4) as usize] >> ((port & 15) * 4)) as u8 & 15
     }
 }
@@ -216,8 +239,17 @@ pub struct ListEntry {
 
 /// All traffic of the source.
 pub const SCOPE_ALL: u8 = 0;
-/// Only traffic to SIP ports.
+/// Only traffic to SIP ports. This and what follows are bits: an entry may have several.
 pub const SCOPE_SIP: u8 = 1;
+/// Only traffic to the ports that are guarded as this service.
+pub const SCOPE_SSH: u8 = Service::Ssh.scope();
+pub const SCOPE_HTTP: u8 = Service::Http.scope();
+
+/// Does what has this scope stop a packet that is of these scopes?
+#[inline(always)]
+pub const fn covers(scope: u8, packet: u8) -> bool {
+    scope == SCOPE_ALL || scope & packet != 0
+}
 
 /// A block is the host's (policy 0) or of one endpoint.
 #[repr(C)]
@@ -505,10 +537,39 @@ mod tests {
         assert_eq!((set.get(5060), set.get(5061), set.get(65535)), (PORT_NONE, 2, PORT_SIP));
     }
 
+    #[test]
+    fn a_port_may_be_of_sip_and_of_a_service() {
+        let mut set = Box::new(PortSet::EMPTY);
+        set.guard(443, Service::Http);
+        set.set(443, PORT_SIP_OPAQUE);
+        set.guard(22, Service::Http);
+        set.guard(22, Service::Ssh);
+        assert_eq!((set.get(443), set.service(443)), (PORT_SIP_OPAQUE, Some(Service::Http)));
+        assert_eq!((set.get(22), set.service(22)), (PORT_NONE, Some(Service::Ssh)));
+        assert_eq!((set.get(23), set.service(23)), (PORT_NONE, None));
+    }
+
+    #[test]
+    fn scopes() {
+        let to_ssh = Service::Ssh.scope();
+        for (scope, packet, stops) in [
+            (SCOPE_ALL, 0, true),
+            (SCOPE_ALL, SCOPE_SIP, true),
+            (SCOPE_SIP, SCOPE_SIP, true),
+            (SCOPE_SIP, to_ssh, false),
+            (SCOPE_SSH, to_ssh, true),
+            (SCOPE_SSH, 0, false),
+            (SCOPE_HTTP, to_ssh, false),
+            (SCOPE_HTTP | SCOPE_SSH, to_ssh, true),
+        ] {
+            assert_eq!(covers(scope, packet), stops, "{scope} {packet}");
+        }
+    }
+
     /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
     #[test]
     fn golden_event_header() {
-        assert_eq!(ABI_VERSION, 2);
+        assert_eq!(ABI_VERSION, 3);
         assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
         assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
         assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);

@@ -26,7 +26,7 @@ use ipnetwork::IpNetwork;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use values::{
-    BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, Scope,
+    BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport,
 };
 
@@ -120,7 +120,7 @@ pub struct RuleLimits {
     pub block_time: Duration,
     /// The dynamic block that becomes a permanent one.
     pub block_threshold: u32,
-    pub scope: Scope,
+    pub scope: RuleScope,
     pub containment: Duration,
     pub containment_max: Duration,
     pub escalate_unproven: bool,
@@ -376,7 +376,7 @@ impl Default for RuleLimits {
             probe_limit: 30,
             block_time: Duration::from_secs(HOUR),
             block_threshold: 5,
-            scope: Scope::All,
+            scope: RuleScope::All,
             containment: Duration::from_secs(MINUTE),
             containment_max: Duration::from_secs(10 * MINUTE),
             escalate_unproven: false,

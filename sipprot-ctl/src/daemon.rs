@@ -29,6 +29,7 @@ mod proposal;
 mod refused;
 pub mod rescued;
 mod restore;
+pub(crate) mod scope;
 mod status;
 #[cfg(test)]
 mod tests;

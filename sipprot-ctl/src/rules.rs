@@ -44,7 +44,7 @@ pub use observation::{
 };
 pub use peak::Peak;
 pub use proof::Proof;
-pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Service, Signal};
+pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 pub use settings::Settings;
 pub use standing::{Memory, Standing, TrustStanding, WindowStanding};
 pub use state::{

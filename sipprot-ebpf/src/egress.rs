@@ -37,8 +37,8 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
         _ => 0,
     };
     let Some(policy) = maps::policy(index) else { return };
-    let class = crate::port_class_of(work, policy, work.packet.source_port);
-    if policy.mode == MODE_OFF || class != PORT_SIP {
+    let port = crate::port_of(work, policy, work.packet.source_port);
+    if policy.mode == MODE_OFF || port.sip != PORT_SIP {
         return;
     }
     if work.packet.protocol == protocol::TCP {

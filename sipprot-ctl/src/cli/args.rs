@@ -365,7 +365,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn scope(text: &str) -> Result<Scope, String> {
     use crate::config::Choice;
-    Scope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
+    Scope::from_name(text).ok_or_else(|| "expected all, sip, ssh or http".to_owned())
 }
 
 /// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their

@@ -60,6 +60,8 @@ fn decided(decision: &Decision, outcome: &Outcome) -> (&'static str, String) {
             let what = match block.scope {
                 Scope::All => "all traffic",
                 Scope::Sip => "SIP only",
+                Scope::Ssh => "ssh only",
+                Scope::Http => "http only",
             };
             let peer = if block.known_peer { "; a known peer" } else { "" };
             let why = because(&block.case, outcome);

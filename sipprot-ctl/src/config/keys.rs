@@ -11,7 +11,7 @@ use super::forms::{
     Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, USER_AGENT, Whole,
 };
 use super::values::{
-    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, Scope, SyslogTransport, Transport,
+    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
 };
 use super::{Config, Endpoint, Log, USER_AGENTS_MAX};
 
@@ -124,7 +124,7 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "How long a dynamic block lasts. A new attack starts the time again.";
     "rules.block_threshold" = rules.block_threshold, Whole(1, 20),
         "The dynamic block that is the permanent one: the source moves to the denylist.";
-    "rules.scope" = rules.scope, OneOf::<Scope>::new(),
+    "rules.scope" = rules.scope, OneOf::<RuleScope>::new(),
         "What a dynamic block cuts off: all traffic, or the SIP ports.";
     "rules.containment" = rules.containment, Span(1, HOUR),
         "How long a source without proof is held off SIP, but for a trickle; doubles each time.";

@@ -60,6 +60,20 @@ choices! {
         All = "all",
         /// SIP and SIP-over-TLS ports only.
         Sip = "sip",
+        /// The guarded ssh ports only.
+        Ssh = "ssh",
+        /// The guarded http ports only.
+        Http = "http",
+    }
+}
+
+choices! {
+    /// What a dynamic block of somebody who attacks SIP cuts off.
+    #[derive(Default)]
+    RuleScope {
+        #[default]
+        All = "all",
+        Sip = "sip",
     }
 }
 

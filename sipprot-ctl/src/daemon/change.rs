@@ -11,12 +11,13 @@ use sipprot_common::source::{Address, SourceKey};
 use tracing::{info, warn};
 
 use super::answers::Outcome;
-use super::carry::{kernel_block, rules_scope};
+use super::carry::kernel_block;
 use super::clock::after;
 use super::core::{Core, Expiring};
 use super::geography::Geography;
 use super::own::Own;
 use super::plan::Plan;
+use super::scope::rules_scope;
 use super::upkeep::kernel_list;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration};

@@ -11,6 +11,7 @@ use sipprot_common::source::SourceKey;
 
 use super::clock::{time, timestamp};
 use super::core::Core;
+use crate::config::Scope;
 use crate::rules::{
     AcceptedState, Account, BlockState, Peak, PortState, RecordState, RuleId, State, SuspectState,
     Time, Trust, TrustState,
@@ -117,12 +118,15 @@ impl Persisted {
             records.insert(standing.source, record_of(&standing));
             self.standings.insert(standing.source, standing);
         }
-        // What a tenant's log led to is its own affair: to the rules that source isn't blocked.
+        // To the rules a source isn't blocked by what a tenant's log led to, nor by the loss of a service.
         let by_tenant = |block: &BlockRecord| {
             let line = block.evidence.as_ref().and_then(|evidence| evidence.last.line.as_ref());
             block.endpoint_only && line.is_some()
         };
-        let dynamic = |block: &&BlockRecord| block.kind == BlockKind::Dynamic && !by_tenant(block);
+        let dynamic = |block: &&BlockRecord| {
+            let sip = !matches!(block.scope, Scope::Ssh | Scope::Http);
+            block.kind == BlockKind::Dynamic && sip && !by_tenant(block)
+        };
         for block in blocks.iter().filter(dynamic) {
             let Some(rule) = RuleId::named(&block.rule) else { continue };
             let record = records.entry(block.source).or_insert_with(|| blank(block.source));

@@ -13,7 +13,7 @@ use sipprot_common::policy;
 
 use super::own::Own;
 use crate::config::{
-    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope, Transport,
 };
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, RuleId, Settings};
@@ -285,8 +285,8 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         block_time: limits.block_time,
         block_threshold: limits.block_threshold,
         block_scope: match limits.scope {
-            Scope::All => rules::Scope::All,
-            Scope::Sip => rules::Scope::Sip,
+            RuleScope::All => rules::Scope::All,
+            RuleScope::Sip => rules::Scope::Sip,
         },
         count_age: limits.count_age,
         unblock_grace: limits.unblock_grace,

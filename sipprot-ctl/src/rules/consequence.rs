@@ -1,6 +1,7 @@
 //! The table of consequences: a broken rule meets trust and proof.
 
-use super::rule::{Consequence, Service};
+use super::decision::Scope;
+use super::rule::Consequence;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -15,7 +16,7 @@ pub enum Verdict {
         known_peer: bool,
     },
     /// One service of a trusted peer; its SIP goes on.
-    Cut(Service),
+    Cut(Scope),
 }
 
 /// Who broke a rule, and with what.
@@ -74,10 +75,10 @@ mod tests {
             (false, false, false, ContainAtMost, contain(false)),
             (true,  true,  true,  ContainAtMost, Verdict::Nothing),
             (true,  false, false, ContainAtMost, Verdict::Nothing),
-            (false, true,  false, Consequence::Service(Service::Ssh), block(false)),
-            (true,  true,  true,  Consequence::Service(Service::Ssh), Verdict::Cut(Service::Ssh)),
-            (false, false, false, Consequence::Service(Service::Http), Verdict::Nothing),
-            (true,  false, false, Consequence::Service(Service::Http), Verdict::Nothing),
+            (false, true,  false, Consequence::Service(Scope::Ssh), block(false)),
+            (true,  true,  true,  Consequence::Service(Scope::Ssh), Verdict::Cut(Scope::Ssh)),
+            (false, false, false, Consequence::Service(Scope::Http), Verdict::Nothing),
+            (true,  false, false, Consequence::Service(Scope::Http), Verdict::Nothing),
             (false, true,  true,  Alert, Verdict::Nothing),
             (true,  true,  true,  Alert, Verdict::Nothing),
         ];

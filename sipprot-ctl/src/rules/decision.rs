@@ -19,6 +19,15 @@ use super::time::Time;
 pub enum Scope {
     All,
     Sip,
+    /// The ports that are guarded as this service.
+    Ssh,
+    Http,
+}
+
+impl Scope {
+    pub const fn covers_sip(self) -> bool {
+        matches!(self, Self::All | Self::Sip)
+    }
 }
 
 /// One packet that counted.

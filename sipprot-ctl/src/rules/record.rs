@@ -6,6 +6,7 @@ use std::time::Duration;
 use sipprot_common::source::SourceKey;
 
 use super::account::Account;
+use super::decision::Scope;
 use super::observation::EndpointId;
 use super::rule::RuleId;
 use super::settings::Settings;
@@ -57,6 +58,8 @@ pub struct Record {
     pub login: Option<Time>,
     /// Blocks that hold for one endpoint alone, by the word of its own log.
     endpoint_blocks: Vec<(EndpointId, Time)>,
+    /// Services that are cut off from a trusted source.
+    cuts: Vec<(Scope, Time)>,
     last: Time,
 }
 
@@ -85,6 +88,17 @@ impl Record {
     /// Endpoints for which alone it is blocked now.
     pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = EndpointId> {
         self.endpoint_blocks.iter().filter(move |(_, until)| now < *until).map(|(id, _)| *id)
+    }
+
+    /// Cuts off a service; false if it is already.
+    pub fn cut(&mut self, service: Scope, at: Time, until: Time) -> bool {
+        self.cuts.retain(|(_, end)| at < *end);
+        if self.cuts.iter().any(|(known, _)| *known == service) {
+            return false;
+        }
+        self.cuts.push((service, until));
+        self.last = at;
+        true
     }
 
     pub fn block_for(&mut self, endpoint: EndpointId, at: Time, until: Time) {
@@ -219,6 +233,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
+        self.cuts.clear();
         self.grace_until = Some(now.after(settings.unblock_grace));
         if self.count(now, settings.count_age) >= settings.block_threshold {
             self.blocks.clear();
@@ -234,6 +249,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
+        self.cuts.clear();
     }
 
     pub fn distrust(&mut self, now: Time) {

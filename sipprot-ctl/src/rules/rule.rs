@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::Scope;
 use super::time::{DAY, HOUR, MINUTE, SECOND};
 
 /// The largest limit a rule can have: it bounds the memory of a window.
@@ -157,16 +158,8 @@ pub enum Consequence {
     /// Containment at most, proven or not.
     ContainAtMost,
     /// A block where it is proven; a trusted source loses that service alone.
-    Service(Service),
+    Service(Scope),
     Alert,
-}
-
-/// What is guarded beside SIP.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    Ssh,
-    Http,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -222,9 +215,9 @@ impl Rule {
             rule(RuleId::NotSip, NotSip, Source, Occurrences, 30, MINUTE, Untrusted, ByProof),
             rule(RuleId::UserAgent, ListedAgent, Source, Occurrences, 20, MINUTE, Untrusted, ContainAtMost),
             rule(RuleId::AccountAttacked, AccountFailure, Account, Distinct, 5, ten_minutes, Everyone, Alert),
-            rule(RuleId::Ssh, SshFailure, Source, Occurrences, 6, ten_minutes, Everyone, Service(self::Service::Ssh)),
-            rule(RuleId::HttpScan, HttpScan, Source, Occurrences, 3, ten_minutes, Everyone, Service(self::Service::Http)),
-            rule(RuleId::HttpMissed, HttpMiss, Source, Occurrences, 30, MINUTE, Everyone, Service(self::Service::Http)),
+            rule(RuleId::Ssh, SshFailure, Source, Occurrences, 6, ten_minutes, Everyone, Service(Scope::Ssh)),
+            rule(RuleId::HttpScan, HttpScan, Source, Occurrences, 3, ten_minutes, Everyone, Service(Scope::Http)),
+            rule(RuleId::HttpMissed, HttpMiss, Source, Occurrences, 30, MINUTE, Everyone, Service(Scope::Http)),
         ];
         rules
     }

@@ -179,6 +179,7 @@ impl Kernel {
             for (range, class) in &policy.ports {
                 range.clone().for_each(|port| ports.set(port, *class));
             }
+            policy.guarded.iter().for_each(|(port, service)| ports.guard(*port, *service));
             self.array(maps::PORT_SETS)?.set(set as u32, *ports, 0)?;
             let entry = Policy { port_set: set as u32, ..policy.abi };
             if world.policies_max.is_none_or(|most| policy.index < most) {

@@ -8,6 +8,7 @@ use sipprot_common::abi::{
     TRUST_QUARANTINED, UserAgentPattern, UserAgents,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard::Service;
 use sipprot_common::policy::Protection;
 use sipprot_common::source::{Address, SourceKey, Wider};
 
@@ -25,6 +26,7 @@ pub struct Policy {
     pub index: u32,
     pub abi: abi::Policy,
     pub ports: Vec<(RangeInclusive<u16>, u8)>,
+    pub guarded: Vec<(u16, Service)>,
 }
 
 /// An entry of the allow or deny list.
@@ -111,7 +113,7 @@ impl Policy {
             containment_max_ns: 600_000_000_000,
             ..abi::Policy::default()
         };
-        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)] }
+        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)], guarded: Vec::new() }
     }
 
     pub fn mode(mut self, mode: u8) -> Self {
@@ -131,6 +133,11 @@ impl Policy {
 
     pub fn ports(mut self, ports: RangeInclusive<u16>, class: u8) -> Self {
         self.ports.push((ports, class));
+        self
+    }
+
+    pub fn guards(mut self, port: u16, service: Service) -> Self {
+        self.guarded.push((port, service));
         self
     }
 
@@ -181,8 +188,12 @@ impl Listing {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -215,8 +226,12 @@ impl Block {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 

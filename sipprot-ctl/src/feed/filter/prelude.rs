@@ -51,7 +51,8 @@ fn after_rfc3339(line: &str) -> Option<&str> {
     let digits = |range: std::ops::Range<usize>| {
         time.as_bytes().get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
     };
-    let dated = digits(0..4) && digits(5..7) && digits(8..10) && time.as_bytes().get(10) == Some(&b'T');
+    let dated =
+        digits(0..4) && digits(5..7) && digits(8..10) && time.as_bytes().get(10) == Some(&b'T');
     let all = time.bytes().all(|byte| byte.is_ascii_digit() || b"-:+.TZ".contains(&byte));
     (dated && digits(11..13) && all && time.len() <= 40).then_some(rest)
 }

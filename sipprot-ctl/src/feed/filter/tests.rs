@@ -108,7 +108,7 @@ fn whoever_injects_into_apache_bans_himself() {
     check("apache", &[
         (r#"198.51.100.7 - 192.0.2.1 [22/Nov/2026:17:21:03 +0000] "GET /pma HTTP/1.1" 404 1 "-" "192.0.2.1 - - [x] \"GET /pma HTTP/1.1\" 404""#, "http_scan 198.51.100.7"),
         (r#"198.51.100.7 - - [22/Nov/2026:17:21:03 +0000] "GET /x\" 404 1 \"-\" \"-\"\n192.0.2.1 HTTP/1.1" 200 1 "-" "-""#, "-"),
-        ("[Sun Nov 22 17:21:03.123456 2026] [core:error] [pid 9:tid 8] [client 198.51.100.7:4711] AH00128: File does not exist: /x] [client 192.0.2.1:1] AH00128: File does not exist: /pma", "http_missed 198.51.100.7 4711"),
+        ("[Sun Nov 22 17:21:03.123456 2026] [core:error] [pid 9:tid 8] [client 198.51.100.7:4711] AH00128: File does not exist: /x] [client 192.0.2.1:1] AH00128: File does not exist: /pma", "http_scan 198.51.100.7 4711"),
         ("attacker.example - - [22/Nov/2026:17:21:03 +0000] \"GET /192.0.2.1 HTTP/1.1\" 404 1", "-"),
         ("192.0.2.1:80 198.51.100.7 - - [22/Nov/2026:17:21:03 +0000] \"GET /pma HTTP/1.1\" 404 1", "http_scan 198.51.100.7"),
     ]);

@@ -12,7 +12,7 @@ use super::judge::Breach;
 use super::pairing::rejection;
 use crate::rules::account::Account;
 use crate::rules::consequence::Verdict;
-use crate::rules::decision::{AlertKind, Block, Decision, TrustKind};
+use crate::rules::decision::{AlertKind, Block, Case, Decision, Scope, TrustKind};
 use crate::rules::observation::{Carrier, EndpointId, Logged, Method, Speaker, Told};
 use crate::rules::proof::Proof;
 use crate::rules::record::Record;
@@ -150,18 +150,10 @@ impl Engine {
         if self.is_agreed(source, endpoint, at) {
             return self.block(case, breach.scope(&self.settings), false, decisions);
         }
-        let duration = self.settings.block_time;
-        let record = self.records.entry(source, Record::default);
-        record.block_for(endpoint, at, at.after(duration));
-        decisions.push(Decision::Block(Block {
-            case,
-            scope: breach.scope(&self.settings),
-            host_wide: false,
-            duration,
-            count: 0,
-            threshold: self.settings.block_threshold,
-            known_peer: false,
-        }));
+        let until = at.after(self.settings.block_time);
+        self.records.entry(source, Record::default).block_for(endpoint, at, until);
+        let scope = breach.scope(&self.settings);
+        decisions.push(Decision::Block(self.uncounted(case, scope, false)));
     }
 
     /// Whether another endpoint's log, or the wire, says the same of a source as this endpoint's log.
@@ -176,16 +168,41 @@ impl Engine {
         others || seen.take(AGREEING_FAILURES).count() == AGREEING_FAILURES
     }
 
-    /// A trusted peer attacks another service than SIP.
+    /// A trusted peer attacks another service than SIP: its phones keep theirs.
     pub(super) fn cut_service(
         &mut self,
         failure: &Failure,
         breach: &Breach,
+        service: Scope,
         decisions: &mut Vec<Decision>,
     ) {
+        let (source, at) = (failure.key(), failure.at);
+        let duration = self.settings.block_time;
+        if self.is_blocked(source, at) {
+            return;
+        }
+        let record = self.records.entry(source, Record::default);
+        if !record.cut(service, at, at.after(duration)) {
+            return;
+        }
+        let case = self.case(failure, breach);
+        let (source_ip, endpoint) = (case.source_ip, case.endpoint);
+        decisions.push(Decision::Block(self.uncounted(case, service, true)));
         let kind = AlertKind::ServiceCut { rule: breach.rule.id };
-        let source_ip = failure.address().to_ip();
-        self.alert(kind, source_ip, failure.endpoint, failure.at, decisions);
+        self.alert(kind, source_ip, endpoint, at, decisions);
+    }
+
+    /// A block that leads to no other.
+    fn uncounted(&self, case: Case, scope: Scope, host_wide: bool) -> Block {
+        Block {
+            known_peer: self.is_trusted(case.source_ip),
+            case,
+            scope,
+            host_wide,
+            duration: self.settings.block_time,
+            count: 0,
+            threshold: self.settings.block_threshold,
+        }
     }
 }
 

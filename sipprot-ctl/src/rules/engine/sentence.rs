@@ -58,8 +58,8 @@ impl Engine {
         if let Some(Speaker::Tenant(endpoint)) = failure.speaker() {
             return self.judge_tenant(failure, breach, (verdict, endpoint), decisions);
         }
-        if let Verdict::Cut(_) = verdict {
-            return self.cut_service(failure, breach, decisions);
+        if let Verdict::Cut(service) = verdict {
+            return self.cut_service(failure, breach, service, decisions);
         }
         let case = self.case(failure, breach);
         if self.is_blocked(source, failure.at) {

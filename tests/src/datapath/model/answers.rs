@@ -42,6 +42,7 @@ impl Model {
             index,
             policy,
             on_sip: PORT_SIP,
+            service: None,
             observed: None,
             flags,
             trickles: false,

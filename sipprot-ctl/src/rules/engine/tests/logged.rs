@@ -46,7 +46,7 @@ fn an_ssh_login_keeps_rules_off_for_a_week() {
     scene.expect("a tenant spares nobody", &[]);
     scene.play(1, &log(SshAccepted, Host));
     scene.expect("the host's own", &["remember 198.51.100.66"]);
-    let spared = ["alert 198.51.100.66 spared BRUTEFORCE:ssh"];
+    let spared = ["alert 198.51.100.66 Spared { rule: Ssh }"];
     check("spared", SECOND, 20, &log(SshFailed, Host), &mut scene, &spared);
     let state = scene.engine.state();
     let mut later = Scene::new();
@@ -113,7 +113,14 @@ fn a_trusted_source_loses_the_service_alone() {
     scene.play(0, &accepted(EVE, "100"));
     scene.lines.clear();
     let cut = "block 198.51.100.66 BRUTEFORCE:ssh Ssh";
-    check("ssh", SECOND, 6, &log(SshFailed, Host), &mut scene, &[cut, "alert 198.51.100.66 service-cut BRUTEFORCE:ssh"]);
+    check(
+        "ssh",
+        SECOND,
+        6,
+        &log(SshFailed, Host),
+        &mut scene,
+        &[cut, "alert 198.51.100.66 ServiceCut { rule: Ssh }"],
+    );
     check("it goes on", MINUTE, 12, &log(SshFailed, Host), &mut scene, &[]);
     assert!(!scene.engine.is_blocked(key(EVE), time(2 * MINUTE)), "its SIP goes on");
 }
@@ -142,7 +149,14 @@ fn two_endpoints_or_the_wire_make_it_the_host_s() {
     }
     let mut scene = Scene::new();
     scene.repeat(0, SECOND, 9, &forged(EVE, "100").gets(403));
-    check("what anybody may forge bears out nothing", MINUTE, 10, &log(SipRejected, TENANT), &mut scene, &[own]);
+    check(
+        "what anybody may forge bears out nothing",
+        MINUTE,
+        10,
+        &log(SipRejected, TENANT),
+        &mut scene,
+        &[own],
+    );
 }
 
 #[test]
@@ -155,16 +169,17 @@ fn a_tenant_can_not_harm_the_customers_of_others() {
     scene.repeat(MINUTE, SECOND, 40, &act);
     scene.tick(3 * MINUTE);
     scene.expect("nothing proven", &[]);
-    let spared = Settings { never_blocked: vec!["198.51.100.0/24".parse().unwrap()], ..Settings::default() };
+    let spared =
+        Settings { never_blocked: vec!["198.51.100.0/24".parse().unwrap()], ..Settings::default() };
     let mut scene = Scene::with(spared);
     scene.repeat(0, SECOND, 40, &log(SipRejected, TENANT));
-    scene.expect("spared", &["alert 198.51.100.66 spared BRUTEFORCE:register"]);
+    scene.expect("spared", &["alert 198.51.100.66 Spared { rule: Register }"]);
 }
 
 #[test]
 fn a_watched_log_only_tells() {
     let mut scene = Scene::new();
-    let told = ["alert 198.51.100.66 watched BRUTEFORCE:ssh"];
+    let told = ["alert 198.51.100.66 Watched { rule: Ssh }"];
     check("watched", 0, 30, &log(SshFailed, Watched), &mut scene, &told);
     scene.repeat(MINUTE, SECOND, 5, &log(SshFailed, Host));
     scene.expect("it counts apart", &[]);
