@@ -205,3 +205,105 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::feed::{filters, hash_of};
+
+    const PBX1: &str = "192.0.2.11";
+    const PBX2: &str = "192.0.2.12";
+    const LINE: &str =
+        "sipprot: rejected REGISTER from 198.51.100.7 port 4711 over tls account 100";
+
+    fn shared(transport: SyslogTransport) -> (Arc<Shared>, mpsc::Receiver<Heard>) {
+        let mut identity = Identity::default();
+        for (name, address) in [("pbx1", PBX1), ("pbx2", PBX2)] {
+            identity.add(name, &[address.parse().unwrap()], Some(&hash_of(&format!("of {name}"))));
+        }
+        let filters = filters(&["kamailio".to_owned()]).unwrap();
+        let (heard, told) = mpsc::channel(16);
+        let shared = Shared {
+            listen: Listen {
+                address: "127.0.0.1:0".parse().unwrap(),
+                transport,
+                certificate: None,
+                senders: Vec::new(),
+            },
+            identity: Arc::new(identity),
+            tap: Tap::new("syslog", filters, Whose::Host, false),
+            heard,
+            connections: Mutex::default(),
+        };
+        (Arc::new(shared), told)
+    }
+
+    fn modern(data: &str) -> String {
+        format!("<28>1 2026-11-22T17:21:03Z pbx kamailio 9 - {data} {LINE}")
+    }
+
+    fn whose(heard: Option<Heard>) -> String {
+        match heard.map(|it| it.whose) {
+            Some(Whose::Endpoint(name)) => name.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_speaks_for_whom() {
+        let (shared, _told) = shared(SyslogTransport::Udp);
+        let token = |name: &str| modern(&format!("[sipprot@32473 token=\"of {name}\"]"));
+        let older = format!("<28>Nov 22 17:21:03 pbx kamailio[9]: {LINE}");
+        #[rustfmt::skip]
+        let table = [
+            (modern("-"), Some(PBX1), "pbx1"),
+            (older.clone(), Some(PBX2), "pbx2"),
+            // A forged sender is none: over UDP nobody has an address.
+            (older, None, "None"),
+            (token("pbx2"), None, "pbx2"),
+            (token("pbx2"), Some(PBX1), "pbx2"),
+            // A wrong token is not made good by the address.
+            (token("pbx3"), Some(PBX1), "None"),
+            (modern("[other@1 token=\"of pbx2\"]"), Some(PBX1), "pbx1"),
+            (modern("-"), Some("198.51.100.7"), "None"),
+            ("no syslog".to_owned(), Some(PBX1), "None"),
+            (format!("<28>sshd[9]: {LINE}"), Some(PBX1), "None"),
+        ];
+        for (message, sender, expected) in table {
+            let sender = sender.map(|address| address.parse().unwrap());
+            let found = whose(shared.sift(message.as_bytes(), sender));
+            assert_eq!(found, expected, "{message} from {sender:?}");
+        }
+        assert_eq!(shared.tap.tally.refused.load(Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_to_its_end() {
+        let (shared, mut told) = shared(SyslogTransport::Tcp);
+        let (mut near, far) = tokio::io::duplex(100);
+        let text = modern("-");
+        let stream = format!("{} {text}{text}\n{text}\nhalf of one", text.len());
+        let writing = tokio::spawn(async move { near.write_all(stream.as_bytes()).await });
+        read(&shared, far, PBX1.parse().unwrap()).await.unwrap();
+        writing.await.unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(whose(told.try_recv().ok()), "pbx1");
+        }
+        assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn connections_are_few() {
+        let (shared, _told) = shared(SyslogTransport::Tcp);
+        let take = |last: u8| Place::take(&shared, IpAddr::from([192, 0, 2, last]));
+        let mut places: Vec<_> = (0..CONNECTIONS_EACH_MAX).filter_map(|_| take(11)).collect();
+        assert_eq!((places.len(), take(11).is_none()), (CONNECTIONS_EACH_MAX, true));
+        assert!(take(12).is_some(), "another one's");
+        places.pop();
+        assert!(take(11).is_some());
+        drop(places);
+        assert!(shared.connections.lock().unwrap().is_empty());
+    }
+}
