@@ -5,7 +5,7 @@
 //! numbers are in host order, addresses in network order.
 
 use crate::attempt::Attempts;
-use crate::guard::Service;
+use crate::guard::{GuardSet, Service};
 use crate::sketch::Page;
 use crate::source::Address;
 
@@ -26,13 +26,17 @@ pub const SOURCE_COUNTS_MAX: u32 = 65_536;
 pub const NONCES_MAX: u32 = 131_072;
 pub const FLOWS_MAX: u32 = 131_072;
 pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
+/// Sets of sources that ask something of a guarded service.
+pub const GUARD_SETS: u32 = 32_768;
+pub const RESOLVERS_MAX: u32 = 4_096;
 pub const LIST_MAX: u32 = 2_097_152;
 pub const ENDPOINTS_MAX: u32 = 8_192;
-/// A bucket per endpoint for all untrusted sources, one for those of them who prove themselves, and
-/// one for newcomers to the map of sources.
-pub const BUCKETS_MAX: u32 = 2 * POLICIES_MAX + 1;
+/// A bucket per endpoint for all untrusted sources, one for those of them who prove themselves, one
+/// for newcomers to the map of sources, and one for the events of the guards.
+pub const BUCKETS_MAX: u32 = 2 * POLICIES_MAX + 2;
 pub const BUCKET_PROVEN: u32 = POLICIES_MAX;
 pub const BUCKET_NEWCOMERS: u32 = 2 * POLICIES_MAX;
+pub const BUCKET_GUARD_EVENTS: u32 = 2 * POLICIES_MAX + 1;
 /// Bytes of the event ring.
 pub const EVENTS_BYTES: u32 = 16 << 20;
 /// Two letters of A to Z: the index of a country is `(first - 'A') * 26 + (second - 'A')`.
@@ -61,7 +65,9 @@ abi! {
     Address = 16;
     crate::source::SourceKey = 8;
     Config = 40;
-    Policy = 176;
+    Policy = 240;
+    Rate = 16;
+    GuardSet = 64;
     PortSet = 32_768;
     ScopedAddress = 20;
     ListEntry = 16;
@@ -69,7 +75,7 @@ abi! {
     BlockKey = 16;
     QuarantineKey = 16;
     Contained = 32;
-    Trust = 32;
+    Trust = 40;
     Attempts = 96;
     Source = 176;
     Page = 8_192;
@@ -136,7 +142,27 @@ pub struct Policy {
     pub containment_max_ns: u64,
     /// A bit per country: those that are denied, or in allow mode those that are let in.
     pub geo_countries: [u64; 11],
-    pub pad: u64,
+    /// A bit per protection that is off: the guards have a mode of their own.
+    pub off: u32,
+    /// Bytes of a DNS answer over UDP and over TCP; 0: any number.
+    pub dns_udp_max: u16,
+    pub dns_tcp_max: u16,
+    /// What one source may ask of a guarded service, by the service's number.
+    pub guards: [Rate; 4],
+}
+
+/// The times of a bucket, as [`crate::ceiling::take`] wants them. No interval: no limit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    pub interval_ns: u64,
+    pub burst_ns: u64,
+}
+
+impl From<(u64, u64)> for Rate {
+    fn from((interval_ns, burst_ns): (u64, u64)) -> Self {
+        Self { interval_ns, burst_ns }
+    }
 }
 
 impl Default for Policy {
@@ -310,6 +336,9 @@ pub struct Trust {
     pub rate: u32,
     /// As [`Source::stream_ns`].
     pub stream_ns: u64,
+    /// Registered from it: so many times it may fetch what phones fetch.
+    pub phones: u32,
+    pub pad: u32,
 }
 
 /// Some source ports of it are in `QUARANTINE`.
@@ -368,7 +397,8 @@ pub struct SourceCounts {
     pub last_ns: u64,
 }
 
-/// A TCP connection to a SIP port: what the endpoint has sent, so that an acknowledgement proves.
+/// A TCP connection to a SIP port: what the endpoint has sent, so that an acknowledgement proves. Or
+/// one from here to a name server, of which only `peer_seq` counts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpConnection {
@@ -378,8 +408,16 @@ pub struct TcpConnection {
     pub next_seq: u32,
     /// First sequence number after the other end's SYN.
     pub peer_seq: u32,
-    pub pad: u32,
+    /// `OPENED_*`: by whom, and how far that has come.
+    pub opened: u32,
 }
+
+/// By the other end, to a SIP port.
+pub const OPENED_INWARD: u32 = 0;
+/// By us, to a name server: the SYN has left, `peer_seq` is not known yet.
+pub const OPENED_OUTWARD: u32 = 1;
+/// As before, and the other end's SYN was acknowledged.
+pub const OPENED_WHOLLY: u32 = 2;
 
 /// Listed user agents, lower case, matched without case.
 #[repr(C)]
@@ -510,6 +548,8 @@ pub mod maps {
     pub const REGISTERS: &str = "REGISTERS";
     pub const FLOWS: &str = "FLOWS";
     pub const TCP_CONNS: &str = "TCP_CONNS";
+    pub const GUARDED: &str = "GUARDED";
+    pub const RESOLVERS: &str = "RESOLVERS";
     pub const USER_AGENTS: &str = "USER_AGENTS";
     pub const COUNTERS: &str = "COUNTERS";
     pub const COUNTRIES: &str = "COUNTRIES";
@@ -578,6 +618,8 @@ mod tests {
         assert_eq!(core::mem::offset_of!(EventHeader, connection), 68);
         assert_eq!(core::mem::offset_of!(EventHeader, sequence), 72);
         assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
+        assert_eq!(core::mem::offset_of!(Policy, guards), 176);
+        assert_eq!(core::mem::offset_of!(Trust, phones), 32);
         assert_eq!(core::mem::offset_of!(Block, scope), 56);
         let scoped = ScopedAddress::new(3, 7, Address::from_v4(0xc000_0201));
         assert_eq!(scoped.scope, [0, 3, 0, 7]);

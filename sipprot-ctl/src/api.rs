@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView,
-    PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
+    EventView, GeoData, GeoView, GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill,
+    PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
     country_name,
 };
 pub use fault::{Code, Fault, FaultBody};

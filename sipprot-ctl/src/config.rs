@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod guards;
 mod keys;
 mod read;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport,
@@ -59,6 +61,8 @@ pub struct Config {
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
     pub geo: GeoPolicy,
+    /// The services beside SIP.
+    pub guards: Guards,
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     /// Whether the host's ssh log is followed without being named.
@@ -156,6 +160,10 @@ pub struct Endpoint {
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
     pub register_limit: Option<u32>,
+    pub ssh_mode: Option<Mode>,
+    pub http_mode: Option<Mode>,
+    pub tftp_mode: Option<Mode>,
+    pub dns_mode: Option<Mode>,
     pub block_scope: BlockScope,
     /// Of the token by which its own logs are known.
     pub log_token: Option<String>,
@@ -327,6 +335,7 @@ impl Default for Config {
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),
             geo: GeoPolicy::default(),
+            guards: Guards::default(),
             observe: Vec::new(),
             follow_ssh: true,
             endpoints: Vec::new(),

@@ -16,6 +16,7 @@ mod events;
 mod evidence;
 mod feed;
 mod geography;
+pub mod guards;
 mod journal;
 mod kernel;
 mod learn;
@@ -30,6 +31,7 @@ mod refused;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
+mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -71,12 +71,7 @@ pub fn is_denied(work: &Work, policy: u32, scopes: u8) -> bool {
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
 #[inline(always)]
-pub fn blocked(
-    work: &Work,
-    policy: &Policy,
-    index: u32,
-    scopes: u8,
-) -> Option<&'static mut Block> {
+pub fn blocked(work: &Work, policy: &Policy, index: u32, scopes: u8) -> Option<&'static mut Block> {
     if work.facts.known & KNOWN == 0 {
         return None;
     }

@@ -12,6 +12,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod guards;
 mod known;
 mod lists;
 mod maps;
@@ -83,6 +84,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return Reason::Control;
     }
     let port = port_of(work, policy, work.packet.destination_port);
+    work.facts.service = port.service as u32;
     // 1 to 4: by the source alone.
     if let Some(reason) = by_source(frame, &judge, work, port) {
         return reason;
@@ -92,6 +94,10 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     }
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
+    }
+    // 5: the services beside SIP.
+    if let Some(reason) = guards::judge(frame, work) {
+        return reason;
     }
     // 6: what is said on a SIP port.
     match port.sip {
@@ -180,7 +186,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
     {
         block.drops += 1;
         if port.sip != PORT_NONE {
-            renew(frame, judge, work, block);
+            renew(frame, work, block);
         }
         return Some(Reason::Blocked);
     }
@@ -198,7 +204,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
 
 /// A SIP request of a blocked source may renew the block.
 #[inline(always)]
-fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
     work.facts.now_ns = clock::coarse_ns();
     sip::read::read(frame, work);
     if !sip::is_request(work) {
@@ -219,7 +225,7 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
         work.place = Place::default();
         work.facts.strange = 0;
         work.event.header.ifindex = frame.ifindex();
-        event::send(work, judge.config, None, Reason::Blocked);
+        event::send(Direction::Ingress, None, Reason::Blocked);
     }
 }
 

@@ -40,3 +40,5 @@ pub mod tls;
 pub mod topology;
 /// The trunk: a provider that never registers.
 pub mod trunk;
+/// What a process takes: CPU time and memory.
+pub mod usage;

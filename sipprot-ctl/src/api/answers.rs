@@ -31,6 +31,9 @@ pub struct Status {
     pub started_at: i64,
     pub interfaces: Vec<InterfaceView>,
     pub endpoints: Vec<EndpointView>,
+    /// The host's, of the services beside SIP.
+    #[serde(default)]
+    pub guards: Vec<GuardView>,
     pub lists: ListCounts,
     pub events: EventView,
     pub maps: Vec<MapFill>,
@@ -54,6 +57,27 @@ pub struct EndpointView {
     pub name: String,
     pub addresses: Vec<IpNetwork>,
     pub mode: String,
+    /// The mode of each guard.
+    #[serde(default)]
+    pub guards: BTreeMap<String, String>,
+}
+
+/// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GuardView {
+    pub name: String,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// Those of ssh are found, if nobody names them.
+    pub ports: Vec<String>,
+    /// New connections or requests a minute of one source, and at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Bytes of an answer over UDP and TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<(u16, u16)>,
 }
 
 /// How a log fares that is followed or received.

@@ -22,8 +22,23 @@ pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     if config.geo.mode == GeoMode::Allow && config.geo.countries.is_empty() {
         refuse(&["geo.mode"], "geo.mode", LETS_NOBODY_IN.to_owned());
     }
+    services(config, &mut refuse);
     endpoints(config, &mut refuse);
     logs(config, &mut refuse);
+}
+
+/// A port has one guard.
+fn services(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    let guards = &config.guards;
+    for (left, right, ports, others) in [
+        ("http.ports", "ssh.ports", &guards.http, &guards.ssh),
+        ("tftp.ports", "ssh.ports", &guards.tftp, &guards.ssh),
+        ("tftp.ports", "http.ports", &guards.tftp, &guards.http),
+    ] {
+        if let Some((ports, _)) = overlap(&ports.ports, &others.ports) {
+            refuse(&[left, right], left, format!("{ports} is in {right} too"));
+        }
+    }
 }
 
 const LETS_NOBODY_IN: &str = "allow without any country lets nobody in";

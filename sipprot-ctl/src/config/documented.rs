@@ -73,6 +73,10 @@ fn example_endpoint() -> Endpoint {
         geo_mode: Some(GeoMode::Deny),
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
         register_limit: Some(20),
+        ssh_mode: Some(Mode::Observe),
+        http_mode: Some(Mode::Observe),
+        tftp_mode: Some(Mode::Off),
+        dns_mode: Some(Mode::Enforce),
         block_scope: BlockScope::Host,
         log_token: Some(format!("sha256:{}", "0".repeat(64))),
     }

@@ -51,6 +51,8 @@ macro_rules! keys {
 const NETWORKS_MAX: usize = 4096;
 const PORTS_MAX: usize = 64;
 const COUNT_MAX: u32 = 10_000;
+/// At once; so that a bucket is never emptied for longer than some years.
+const BURST_MAX: u32 = 1_000_000;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -65,6 +67,22 @@ pub(super) const SECTIONS: &[Section] = &[
         help: "What the kernel drops by itself, in packets a second to SIP ports.",
     },
     Section { name: "geo", help: "Countries." },
+    Section {
+        name: "ssh",
+        help: "New ssh connections from one source. What is more is dropped; nobody is blocked for it, \
+               since the sender of a SYN may be forged.",
+    },
+    Section { name: "http", help: "New http connections from one source, likewise." },
+    Section {
+        name: "tftp",
+        help: "TFTP requests from one source. An office that is trusted may send so many for each of \
+               its phones, over http too.",
+    },
+    Section {
+        name: "dns",
+        help: "Answers of name servers that are longer than old resolvers survive (getaddrinfo, \
+               CVE-2015-7547).",
+    },
     Section { name: "observe", help: "Protections to watch before they bite." },
 ];
 
@@ -155,8 +173,42 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
     "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
         "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
 
-    "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 7),
-        "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts.";
+    "ssh.mode" = guards.ssh.mode, OneOf::<Mode>::new(),
+        "Of this guard alone; it never does more than the host's mode.";
+    "ssh.ports" = guards.ssh.ports, Many(Ports, 0, PORTS_MAX),
+        "TCP ports of ssh. Empty: 22, and wherever an sshd of this host listens.";
+    "ssh.rate" = guards.ssh.rate, Whole(1, RATE_MAX),
+        "New connections a minute.";
+    "ssh.burst" = guards.ssh.burst, Whole(1, BURST_MAX),
+        "New connections at once.";
+
+    "http.mode" = guards.http.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "http.ports" = guards.http.ports, Many(Ports, 0, PORTS_MAX),
+        "TCP ports of web servers.";
+    "http.rate" = guards.http.rate, Whole(1, RATE_MAX),
+        "New connections a minute.";
+    "http.burst" = guards.http.burst, Whole(1, BURST_MAX),
+        "New connections at once.";
+
+    "tftp.mode" = guards.tftp.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "tftp.ports" = guards.tftp.ports, Many(Ports, 0, PORTS_MAX),
+        "UDP ports on which TFTP is asked for files. Every packet to them counts, whatever it says.";
+    "tftp.rate" = guards.tftp.rate, Whole(1, RATE_MAX),
+        "Requests a minute.";
+    "tftp.burst" = guards.tftp.burst, Whole(1, BURST_MAX),
+        "Requests at once.";
+
+    "dns.mode" = guards.dns.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "dns.strict" = guards.dns.strict, Flag,
+        "Drop answers over 512 bytes (UDP) and 1,024 (TCP), as glibc's maintainers advise, in place of 2,048. DNSSEC and long records need more.";
+    "dns.resolvers" = guards.dns.resolvers, Many(Network, 0, NETWORKS_MAX),
+        "Name servers that may answer at any length.";
+
+    "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 11),
+        "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts, dns, ssh, http, tftp.";
 };
 
 pub(super) const ENDPOINT: Section = Section {
@@ -180,6 +232,14 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Its countries, in place of the host's.";
     "register_limit" = register_limit, Maybe(Whole(1, COUNT_MAX)),
         "Its rules.register_limit.";
+    "ssh.mode" = ssh_mode, Maybe(OneOf::<Mode>::new()),
+        "Its ssh.mode.";
+    "http.mode" = http_mode, Maybe(OneOf::<Mode>::new()),
+        "Its http.mode.";
+    "tftp.mode" = tftp_mode, Maybe(OneOf::<Mode>::new()),
+        "Its tftp.mode.";
+    "dns.mode" = dns_mode, Maybe(OneOf::<Mode>::new()),
+        "Its dns.mode.";
     "block_scope" = block_scope, OneOf::<BlockScope>::new(),
         "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
     "log_token" = log_token, Maybe(TOKEN_HASH),

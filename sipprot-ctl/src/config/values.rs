@@ -141,6 +141,10 @@ choices! {
         UserAgent = "user_agent",
         Ceiling = "ceiling",
         Attempts = "attempts",
+        Dns = "dns",
+        Ssh = "ssh",
+        Http = "http",
+        Tftp = "tftp",
     }
 }
 

@@ -165,6 +165,7 @@ impl Core {
             }
             datapath.set_user_agents(&plan.user_agents)?;
             datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())?;
             datapath.replace_geo(self.geography.networks(&plan.countries))

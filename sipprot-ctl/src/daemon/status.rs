@@ -38,6 +38,7 @@ impl Core {
             started_at: self.started_at.as_second(),
             interfaces,
             endpoints: self.endpoint_views(),
+            guards: self.guard_views(),
             lists: self.list_counts(),
             events: EventView {
                 received: self.metrics.events.received.get(),
@@ -57,12 +58,13 @@ impl Core {
     }
 
     fn endpoint_views(&self) -> Vec<EndpointView> {
-        let endpoints = self.config.endpoints.iter();
+        let endpoints = self.config.endpoints.iter().zip(self.plan.policies.iter().skip(1));
         endpoints
-            .map(|endpoint| EndpointView {
+            .map(|(endpoint, policy)| EndpointView {
                 name: endpoint.name.clone(),
                 addresses: endpoint.addresses.clone(),
                 mode: endpoint.mode(&self.config).to_string(),
+                guards: self.guard_modes(policy),
             })
             .collect()
     }

@@ -44,7 +44,7 @@ pub struct Sighting {
     pub proof: Proof,
     /// The log's, where it was one.
     #[serde(default)]
-    pub line: Option<String>,
+    pub line: Option<Box<str>>,
 }
 
 /// What was seen, from the first to the last packet that counted.

@@ -243,6 +243,12 @@ impl Engine {
         self.ceiling(source, at) != before
     }
 
+    /// Phones that were registered from a source within a week: after a power cut all of them come
+    /// back at once.
+    pub fn phones(&self, source: SourceKey, now: Time) -> u32 {
+        self.peers.phones(source, now)
+    }
+
     /// Sources with learned trust.
     pub fn trusted(&self) -> impl Iterator<Item = SourceKey> {
         self.peers.sources()

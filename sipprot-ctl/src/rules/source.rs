@@ -68,7 +68,7 @@ impl Failure {
             account: self.account.clone(),
             user_agent: self.user_agent.as_deref().map(str::to_owned),
             proof: self.proof,
-            line: self.line.as_ref().map(|line| line.text.clone()),
+            line: self.line.as_ref().map(|line| line.text.as_str().into()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! everything around them is written a second time, from the design.
 
 mod answers;
+mod guards;
 mod headers;
 mod message;
 mod speech;
@@ -91,6 +92,11 @@ pub struct Model {
     nonces: HashMap<u64, Option<SourceKey>>,
     flows: HashMap<Flow, u64>,
     connections: HashMap<Flow, TcpConnection>,
+    /// Who asked something of a guarded service.
+    guarded: HashMap<(SourceKey, Service), u64>,
+    guard_events_ns: u64,
+    /// Connections opened to name servers: where the first answer begins, once that is known.
+    asked: HashMap<Flow, Option<u32>>,
     /// By policy, and whether of what is proven.
     buckets: HashMap<(u32, bool), u64>,
     /// When a source was last let through the ceilings.
@@ -163,7 +169,8 @@ impl Model {
         });
         let trusted = world.trusted.iter().map(|(source, rate)| {
             let flags = world.trust_flags(*source);
-            (*source, Trust { flags, rate: *rate, ..Trust::default() })
+            let phones = world.phones_of(*source);
+            (*source, Trust { flags, rate: *rate, phones, ..Trust::default() })
         });
         Self {
             start_ns,
@@ -175,6 +182,9 @@ impl Model {
             nonces: HashMap::new(),
             flows: HashMap::new(),
             connections: HashMap::new(),
+            guarded: HashMap::new(),
+            guard_events_ns: 0,
+            asked: HashMap::new(),
             buckets: HashMap::new(),
             seen: HashMap::new(),
             wider: HashMap::new(),
@@ -280,6 +290,9 @@ impl Model {
         }
         if passage.packet.fragment == Fragment::Later {
             return Reason::LaterFragment;
+        }
+        if let Some(reason) = self.guard(passage) {
+            return reason;
         }
         match passage.on_sip {
             PORT_NONE => Reason::Other,

@@ -64,6 +64,10 @@ pub struct World {
     pub quarantine: Vec<(SourceKey, u16, Seconds)>,
     /// Source, and its own ceiling in packets a second (0: the policy's).
     pub trusted: Vec<(SourceKey, u32)>,
+    /// Phones that are registered from a trusted source.
+    pub phones: Vec<(SourceKey, u32)>,
+    /// Name servers that may answer at any length.
+    pub resolvers: Vec<IpNetwork>,
     pub geo: Vec<(IpNetwork, String)>,
     pub user_agents: Vec<String>,
     /// Lists and countries lie in tables as the daemon compiles them; otherwise all in the tries.
@@ -138,6 +142,23 @@ impl Policy {
 
     pub fn guards(mut self, port: u16, service: Service) -> Self {
         self.guarded.push((port, service));
+        self
+    }
+
+    /// Requests a minute and at once of one source, of a guarded service.
+    pub fn guard_ceiling(mut self, service: Service, rate: u32, burst: u32) -> Self {
+        self.abi.guards[service as usize] = ceiling::times_a_minute(rate, burst).into();
+        self
+    }
+
+    /// Bytes of DNS answers over UDP and TCP.
+    pub fn dns(mut self, udp_max: u16, tcp_max: u16) -> Self {
+        (self.abi.dns_udp_max, self.abi.dns_tcp_max) = (udp_max, tcp_max);
+        self
+    }
+
+    pub fn off(mut self, protection: Protection) -> Self {
+        self.abi.off |= protection.bit();
         self
     }
 
@@ -297,6 +318,22 @@ impl World {
 
     pub fn trusted_with_rate(mut self, text: &str, rate: u32) -> Self {
         self.trusted.push((source(text), rate));
+        self
+    }
+
+    /// A trusted source with phones behind it.
+    pub fn office(mut self, text: &str, phones: u32) -> Self {
+        self.phones.push((source(text), phones));
+        self.trusted(text)
+    }
+
+    pub fn phones_of(&self, key: SourceKey) -> u32 {
+        let office = self.phones.iter().find(|(source, _)| *source == key);
+        office.map_or(0, |(_, phones)| *phones)
+    }
+
+    pub fn resolver(mut self, text: &str) -> Self {
+        self.resolvers.push(network(text));
         self
     }
 
