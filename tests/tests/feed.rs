@@ -16,10 +16,12 @@ use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     namespace::Namespace,
+    office::PHONES,
     pbx::{self, Manners, SIP_TLS_PORT},
     sip,
+    sshd::Sshd,
     tls::{self, Client},
-    topology::{Addresses, PBXS},
+    topology::{Addresses, OFFICE, PBXS},
 };
 
 const LIMIT: u32 = 10;
@@ -214,6 +216,45 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
         Ok((all.len() == 2).then_some(()))
     })?;
     assert!(!reaches(&lab.net.attackers, victim.into(), PBXS[1])?);
+    Ok(())
+}
+
+#[test]
+fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
+    let path = |lab: &Lab| lab.directory().join("sshd/log");
+    let follow = |lab: &Lab| {
+        vec![format!("log = [{{ name = \"auth\", path = {:?}, filters = [\"sshd\"] }}]", path(lab))]
+    };
+    let Some((lab, daemon)) = protected(follow)? else { return Ok(()) };
+    let Some(sshd) = Sshd::start(&lab.net.host, &lab.directory())? else { return Ok(()) };
+    let host: IpAddr = HOST.into();
+    let attackers = &lab.net.attackers;
+    // Who logs in is let alone, however often it fails then.
+    let admin: IpAddr = lab.newcomer().v4.into();
+    assert!(sshd.log_in(attackers, admin, host)?, "{:?}", std::fs::read_to_string(sshd.log_file()));
+    wait_for("the login", || {
+        Ok(daemon.json(&["check", &admin.to_string()])?["never_blocked"].as_bool().filter(|it| *it))
+    })?;
+    let cracker: IpAddr = lab.newcomer().v4.into();
+    for source in [admin, cracker] {
+        assert!(sshd.fail(attackers, source, host)? && sshd.fail(attackers, source, host)?);
+    }
+    let block = wait_for("the block", || Ok(blocks(&daemon, cracker)?.pop()))?;
+    assert_eq!(
+        (&block["rule"], &block["scope"]),
+        (&"BRUTEFORCE:ssh".into(), &"all".into()),
+        "{block}"
+    );
+    assert!(!sshd.fail(attackers, cracker, host)?, "its packets are dropped");
+    assert!(blocks(&daemon, admin)?.is_empty() && sshd.log_in(attackers, admin, host)?);
+
+    let office: IpAddr = OFFICE.v4.into();
+    assert_eq!(lab.office().register()?.ok, PHONES);
+    assert!(sshd.fail(&lab.net.office, office, host)? && sshd.fail(&lab.net.office, office, host)?);
+    let block = wait_for("the cut", || Ok(blocks(&daemon, office)?.pop()))?;
+    assert_eq!(block["scope"], "ssh", "{block}");
+    assert!(!sshd.fail(&lab.net.office, office, host)?, "its ssh is dropped");
+    assert_eq!(lab.office().register()?.ok, PHONES, "its phones go on");
     Ok(())
 }
 
