@@ -200,7 +200,10 @@ impl Kernel {
                 self.contained.remove(release.source);
                 self.source(release.source).forget_attempts();
             }
-            Decision::Trust(_) | Decision::Distrust(_) | Decision::Alert(_) => {}
+            Decision::Trust(_)
+            | Decision::Distrust(_)
+            | Decision::Alert(_)
+            | Decision::Remember(_) => {}
         }
     }
 
