@@ -40,6 +40,7 @@ use crate::verdict::Judge;
 use crate::work::{Place, Work};
 
 #[xdp]
+#[inline(always)]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return xdp_action::XDP_PASS };
     work.facts.policy = 0;
