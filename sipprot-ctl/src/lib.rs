@@ -13,6 +13,8 @@ pub mod config;
 pub mod daemon;
 /// The programs in the kernel, their maps and their events.
 pub mod datapath;
+/// What logs tell: files, the journal, syslog, and the filters that read them.
+pub mod feed;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// The API on its socket, and `/metrics`.

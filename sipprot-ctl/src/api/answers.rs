@@ -39,6 +39,8 @@ pub struct Status {
     pub maps: Vec<MapFill>,
     pub store: StoreView,
     pub geo: GeoView,
+    #[serde(default)]
+    pub logs: Vec<LogView>,
     pub config_files: Vec<String>,
 }
 
@@ -76,6 +78,35 @@ pub struct GuardView {
     /// Bytes of an answer over UDP and TCP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<(u16, u16)>,
+}
+
+/// How a log fares that is followed or received.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct LogView {
+    pub name: String,
+    pub kind: String,
+    pub filters: Vec<String>,
+    /// Whose file or journal it is, if not the host's own.
+    pub endpoint: Option<String>,
+    pub mode: String,
+    pub lines: u64,
+    pub matched: u64,
+    /// Too long.
+    pub left_out: u64,
+    /// From senders that speak for nobody.
+    pub refused: u64,
+    /// Matched, and lost under load.
+    pub lost: u64,
+    pub last_line_at: Option<i64>,
+    pub error: Option<String>,
+}
+
+/// What came of lines that were sent to the API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ingested {
+    pub lines: u64,
+    /// Of these, how many told something.
+    pub told: u64,
 }
 
 /// How many entries each list has.

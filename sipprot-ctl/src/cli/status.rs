@@ -4,7 +4,7 @@ use super::args::Shown;
 use super::client::Client;
 use super::table::{Align, Table};
 use super::{CliError, Context, lists};
-use crate::api::{BlocksAnswer, Entries, GuardView, Status};
+use crate::api::{BlocksAnswer, Entries, GuardView, LogView, Status};
 
 pub(super) fn run(context: &Context, shown: &Shown) -> Result<(), CliError> {
     let client = context.client()?;
@@ -96,8 +96,26 @@ fn health(status: &Status) -> String {
     if let Some(learning) = &status.learning {
         text += &format!("{}\n", super::learn::told(learning));
     }
+    for log in &status.logs {
+        text += &format!("Log {}\n", of_log(log));
+    }
     for problem in &status.problems {
         text += &format!("  - {problem}\n");
     }
     text
+}
+
+/// `kamailio: 120 lines, 14 matched, the last 2026-11-22 17:21:03`.
+fn of_log(log: &LogView) -> String {
+    let mut parts = vec![format!("{}: {} lines, {} matched", log.name, log.lines, log.matched)];
+    parts.extend(log.endpoint.as_ref().map(|endpoint| format!("of {endpoint}")));
+    parts.extend((log.mode == "observe").then(|| "only watched".to_owned()));
+    for (count, why) in
+        [(log.left_out, "too long"), (log.refused, "refused"), (log.lost, "lost under load")]
+    {
+        parts.extend((count > 0).then(|| format!("{count} {why}")));
+    }
+    parts.extend(log.last_line_at.map(|at| format!("the last {}", lists::time(at))));
+    parts.extend(log.error.clone());
+    parts.join(", ")
 }

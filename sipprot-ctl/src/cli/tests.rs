@@ -119,6 +119,7 @@ fn status() -> Status {
         maps: Vec::new(),
         store: StoreView { healthy: true, notes: Vec::new() },
         geo: GeoView { available: false, databases: Vec::new(), age_days: None },
+        logs: Vec::new(),
         config_files: Vec::new(),
     }
 }

@@ -7,11 +7,13 @@ use toml_edit::Value;
 
 use super::error::Wrong;
 use super::forms::{
-    AbsolutePath, CountryName, ENDPOINT_NAME, Flag, Form, INTERFACE, Listen, Many, Maybe, Network,
-    OneOf, PeerEntry, Ports, RATE_MAX, Span, USER_AGENT, Whole,
+    AbsolutePath, CountryName, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
+    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, USER_AGENT, Whole,
 };
-use super::values::{BlockScope, GeoMode, LogLevel, Mode, Protection, RuleScope, Transport};
-use super::{Config, Endpoint, USER_AGENTS_MAX};
+use super::values::{
+    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
+};
+use super::{Config, Endpoint, Log, USER_AGENTS_MAX};
 
 /// One key of a table that is read into a `T`.
 pub(super) struct Key<T: 'static> {
@@ -93,6 +95,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it. A rate, in packets a second of each of its addresses, replaces ceilings.trusted_rate.";
     "never_block" = never_block, Many(Network, 0, NETWORKS_MAX),
         "No rule ever blocks these. The denylist still can.";
+    "follow_ssh" = follow_ssh, Flag,
+        "Whether the host's own ssh log is followed, the journal or /var/log/auth.log, where no [[log]] of the host's has the filter sshd.";
 
     "daemon.state_dir" = daemon.state_dir, AbsolutePath,
         "Lists, blocks, trust and history.";
@@ -124,6 +128,12 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Distinct accounts that fail from one source within accounts_window, none of which it ever registered.";
     "rules.accounts_window" = rules.accounts_window, Span(1, DAY),
         "See accounts_limit.";
+    "rules.ssh_limit" = rules.ssh_limit, Whole(1, COUNT_MAX),
+        "Failed ssh logins in ten minutes from one source, as logs tell.";
+    "rules.http_scan_limit" = rules.http_scan_limit, Whole(1, COUNT_MAX),
+        "Requests in ten minutes from one source for folders that only scanners ask for (phpMyAdmin, billing and the like) and that are not there or forbidden, as logs tell.";
+    "rules.http_missed_limit" = rules.http_missed_limit, Whole(1, COUNT_MAX),
+        "Requests a minute from one source for anything else that is not there or forbidden; what phones fetch doesn't count.";
     "rules.invite_limit" = rules.invite_limit, Whole(1, COUNT_MAX),
         "Failing calls a minute from one untrusted source to one endpoint.";
     "rules.probe_limit" = rules.probe_limit, Whole(1, COUNT_MAX),
@@ -232,4 +242,40 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Its dns.mode.";
     "block_scope" = block_scope, OneOf::<BlockScope>::new(),
         "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
+    "log_token" = log_token, Maybe(TOKEN_HASH),
+        "The hash of the token by which its own logs are known, over syslog or the API.";
+};
+
+pub(super) const LOG: Section = Section {
+    name: "log",
+    help: "A log that tells of failures the wire does not show: of ssh, of http, of SIP over TLS or WebSocket. \
+           As many as there are. What an endpoint's own log says acts for that endpoint alone, unless the wire \
+           or another endpoint's log says the same.",
+};
+
+pub(super) const LOG_KEYS: &[Key<Log>] = keys! { Log;
+    "name" = name, ENDPOINT_NAME,
+        "What status, evidence and metrics call it. Required, and unique.";
+    "kind" = kind, OneOf::<LogKind>::new(),
+        "Where it is read: a file that is followed, systemd's journal, syslog messages that are received, or what is sent to the API at /api/v1/logs/NAME.";
+    "filters" = filters, Many(FILTER, 1, 16),
+        "What its lines mean. Required.";
+    "path" = path, Maybe(AbsolutePath),
+        "The file. It may be rotated, cut short or missing.";
+    "units" = units, Many(UNIT, 0, 16),
+        "Units whose journal is read. Without any, of the whole journal what root's processes wrote.";
+    "listen" = listen, Listen,
+        "Where syslog messages are received, with a port.";
+    "transport" = transport, OneOf::<SyslogTransport>::new(),
+        "How they come. Whoever sends over tcp or tls is known by its address, an endpoint's; over udp an address can be forged, so each message needs the endpoint's token: [sipprot@32473 token=\"…\"].";
+    "certificate" = certificate, Maybe(AbsolutePath),
+        "Of the TLS listener: a chain in PEM.";
+    "key" = key, Maybe(AbsolutePath),
+        "Its private key in PEM.";
+    "senders" = senders, Many(Network, 0, 64),
+        "Endpoints' addresses from which udp is taken without a token, by the operator's word that nobody can forge them.";
+    "endpoint" = endpoint, Maybe(ENDPOINT_NAME),
+        "Whose file or journal it is, if not the host's own.";
+    "mode" = mode, OneOf::<Mode>::new(),
+        "enforce: what it tells counts. observe: it counts apart, and only alerts say what would follow. off: it is not read.";
 };

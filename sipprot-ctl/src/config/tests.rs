@@ -39,7 +39,9 @@ fn the_documented_default_reads_back_to_the_defaults() {
     let mut config = parse(&uncommented(&text));
     assert_eq!(config.endpoints.len(), 1);
     assert_eq!(config.endpoints[0].geo_countries(&config)[0].code(), "KP");
+    assert_eq!(config.logs.len(), 1);
     config.endpoints.clear();
+    config.logs.clear();
     assert_eq!(config, Config::default());
 }
 

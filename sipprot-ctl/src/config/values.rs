@@ -109,6 +109,29 @@ choices! {
 }
 
 choices! {
+    /// Where a log is read.
+    #[derive(Default)]
+    LogKind {
+        #[default]
+        File = "file",
+        Journal = "journal",
+        Syslog = "syslog",
+        Api = "api",
+    }
+}
+
+choices! {
+    /// How syslog messages come.
+    #[derive(Default)]
+    SyslogTransport {
+        Udp = "udp",
+        #[default]
+        Tcp = "tcp",
+        Tls = "tls",
+    }
+}
+
+choices! {
     /// What can be set to observe by itself.
     Protection {
         Deny = "deny",

@@ -34,6 +34,10 @@ impl Core {
             Decision::Distrust(distrust) => self.distrust(&distrust),
             Decision::Release(release) => self.release(&release),
             Decision::Alert(alert) => self.alert(&alert),
+            Decision::Remember(source) => {
+                let standing = self.standing(source);
+                self.journal.write(vec![Change::PutStanding(standing)]);
+            }
         }
     }
 
@@ -62,9 +66,13 @@ impl Core {
         }
         let record = BlockRecord { reaction_us: Some(reaction_us), ..record };
         info!(
-            "blocked {} for {}: {} ({}), {} of {}, after {reaction_us} µs",
+            "blocked {} for {}{}: {} ({}), {} of {}, after {reaction_us} µs",
             address(record.source),
             format_duration(block.duration),
+            match &record.endpoint {
+                Some(endpoint) if record.endpoint_only => format!(" at {endpoint} alone"),
+                _ => String::new(),
+            },
             record.rule,
             record.reason,
             block.count,
@@ -143,9 +151,9 @@ impl Core {
         keys
     }
 
-    /// The host's, and those that block for themselves.
+    /// The host's, and those that may have blocks of their own.
     pub(super) fn blocking_policies(&self) -> Vec<u32> {
-        let own = (1..).zip(self.plan.own_blocks.iter().skip(1));
+        let own = (1..).zip(self.plan.keeps_blocks.iter().skip(1));
         std::iter::once(0).chain(own.filter(|(_, own)| **own).map(|(index, _)| index)).collect()
     }
 

@@ -306,7 +306,8 @@ impl Core {
         if fixed {
             warn!("changes of daemon.* take effect with the next start");
         }
-        let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
+        let renumbered =
+            plan.names != self.plan.names || plan.keeps_blocks != self.plan.keeps_blocks;
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
         let geography_before = std::mem::replace(&mut self.geography, geography);
@@ -330,6 +331,7 @@ impl Core {
         self.forget_trust();
         self.restore_trust();
         self.follow_interfaces();
+        self.follow_logs();
         info!("configuration reloaded");
         Ok(Done { done: true, message: "the configuration is in force".to_owned() })
     }
@@ -339,7 +341,7 @@ impl Core {
         if let Err(error) = self.load_lists() {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
-        let own = (1..).zip(&before.names[1..]).zip(&before.own_blocks[1..]);
+        let own = (1..).zip(&before.names[1..]).zip(&before.keeps_blocks[1..]);
         let policies: Vec<u32> =
             own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();
         let records: Vec<BlockRecord> =

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::Options;
 use super::clock::Clock;
+use super::feed::Logs;
 use super::geography::Geography;
 use super::journal::Journal;
 use super::kernel::Kernel;
@@ -66,6 +67,7 @@ pub struct Core {
     /// How much trusted sources send.
     pub(super) peaks: Peaks,
     pub(super) lessons: Lessons,
+    pub(super) logs: Logs,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -136,6 +138,7 @@ impl Core {
             peers_seen: HashSet::new(),
             peaks: Peaks::default(),
             lessons,
+            logs: Logs::default(),
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,

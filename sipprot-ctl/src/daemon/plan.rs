@@ -42,6 +42,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// Whether the policy blocks for itself alone.
     pub own_blocks: Vec<bool>,
+    /// Whether there may be blocks in it, its own or by the word of its own log.
+    pub keeps_blocks: Vec<bool>,
 }
 
 /// The host's own policy in metrics and answers.
@@ -92,6 +94,7 @@ impl Plan {
             event_burst_ns,
             names: tenants.iter().map(|tenant| tenant.name.to_owned()).collect(),
             own_blocks: tenants.iter().map(|tenant| tenant.own_blocks).collect(),
+            keeps_blocks: tenants.iter().map(|tenant| tenant.keeps_blocks).collect(),
         })
     }
 
@@ -159,6 +162,7 @@ struct Tenant<'a> {
     register_limit: u32,
     guard_mode: [(policy::Protection, Mode); 4],
     own_blocks: bool,
+    keeps_blocks: bool,
 }
 
 impl<'a> Tenant<'a> {
@@ -172,6 +176,7 @@ impl<'a> Tenant<'a> {
             register_limit: config.rules.register_limit,
             guard_mode: guards::modes(config, None),
             own_blocks: false,
+            keeps_blocks: false,
         }
     }
 
@@ -185,6 +190,8 @@ impl<'a> Tenant<'a> {
             register_limit: endpoint.register_limit(config),
             guard_mode: guards::modes(config, Some(endpoint)),
             own_blocks: endpoint.block_scope == BlockScope::Endpoint,
+            keeps_blocks: endpoint.block_scope == BlockScope::Endpoint
+                || config.logs.iter().any(|log| log.may_speak_for(&endpoint.name)),
         }
     }
 }
@@ -251,7 +258,7 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
             GeoMode::Deny => GEO_DENY,
             GeoMode::Allow => GEO_ALLOW,
         },
-        own_blocks: tenant.own_blocks.into(),
+        own_blocks: tenant.keeps_blocks.into(),
         observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit())
             | guards::bits(&tenant.guard_mode, Mode::Observe),
         port_set,
@@ -301,6 +308,9 @@ pub const fn limit_key(rule: RuleId) -> Option<&'static str> {
         RuleId::Accounts => Some("rules.accounts_limit"),
         RuleId::Invite => Some("rules.invite_limit"),
         RuleId::Probe => Some("rules.probe_limit"),
+        RuleId::Ssh => Some("rules.ssh_limit"),
+        RuleId::HttpScan => Some("rules.http_scan_limit"),
+        RuleId::HttpMissed => Some("rules.http_missed_limit"),
         _ => None,
     }
 }
@@ -338,6 +348,9 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
             }
             RuleId::Invite => rule.limit = limits.invite_limit,
             RuleId::Probe => rule.limit = limits.probe_limit,
+            RuleId::Ssh => rule.limit = limits.ssh_limit,
+            RuleId::HttpScan => rule.limit = limits.http_scan_limit,
+            RuleId::HttpMissed => rule.limit = limits.http_missed_limit,
             _ => {}
         }
     }

@@ -52,6 +52,7 @@ impl Core {
                 notes: self.store_notes.iter().cloned().chain(complaint).collect(),
             },
             geo: self.geography.view(),
+            logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
         }
     }
@@ -141,6 +142,7 @@ impl Core {
         if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
             problems.push("geo protection is on, and there is no country database".to_owned());
         }
+        problems.extend(self.log_problems());
         problems.extend(self.complaints.iter().cloned());
         problems
     }
@@ -185,6 +187,7 @@ impl Core {
             metrics.health.geo_age.set((days * 86_400) as f64);
         }
         self.rules_metrics();
+        self.log_metrics();
         self.kernel_metrics();
         self.metrics.render().map(Answer::Metrics).map_err(|failure| {
             error!("metrics: {failure}");
