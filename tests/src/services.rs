@@ -1,4 +1,4 @@
-//! Services beside SIP: an sshd and a TFTP server as they are packaged; a web server and a name server
+//! Services beside SIP and their clients: a TFTP server as it is packaged; a web server and a name server
 //! that are mocks, since they are to say one thing only.
 
 use std::{
@@ -12,24 +12,22 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{namespace::Namespace, process::Process};
 
-const START_LIMIT: Duration = Duration::from_secs(5);
-
 /// Programs of this room that aren't there.
 pub fn missing() -> Option<String> {
-    let programs = ["sshd", "ssh", "in.tftpd", "curl", "getent", "timeout", "unshare"];
+    let programs = ["in.tftpd", "curl", "getent", "timeout", "unshare"];
     let absent = programs.into_iter().filter(|program| path_of(program).is_none());
     let absent: Vec<&str> = absent.collect();
     (!absent.is_empty()).then(|| absent.join(", "))
 }
 
-/// sshd and in.tftpd are not in everybody's path.
+/// in.tftpd is not in everybody's path.
 fn path_of(program: &str) -> Option<PathBuf> {
     let places = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
     places.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file())
@@ -37,51 +35,6 @@ fn path_of(program: &str) -> Option<PathBuf> {
 
 fn command(namespace: &Namespace, program: &str) -> Result<Command> {
     Ok(namespace.command(path_of(program).with_context(|| format!("no {program}"))?))
-}
-
-/// OpenSSH's server, which lets nobody in. Dropping it ends it.
-#[derive(Debug)]
-pub struct Sshd {
-    _process: Process,
-}
-
-impl Sshd {
-    pub fn start(namespace: &Namespace, port: u16, directory: &Path) -> Result<Self> {
-        fs::create_dir_all("/run/sshd").context("make sshd's directory")?;
-        let key = directory.join(format!("ssh-{port}-key"));
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(&key)
-            .status();
-        ensure!(made.context("run ssh-keygen")?.success(), "ssh-keygen failed");
-        let mut sshd = command(namespace, "sshd")?;
-        sshd.args(["-D", "-e", "-f", "/dev/null", "-o", "UsePAM=no", "-h"]).arg(&key);
-        sshd.args(["-p", &port.to_string()]);
-        let process = Process::start(sshd, &directory.join(format!("sshd-{port}.log")))?;
-        listens(namespace, port)?;
-        Ok(Self { _process: process })
-    }
-}
-
-/// Whether OpenSSH's client reaches a server from `source`.
-pub fn ssh_reaches(from: &Namespace, source: std::net::IpAddr, server: SocketAddr) -> Result<bool> {
-    let mut ssh = command(from, "ssh")?;
-    ssh.args(["-F", "none", "-b", &source.to_string(), "-p", &server.port().to_string()]);
-    let options = [
-        "ConnectTimeout=1",
-        "BatchMode=yes",
-        "PreferredAuthentications=none",
-        "StrictHostKeyChecking=no",
-        "UserKnownHostsFile=/dev/null",
-    ];
-    options.iter().for_each(|option| {
-        ssh.args(["-o", option]);
-    });
-    let output = ssh.arg(format!("nobody@{}", server.ip())).output().context("run ssh")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let (refused, silent) = (said.contains("Permission denied"), said.contains("timed out"));
-    ensure!(refused != silent, "ssh said {said}");
-    Ok(refused)
 }
 
 /// tftpd-hpa with one file. Dropping it ends it.
@@ -281,17 +234,4 @@ pub fn resolves(
     let (found, said) = (String::from_utf8_lossy(&output.stdout), output.stderr);
     ensure!(said.is_empty(), "getent: {}", String::from_utf8_lossy(&said));
     Ok(found.contains("192.0.2.99") && found.contains("2001:db8::9"))
-}
-
-/// Waits until somebody listens there.
-fn listens(namespace: &Namespace, port: u16) -> Result<()> {
-    let start = Instant::now();
-    while start.elapsed() < START_LIMIT {
-        let connected = namespace.run(|| Ok(TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
-        if connected {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    anyhow::bail!("nobody listens on port {port}")
 }

@@ -4,16 +4,17 @@
 //! test says what is missing.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     pbx::Manners,
-    services::{self, NameServer, Sshd, TftpServer, WebServer, curl_gets, resolves, ssh_reaches},
+    services::{self, NameServer, TftpServer, WebServer, curl_gets, resolves},
+    sshd::Sshd,
     topology::{Family, PBXS},
 };
 
@@ -42,26 +43,25 @@ fn ssh_connections_have_a_ceiling_at_endpoints_and_where_the_hosts_sshd_is_found
     let Some((lab, mut daemon)) = protected(&["ssh.rate = 10", "ssh.burst = 3"])? else {
         return Ok(());
     };
-    let _pbx = Sshd::start(&lab.net.pbxs[0], 22, &lab.directory())?;
+    let Some(pbx) = Sshd::start(&lab.net.pbxs[0], &lab.directory())? else { return Ok(()) };
     for family in [Family::V4, Family::V6] {
-        let source = lab.newcomer().of(family);
-        let server = SocketAddr::new(PBXS[0].of(family), 22);
-        let reached = successes(4, || ssh_reaches(&lab.net.attackers, source, server))?;
+        let (source, server) = (lab.newcomer().of(family), PBXS[0].of(family));
+        let reached = successes(4, || pbx.is_reached(&lab.net.attackers, source, server))?;
         assert_eq!(reached, 3, "{family:?}");
     }
     assert_dropped(&daemon, "ssh_ceiling")?;
 
     // Nobody told it of this one.
-    let _host = Sshd::start(&lab.net.host, 2222, &lab.directory())?;
+    let host = Sshd::start_at(&lab.net.host, 2222, &lab.directory())?;
     daemon.stop()?;
     daemon.start()?;
     let status = daemon.json(&["status"])?;
     let guards = status["guards"].as_array().cloned().unwrap_or_default();
     let ssh = guards.iter().find(|guard| guard["name"] == "ssh").cloned().unwrap_or_default();
     assert_eq!(ssh["ports"].as_array().map(|ports| ports.contains(&"2222".into())), Some(true));
-    let source = lab.newcomer().v4.into();
-    let server = "192.0.2.130:2222".parse()?;
-    let reached = successes(4, || ssh_reaches(&lab.net.attackers, source, server))?;
+    let (source, server) = (lab.newcomer().v4.into(), "192.0.2.130".parse()?);
+    let host = host.context("an sshd")?;
+    let reached = successes(4, || host.is_reached(&lab.net.attackers, source, server))?;
     assert_eq!(reached, 3, "the host's own");
     Ok(())
 }

@@ -104,9 +104,6 @@ pub const PACKAGES: &[Package] = {
         package("openssl", Lab, Program("openssl"), "certificates and a client that speaks TLS"),
         package("sip-tester", Lab, Program("sipp"), "the office's phones and the trunk"),
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
-        package("openssh-server", Lab, Program("sshd"), "an sshd to be guarded")
-            .with_service("ssh"),
-        package("openssh-client", Lab, Program("ssh"), "its client"),
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
