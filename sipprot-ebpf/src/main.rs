@@ -68,7 +68,9 @@ pub fn sipprot_egress(frame: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let (start, end) = frame.bounds();
-    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet) {
+    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet)
+        && !packet::is_cut_in_two(&mut work.packet)
+    {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
@@ -177,8 +179,9 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;
-        if port.sip != PORT_NONE {
-            renew(frame, work, block);
+        let opens = guards::opens_connection(work);
+        if port.sip != PORT_NONE || opens {
+            renew(frame, work, block, opens);
         }
         return Some(Reason::Blocked);
     }
@@ -194,23 +197,25 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
     None
 }
 
-/// A SIP request of a blocked source may renew the block.
+/// A SIP request of a blocked source may renew the block, and so may a new connection to what is
+/// guarded.
 #[inline(always)]
-fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block, opens: bool) {
     work.facts.now_ns = clock::coarse_ns();
-    sip::read::read(frame, work);
-    if !sip::is_request(work) {
-        return;
-    }
-    rate::count(
-        work.packet.source_key,
-        rate::Seen {
+    if opens {
+        sip::read::leave_unread(work);
+    } else {
+        sip::read::read(frame, work);
+        if !sip::is_request(work) {
+            return;
+        }
+        let seen = rate::Seen {
             register: work.facts.method == Method::Register as u32,
             credentials: work.scan.credentials,
             dropped: true,
-        },
-        work.facts.now_ns,
-    );
+        };
+        rate::count(work.packet.source_key, seen, work.facts.now_ns);
+    }
     if block::renew(block, work.facts.now_ns) {
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;
