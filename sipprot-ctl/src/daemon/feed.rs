@@ -212,7 +212,9 @@ fn wanted(config: &Config) -> Vec<Log> {
 fn ssh_log() -> Option<Log> {
     let log = Log { name: SSH.to_owned(), filters: vec!["sshd".to_owned()], ..Log::default() };
     if Path::new(JOURNAL).exists() {
-        let units = ["ssh.service", "sshd.service"].map(str::to_owned).to_vec();
+        // By itself, or one for each connection.
+        let units = ["ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"];
+        let units = units.map(str::to_owned).to_vec();
         return Some(Log { kind: LogKind::Journal, units, ..log });
     }
     let file = SSH_FILES.iter().find(|file| Path::new(file).exists())?;

@@ -216,7 +216,7 @@ mod tests {
     const PBX1: &str = "192.0.2.11";
     const PBX2: &str = "192.0.2.12";
     const LINE: &str =
-        "sipprot: rejected REGISTER from 198.51.100.7 port 4711 over tls account 100";
+        "sipprot: rejected REGISTER account 100 from 198.51.100.7 port 4711 over tls";
 
     fn shared(transport: SyslogTransport) -> (Arc<Shared>, mpsc::Receiver<Heard>) {
         let mut identity = Identity::default();

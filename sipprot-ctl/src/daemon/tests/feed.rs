@@ -27,7 +27,7 @@ fn start_reading(state: &Path, text: &str) -> (Core, mpsc::Receiver<Heard>) {
 
 fn lines(count: u32) -> String {
     let line =
-        |_| format!("sipprot: rejected REGISTER from {ATTACKER} port 4711 over wss account 100\n");
+        |_| format!("sipprot: rejected REGISTER account 100 from {ATTACKER} port 4711 over wss\n");
     (0..count).map(line).collect()
 }
 
