@@ -1,8 +1,9 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
-//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
-//! tells the controller, `verdict` drops and counts.
+//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `home` says
+//! whose address is whose, `lists` judges by source, `guards` by port, `sip` by what is said, `known` says
+//! whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the controller, `verdict`
+//! drops and counts.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -13,6 +14,7 @@ mod event;
 mod flow;
 mod frame;
 mod guards;
+mod home;
 mod known;
 mod lists;
 mod maps;
@@ -38,6 +40,7 @@ use crate::verdict::Judge;
 use crate::work::{Place, Work};
 
 #[xdp]
+#[inline(always)]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return xdp_action::XDP_PASS };
     work.facts.policy = 0;
@@ -73,7 +76,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
     lists::look(work, config, strangers);
     // 0: whose packet?
-    let index = policy_of(work, config);
+    let index = home::policy_of(&work.packet.destination, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
     work.facts.policy = index;
     if policy.mode == MODE_OFF {
@@ -103,17 +106,6 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     match port.sip {
         PORT_NONE => Reason::Other,
         class => by_message(frame, &judge, work, class),
-    }
-}
-
-#[inline(always)]
-fn policy_of(work: &Work, config: &Config) -> u32 {
-    if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
-        return 0;
-    }
-    match maps::endpoint(&work.packet.destination) {
-        Some(index) if index < POLICIES_MAX => index,
-        _ => 0,
     }
 }
 

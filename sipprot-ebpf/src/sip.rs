@@ -53,8 +53,12 @@ pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.strange = 0;
     work.facts.streams = 0;
     work.facts.listed = lists_agent(work) as u32;
-    mark_proof(work);
-    let reason = match maps::trust(work.packet.source_key) {
+    if work.packet.protocol == protocol::TCP || work.scan.credentials != 0 {
+        mark_proof(work);
+    }
+    let known = work.facts.known & KNOWN != 0;
+    let trust = if known { maps::trust(work.packet.source_key) } else { None };
+    let reason = match trust {
         Some(trust) => trusted(judge, work, trust),
         None => untrusted(judge, work),
     };
@@ -208,23 +212,25 @@ fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reas
 /// Is one of the user agents on the list?
 #[inline(always)]
 fn lists_agent(work: &mut Work) -> bool {
-    work.facts.captured != 0
-        && work.scan.agent(0).is_some()
-        && !only_answers(work)
-        && sipprot_lists_agent() != 0
+    work.facts.captured != 0 && work.scan.agent(0).is_some() && !only_answers(work) && {
+        work.agent.begin();
+        // Nearly every message has one.
+        if sipprot_next_agent() != 0 {
+            sipprot_other_agents();
+        }
+        work.agent.hit()
+    }
 }
 
 /// As [`sipprot_parse`], of what comes in.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sipprot_lists_agent() -> u32 {
-    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
-    work.agent.begin();
-    let mut agent = 0;
+pub extern "C" fn sipprot_other_agents() -> u32 {
+    let mut agent = 1;
     while agent < header::AGENTS_MAX && sipprot_next_agent() != 0 {
         agent += 1;
     }
-    work.agent.hit() as u32
+    0
 }
 
 /// 1: there are more.
