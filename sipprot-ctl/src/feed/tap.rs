@@ -13,7 +13,7 @@ use super::filter::{Filter, Found, Line, Verdict};
 use crate::message::clean;
 use crate::rules::Told;
 
-/// What is kept of a line, in characters.
+/// What is kept of a line, in bytes.
 const SHOWN_MAX: usize = 300;
 const ACCOUNT_MAX: usize = 128;
 /// What one endpoint may tell a second, and at once: the rules' memory is everybody's.
@@ -121,6 +121,7 @@ impl Tap {
             return None;
         }
         let text = clean(line.text.as_bytes(), SHOWN_MAX);
+        let text = &text[..text.floor_char_boundary(SHOWN_MAX)];
         let short = |text: &str| clean(text.as_bytes(), ACCOUNT_MAX);
         Some(Heard {
             whose: whose.clone(),

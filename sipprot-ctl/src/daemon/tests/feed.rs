@@ -107,6 +107,25 @@ async fn a_file_is_followed_and_a_login_is_remembered() {
 }
 
 #[tokio::test]
+async fn a_reload_keeps_what_is_read_and_follows_what_is_new() {
+    let state = tempfile::tempdir().unwrap();
+    let (mut core, _told) = start_reading(state.path(), &config());
+    ingest(&mut core, "api", TOKEN, &lines(3)).await.unwrap();
+    let with = |more: &str| {
+        let text = config().replace("}]", &format!("}}{more}]"));
+        options(state.path(), &text).loaded.config
+    };
+    core.config = with(", { name = \"late\", path = \"/nowhere/late.log\", filters = [\"sshd\"] }");
+    core.follow_logs();
+    let logs = status(&mut core).await.logs;
+    let counts: Vec<_> = logs.iter().map(|log| (log.name.as_str(), log.lines)).collect();
+    assert_eq!(counts, [("api", 3), ("late", 0)]);
+    core.config = with("");
+    core.follow_logs();
+    assert_eq!(status(&mut core).await.logs.len(), 1);
+}
+
+#[tokio::test]
 async fn what_can_t_be_read_is_a_problem() {
     let state = tempfile::tempdir().unwrap();
     let text = "follow_ssh = false\nlog = [{ name = \"own\", kind = \"api\", filters = [\"/nowhere/own.toml\"] }]\n";
