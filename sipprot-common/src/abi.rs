@@ -9,7 +9,7 @@ use crate::sketch::Page;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 pub const POLICIES_MAX: u32 = 512;
 pub const PORT_SETS_MAX: u32 = 64;
@@ -24,6 +24,7 @@ pub const SOURCES_MAX: u32 = 131_072;
 pub const SOURCE_COUNTS_MAX: u32 = 65_536;
 pub const NONCES_MAX: u32 = 131_072;
 pub const FLOWS_MAX: u32 = 131_072;
+pub const KNOCKS_MAX: u32 = 65_536;
 pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
 pub const LIST_MAX: u32 = 2_097_152;
 pub const ENDPOINTS_MAX: u32 = 8_192;
@@ -60,7 +61,7 @@ abi! {
     Address = 16;
     crate::source::SourceKey = 8;
     Config = 40;
-    Policy = 176;
+    Policy = 272;
     PortSet = 32_768;
     ScopedAddress = 20;
     ListEntry = 16;
@@ -135,7 +136,14 @@ pub struct Policy {
     pub containment_max_ns: u64,
     /// A bit per country: those that are denied, or in allow mode those that are let in.
     pub geo_countries: [u64; 11],
-    pub pad: u64,
+    /// A bit per country that is kept out from `geo_from_ns` on: until then its flows are learned.
+    pub geo_learning: [u64; 11],
+    pub geo_from_ns: u64,
+    /// Changes when countries are newly kept out: which side opened an older flow is not known.
+    pub geo_epoch: u32,
+    /// `SCOPE_*`: what is kept out.
+    pub geo_scope: u8,
+    pub pad: [u8; 3],
 }
 
 impl Default for Policy {
@@ -477,6 +485,7 @@ pub mod maps {
     pub const NONCES: &str = "NONCES";
     pub const REGISTERS: &str = "REGISTERS";
     pub const FLOWS: &str = "FLOWS";
+    pub const KNOCKS: &str = "KNOCKS";
     pub const TCP_CONNS: &str = "TCP_CONNS";
     pub const USER_AGENTS: &str = "USER_AGENTS";
     pub const COUNTERS: &str = "COUNTERS";
@@ -508,7 +517,7 @@ mod tests {
     /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
     #[test]
     fn golden_event_header() {
-        assert_eq!(ABI_VERSION, 2);
+        assert_eq!(ABI_VERSION, 3);
         assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
         assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
         assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);

@@ -4,6 +4,7 @@
 //! follows from a country is the policy's affair. Without any database it says so, and knows the
 //! country of nothing: never a reason to drop.
 
+mod continents;
 mod countries;
 mod exempt;
 mod find;
@@ -20,6 +21,7 @@ use ipnetwork::IpNetwork;
 use jiff::{SignedDuration, Timestamp};
 use sipprot_common::source::Address;
 
+pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
 pub use exempt::{exempt_networks, is_exempt};
 

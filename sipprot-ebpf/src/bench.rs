@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod flow;
 mod frame;
+mod geo;
 mod known;
 mod lists;
 mod maps;
@@ -138,7 +139,9 @@ fn judge_by_lists(source: Option<Address>) -> u32 {
     if lists::is_denied(work, 0, true) {
         return 1;
     }
-    2 + lists::geo(work, config, policy).is_some() as u32
+    let kept_out = geo::concerns(work, policy, true)
+        && geo::kept_out(&work.packet.source, config, policy).is_some();
+    2 + kept_out as u32
 }
 
 #[xdp]

@@ -13,7 +13,7 @@ use crate::maps::Direction;
 use crate::packet::protocol;
 use crate::verdict::Judge;
 use crate::work::{Place, Work};
-use crate::{clock, event, flow, maps, packet, sip};
+use crate::{clock, event, flow, geo, maps, packet, sip};
 
 /// Bytes that must be readable directly: link, network and transport headers with their options.
 const HEADERS_LEN: u32 = 256;
@@ -29,14 +29,14 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     {
         return;
     }
-    if config.flags & CONFIG_TRACK_FLOWS != 0 {
-        flow::note_outward(&work.packet, config.seed, clock::coarse_ns());
-    }
     let index = match maps::endpoint(&work.packet.source) {
         Some(index) if index < POLICIES_MAX => index,
         _ => 0,
     };
     let Some(policy) = maps::policy(index) else { return };
+    if config.flags & CONFIG_TRACK_FLOWS != 0 {
+        geo::note_outward(&work.packet, config, policy);
+    }
     let class = crate::port_class_of(work, policy, work.packet.source_port);
     if policy.mode == MODE_OFF || class != PORT_SIP {
         return;

@@ -1,7 +1,7 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
 //! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
+//! and `geo` judge by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
 //! tells the controller, `verdict` drops and counts.
 #![no_std]
 #![no_main]
@@ -12,6 +12,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod geo;
 mod known;
 mod lists;
 mod maps;
@@ -78,7 +79,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return Reason::Off;
     }
     let judge = Judge { config, policy, index };
-    if is_control(frame, work, config) {
+    if is_control(frame, work, &judge) {
         return Reason::Control;
     }
     let class = port_class(work, policy);
@@ -112,16 +113,19 @@ fn policy_of(work: &Work, config: &Config) -> u32 {
 
 /// What must always pass, whatever the lists say.
 #[inline(always)]
-fn is_control(frame: &XdpContext, work: &mut Work, config: &Config) -> bool {
+fn is_control(frame: &XdpContext, work: &mut Work, judge: &Judge) -> bool {
     if packet::is_neighbour_discovery(&work.packet) {
         return true;
     }
-    if !packet::is_icmp_error(&work.packet) || config.flags & CONFIG_TRACK_FLOWS == 0 {
+    if !packet::is_icmp_error(&work.packet) || judge.config.flags & CONFIG_TRACK_FLOWS == 0 {
         return false;
     }
     let (start, end) = frame.bounds();
-    packet::quoted_ports(start, end, &work.packet, &mut work.quoted)
-        && flow::quotes_live(&work.packet, &work.quoted, config.seed, clock::coarse_ns())
+    if !packet::quoted_ports(start, end, &work.packet, &mut work.quoted) {
+        return false;
+    }
+    let seed = geo::seed(judge.config, judge.policy, work.quoted.protocol);
+    flow::quotes_live(&work.packet, &work.quoted, seed, clock::coarse_ns())
 }
 
 /// What the destination port means to the policy; `PORT_NONE` where its transport isn't read.
@@ -163,14 +167,12 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
         }
         return Some(Reason::Blocked);
     }
-    if let Some(country) = lists::geo(work, judge.config, judge.policy)
-        && !flow::answers(&work.packet, judge.config.seed, clock::coarse_ns())
-        && judge.drops(work, Reason::Geo)
-    {
-        if let Some(count) = maps::country_count(country) {
-            *count += 1;
+    if geo::concerns(work, judge.policy, on_sip) {
+        match geo::sipprot_geo(judge.index) {
+            geo::DROPS => return Some(Reason::Geo),
+            geo::OBSERVES => verdict::observe(work, Reason::Geo),
+            _ => {}
         }
-        return Some(Reason::Geo);
     }
     None
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use toml_edit::Value;
 
 use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS};
-use super::values::{BlockScope, GeoMode, Mode, PortRange};
-use super::{Config, Endpoint};
+use super::values::{BlockScope, GeoMode, Mode, PortRange, Scope};
+use super::{Config, Endpoint, OwnCeilings};
 
 const WIDTH: usize = 100;
 
@@ -66,6 +66,15 @@ fn example_endpoint() -> Endpoint {
         mode: Some(Mode::Observe),
         geo_mode: Some(GeoMode::Deny),
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
+        geo_scope: Some(Scope::Sip),
+        allow: ["198.51.100.7/32"].iter().flat_map(|n| n.parse()).collect(),
+        deny: ["203.0.113.0/24"].iter().flat_map(|n| n.parse()).collect(),
+        ceilings: OwnCeilings {
+            source_rate: Some(50),
+            source_burst: Some(100),
+            endpoint_rate: Some(500),
+            trusted_rate: Some(2000),
+        },
         register_limit: Some(20),
         block_scope: BlockScope::Host,
     }

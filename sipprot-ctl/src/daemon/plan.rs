@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
     GEO_ALLOW, GEO_DENY, GEO_OFF, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, PORT_SETS_MAX, PORT_SIP,
-    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
+    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet, SCOPE_ALL, SCOPE_SIP,
 };
 use sipprot_common::ceiling;
 use sipprot_common::policy;
 
 use super::own::Own;
 use crate::config::{
-    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
 };
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, RuleId, Settings};
@@ -131,6 +131,8 @@ struct Tenant<'a> {
     ports: &'a [PortRange],
     geo_mode: GeoMode,
     geo_countries: &'a [Country],
+    geo_scope: Scope,
+    ceilings: Ceilings,
     register_limit: u32,
     own_blocks: bool,
 }
@@ -143,6 +145,8 @@ impl<'a> Tenant<'a> {
             ports: &config.sip.ports,
             geo_mode: config.geo.mode,
             geo_countries: &config.geo.countries,
+            geo_scope: config.geo.scope,
+            ceilings: config.ceilings.clone(),
             register_limit: config.rules.register_limit,
             own_blocks: false,
         }
@@ -155,6 +159,8 @@ impl<'a> Tenant<'a> {
             ports: endpoint.sip_ports(config),
             geo_mode: endpoint.geo_mode(config),
             geo_countries: endpoint.geo_countries(config),
+            geo_scope: endpoint.geo_scope(config),
+            ceilings: endpoint.ceilings(config),
             register_limit: endpoint.register_limit(config),
             own_blocks: endpoint.block_scope == BlockScope::Endpoint,
         }
@@ -192,7 +198,7 @@ impl PortSets {
 }
 
 fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Policy {
-    let ceilings = &config.ceilings;
+    let ceilings = &tenant.ceilings;
     let (source_interval_ns, source_burst_ns) =
         ceiling::times(ceilings.source_rate, ceilings.source_burst);
     let (endpoint_interval_ns, endpoint_burst_ns) =
@@ -233,7 +239,11 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         containment_ns: nanoseconds(config.rules.containment),
         containment_max_ns: nanoseconds(config.rules.containment_max),
         geo_countries,
-        pad: 0,
+        geo_scope: match tenant.geo_scope {
+            Scope::All => SCOPE_ALL,
+            Scope::Sip => SCOPE_SIP,
+        },
+        ..Policy::default()
     }
 }
 

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 26] = [
+pub const MAPS: [&str; 27] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -35,6 +35,7 @@ pub const MAPS: [&str; 26] = [
     maps::NONCES,
     maps::REGISTERS,
     maps::FLOWS,
+    maps::KNOCKS,
     maps::TCP_CONNS,
     maps::USER_AGENTS,
     maps::COUNTERS,
