@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
+    EventView, GeoData, GeoPolicyView, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
     ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use fault::{Code, Fault, FaultBody};

@@ -14,13 +14,14 @@ mod clock;
 mod core;
 mod events;
 mod evidence;
-mod geography;
+pub(crate) mod geography;
 mod journal;
 mod kernel;
 mod learn;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod own_lists;
 mod peaks;
 mod peers;
 pub mod plan;
@@ -169,7 +170,10 @@ async fn turn(
                 }
             },
             Some(call) = calls.recv() => core.answer(call),
-            _ = seconds.tick() => core.second(),
+            _ = seconds.tick() => {
+                core.second();
+                core.take_databases().await;
+            }
             () = received(&mut hang_up) => core.reload_and_log(),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),
