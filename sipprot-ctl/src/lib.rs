@@ -13,6 +13,8 @@ pub mod config;
 pub mod daemon;
 /// The programs in the kernel, their maps and their events.
 pub mod datapath;
+/// What an operator's URL names: lists of networks, country databases.
+pub mod fetch;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// The API on its socket, and `/metrics`.
