@@ -5,6 +5,7 @@
 
 mod answers;
 mod fault;
+mod geo;
 mod learn;
 mod why;
 
@@ -17,10 +18,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoPolicyView, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
-    ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    EventView, GeoData, GeoPolicyView, GeoView, InterfaceView, ListCounts, MapFill, PeerView,
+    PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
+    country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
+pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
@@ -55,6 +58,7 @@ pub enum Command {
     LearnAccept(LearnAccept),
     LearnStop { by: String },
     LearnDiscard { by: String },
+    GeoPreview(GeoChange),
     Reload,
     Metrics,
 }
@@ -74,6 +78,7 @@ pub enum Answer {
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
+    GeoPreview(Box<GeoPreview>),
     Done(Done),
     /// Prometheus' text format.
     Metrics(String),

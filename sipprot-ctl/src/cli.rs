@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod geo;
 mod learn;
 mod lists;
 mod log;
@@ -117,6 +118,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
+        Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Reload => change::reload(&context),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),

@@ -25,6 +25,7 @@ mod own_lists;
 mod peaks;
 mod peers;
 pub mod plan;
+pub(crate) mod preview;
 mod proposal;
 mod refused;
 pub mod rescued;

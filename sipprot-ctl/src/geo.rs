@@ -13,6 +13,7 @@ mod ranges;
 #[cfg(test)]
 mod tests;
 mod text;
+mod update;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use sipprot_common::source::Address;
 pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
 pub use exempt::{exempt_networks, is_exempt};
+pub use update::{DEFAULT_TARGET, UpdateError, Updated, update};
 
 use find::Seen;
 use maxmind::MaxMind;

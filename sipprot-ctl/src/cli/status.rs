@@ -83,8 +83,22 @@ fn health(status: &Status) -> String {
     if let Some(learning) = &status.learning {
         text += &format!("{}\n", super::learn::told(learning));
     }
+    text += &countries(status);
     for problem in &status.problems {
         text += &format!("  - {problem}\n");
     }
     text
+}
+
+/// What is worth a line of the health: whom countries keep out, and a database that is old or missing.
+fn countries(status: &Status) -> String {
+    let geo = &status.geo;
+    if geo.policies.is_empty() {
+        return String::new();
+    }
+    let learning = geo.policies.iter().filter_map(|policy| policy.learning_until).max();
+    let learning = learning.map(|until| format!("; learning flows until {}", lists::time(until)));
+    let dropped: u64 = geo.drops.values().sum();
+    let database = super::geo::database(geo);
+    format!("Countries: {database}; packets dropped: {dropped}{}\n", learning.unwrap_or_default())
 }

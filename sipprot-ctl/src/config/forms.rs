@@ -348,6 +348,8 @@ fn show_network(network: &IpNetwork) -> String {
     if network.prefix() == host_length { network.ip().to_string() } else { network.to_string() }
 }
 
+const COUNTRY: &str = "a country's ISO code such as \"FR\", its English name such as \"France\", or a continent such as \"Asia\"";
+
 /// Countries, one by one or by their continent.
 pub(super) struct Countries;
 
@@ -355,9 +357,7 @@ impl Form for Countries {
     type Value = Vec<Country>;
 
     fn expected(&self) -> String {
-        "a list, each entry a country's ISO code such as \"FR\", its English name such as \"France\", or \
-         a continent such as \"South America\""
-            .to_owned()
+        format!("a list, each entry {COUNTRY}")
     }
 
     fn read(&self, value: &Value) -> Result<Vec<Country>, Wrong> {
@@ -365,7 +365,7 @@ impl Form for Countries {
         let mut all = Vec::new();
         for element in array {
             let named = element.as_str().and_then(|text| countries_of(text).ok());
-            let Some(named) = named else { return self.refuse(element) };
+            let Some(named) = named else { return Err(Wrong::expected(COUNTRY, element)) };
             let before = all.len();
             for country in named {
                 if !all.contains(&country) {

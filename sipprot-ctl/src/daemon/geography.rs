@@ -77,10 +77,12 @@ pub fn view(geo: &Geo, config: &Config) -> GeoView {
     let age = database.and_then(|database| database.age(now));
     let paths = database.iter().flat_map(|database| database.paths.iter());
     let host = (super::plan::HOST, config.geo.mode, config.geo.scope, &*config.geo.countries);
-    let endpoints = config.endpoints.iter().map(|it| {
-        (&*it.name, it.geo_mode(config), it.geo_scope(config), it.geo_countries(config))
-    });
-    let policies = std::iter::once(host).chain(endpoints).filter(|(_, mode, ..)| *mode != GeoMode::Off);
+    let endpoints = config
+        .endpoints
+        .iter()
+        .map(|it| (&*it.name, it.geo_mode(config), it.geo_scope(config), it.geo_countries(config)));
+    let policies =
+        std::iter::once(host).chain(endpoints).filter(|(_, mode, ..)| *mode != GeoMode::Off);
     GeoView {
         available: database.is_some(),
         name: database.map(|database| database.name.clone()),
@@ -176,8 +178,8 @@ impl Core {
             let name = Some(&*policy.name).filter(|name| *name != super::plan::HOST);
             let Some(index) = self.plan.policy(name) else { continue };
             let planned = &self.plan.policies[index as usize];
-            policy.observed = planned.mode != MODE_ENFORCE
-                || planned.observe & Protection::Geo.bit() != 0;
+            policy.observed =
+                planned.mode != MODE_ENFORCE || planned.observe & Protection::Geo.bit() != 0;
             let known = self.kernel.with(|datapath| datapath.policy(index)).ok().flatten();
             let learning = known.filter(|it| it.geo_mode != GEO_OFF && now_ns < it.geo_from_ns);
             policy.learning_until =

@@ -4,6 +4,7 @@
 use ipnetwork::IpNetwork;
 
 use super::core::Core;
+use super::upkeep::kernel_list;
 use crate::config::{Config, Scope};
 use crate::store::{List, ListEntry, Origin};
 
@@ -39,5 +40,23 @@ impl Core {
             scope: Scope::All,
             origin: Origin::Manual,
         })
+    }
+
+    /// Only a change of the file takes it away.
+    pub(super) fn is_configured(&self, entry: &ListEntry) -> bool {
+        networks(&self.config, entry.list).any(|(endpoint, network)| {
+            entry.endpoint.as_deref() == Some(endpoint) && network == entry.network
+        })
+    }
+
+    /// An entry of the store that was removed may have been an endpoint's own, too.
+    pub(super) fn put_own_back(&mut self, list: List, network: IpNetwork) {
+        let own = self.own_entries(list).filter(|entry| entry.network == network);
+        let items: Vec<_> = own.filter_map(|entry| self.list_item(&entry)).collect();
+        for item in items {
+            self.kernel.carry("putting an endpoint's own entry", |datapath| {
+                datapath.add_entry(kernel_list(list), &item).map(drop)
+            });
+        }
     }
 }
