@@ -28,7 +28,7 @@ pub struct Plan {
     pub port_sets: Vec<Box<PortSet>>,
     pub endpoints: Vec<(IpNetwork, u32)>,
     pub user_agents: Vec<String>,
-    /// Countries that some policy lists: only their networks go into the kernel.
+    /// Countries that matter to some policy: only their networks go into the kernel.
     pub countries: Vec<Country>,
     pub event_interval_ns: u64,
     pub event_burst_ns: u64,
@@ -63,13 +63,7 @@ impl Plan {
             let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;
             policies.push(policy(config, tenant, port_set, observe));
         }
-        let mut countries: Vec<Country> = tenants
-            .iter()
-            .filter(|tenant| tenant.geo_mode != GeoMode::Off)
-            .flat_map(|tenant| tenant.geo_countries.iter().copied())
-            .collect();
-        countries.sort();
-        countries.dedup();
+        let countries = countries(&tenants);
         let endpoints = (1..).zip(&config.endpoints).flat_map(|(index, endpoint)| {
             endpoint.addresses.iter().map(move |network| (*network, index))
         });
@@ -122,6 +116,20 @@ impl Plan {
     pub fn tracks_flows(&self) -> bool {
         self.policies.iter().any(|policy| policy.geo_mode != GEO_OFF)
     }
+}
+
+/// Those that are listed; all, where some are kept out without being named: what is dropped is counted
+/// by country.
+fn countries(tenants: &[Tenant]) -> Vec<Country> {
+    if tenants.iter().any(|tenant| tenant.geo_mode == GeoMode::Allow) {
+        return (0..).map_while(Country::from_index).collect();
+    }
+    let denying = tenants.iter().filter(|tenant| tenant.geo_mode == GeoMode::Deny);
+    let mut countries: Vec<Country> =
+        denying.flat_map(|tenant| tenant.geo_countries.iter().copied()).collect();
+    countries.sort();
+    countries.dedup();
+    countries
 }
 
 /// Endpoint or host, with the host's settings filled in.

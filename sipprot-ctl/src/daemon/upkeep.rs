@@ -16,7 +16,7 @@ const RECONCILE_EVERY: u64 = 5;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
-const GEOGRAPHY_EVERY: u64 = 10;
+const GEOGRAPHY_EVERY: u64 = 5;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
