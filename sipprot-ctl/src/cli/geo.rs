@@ -141,11 +141,20 @@ fn affected(kinds: &[(&str, &Vec<Affected>)]) -> String {
             it.source.clone(),
             country,
             (*kind).to_owned(),
-            it.who.clone(),
+            short(&it.who),
             word.to_owned(),
         ]);
     }
     table.render()
+}
+
+/// An office has many accounts.
+fn short(who: &str) -> String {
+    const LENGTH: usize = 40;
+    match who.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &who[..end]),
+        None => who.to_owned(),
+    }
 }
 
 fn update(context: &Context, source: &str) -> Result<(), CliError> {

@@ -32,6 +32,11 @@ impl Geography {
     }
 
     fn told(geo: Geo) -> Self {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: gives back what reading has freed; the allocator locks itself.
+        unsafe {
+            libc::malloc_trim(0);
+        }
         geo.problems().iter().for_each(|problem| warn!("country database: {problem}"));
         match geo.database() {
             Some(database) if database.is_old(Timestamp::now()) => {
