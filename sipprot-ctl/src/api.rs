@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoPolicyView, GeoView, InterfaceView, ListCounts, MapFill, PeerView,
-    PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
-    country_name,
+    EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested, InterfaceView, ListCounts,
+    LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer,
+    TrustView, Version, country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
@@ -38,27 +38,64 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
-    Entries { list: List, query: EntriesQuery },
-    AddEntry { list: List, entry: NewEntry },
-    RemoveEntry { list: List, network: IpNetwork, by: String },
-    Blocks { kind: Option<BlockKind> },
+    Entries {
+        list: List,
+        query: EntriesQuery,
+    },
+    AddEntry {
+        list: List,
+        entry: NewEntry,
+    },
+    RemoveEntry {
+        list: List,
+        network: IpNetwork,
+        by: String,
+    },
+    Blocks {
+        kind: Option<BlockKind>,
+    },
     Block(NewBlock),
-    Unblock { address: IpAddr, by: String },
+    Unblock {
+        address: IpAddr,
+        by: String,
+    },
     Trust,
-    RevokeTrust { address: IpAddr, by: String },
+    RevokeTrust {
+        address: IpAddr,
+        by: String,
+    },
     Peers,
     AddPeer(NewPeer),
-    RemovePeer { network: IpNetwork, by: String },
-    Check { address: IpAddr },
-    Why { address: IpAddr },
-    Report { date: Option<Date> },
+    RemovePeer {
+        network: IpNetwork,
+        by: String,
+    },
+    Check {
+        address: IpAddr,
+    },
+    Why {
+        address: IpAddr,
+    },
+    Report {
+        date: Option<Date>,
+    },
     Learn,
     LearnProposal,
     LearnStart(LearnStart),
     LearnAccept(LearnAccept),
-    LearnStop { by: String },
-    LearnDiscard { by: String },
     GeoPreview(GeoChange),
+    LearnStop {
+        by: String,
+    },
+    LearnDiscard {
+        by: String,
+    },
+    /// Lines of a log, from an endpoint that its token names.
+    Ingest {
+        log: String,
+        token: String,
+        text: String,
+    },
     Reload,
     Metrics,
 }
@@ -80,6 +117,7 @@ pub enum Answer {
     Accepted(Accepted),
     GeoPreview(Box<GeoPreview>),
     Done(Done),
+    Ingested(Ingested),
     /// Prometheus' text format.
     Metrics(String),
 }

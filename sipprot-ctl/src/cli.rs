@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod filter;
 mod geo;
 mod learn;
 mod lists;
@@ -119,6 +120,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Geo(it) => geo::run(&context, it.verb),
+        Verb::Filter(filter) => filter::run(&context, filter.verb),
         Verb::Reload => change::reload(&context),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),

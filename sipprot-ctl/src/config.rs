@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod guards;
 mod keys;
 mod read;
 #[cfg(test)]
@@ -25,8 +26,10 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
-    BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
+    SyslogTransport, Transport,
 };
 
 use crate::geo::Country;
@@ -58,9 +61,14 @@ pub struct Config {
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
     pub geo: GeoPolicy,
+    /// The services beside SIP.
+    pub guards: Guards,
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
+    /// Whether the host's ssh log is followed without being named.
+    pub follow_ssh: bool,
     pub endpoints: Vec<Endpoint>,
+    pub logs: Vec<Log>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +111,12 @@ pub struct RuleLimits {
     /// Distinct failing accounts from one source within `accounts_window`.
     pub accounts_limit: u32,
     pub accounts_window: Duration,
+    /// Failed ssh logins in ten minutes.
+    pub ssh_limit: u32,
+    /// Requests in ten minutes for folders that only scanners ask for.
+    pub http_scan_limit: u32,
+    /// Requests a minute for what is not there or forbidden.
+    pub http_missed_limit: u32,
     /// Failing INVITEs a minute from one untrusted source.
     pub invite_limit: u32,
     /// Probes a minute from one untrusted source.
@@ -110,7 +124,7 @@ pub struct RuleLimits {
     pub block_time: Duration,
     /// The dynamic block that becomes a permanent one.
     pub block_threshold: u32,
-    pub scope: Scope,
+    pub scope: RuleScope,
     pub containment: Duration,
     pub containment_max: Duration,
     pub escalate_unproven: bool,
@@ -132,7 +146,7 @@ pub struct Ceilings {
 pub struct GeoPolicy {
     pub mode: GeoMode,
     pub countries: Vec<Country>,
-    pub scope: Scope,
+    pub scope: RuleScope,
     /// Explicit databases; empty means the usual places.
     pub databases: Vec<PathBuf>,
 }
@@ -146,13 +160,66 @@ pub struct Endpoint {
     pub mode: Option<Mode>,
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
-    pub geo_scope: Option<Scope>,
+    pub geo_scope: Option<RuleScope>,
     /// Its own lists, beside those that are kept at run time.
     pub allow: Vec<IpNetwork>,
     pub deny: Vec<IpNetwork>,
     pub ceilings: OwnCeilings,
     pub register_limit: Option<u32>,
+    pub ssh_mode: Option<Mode>,
+    pub http_mode: Option<Mode>,
+    pub tftp_mode: Option<Mode>,
+    pub dns_mode: Option<Mode>,
     pub block_scope: BlockScope,
+    /// Of the token by which its own logs are known.
+    pub log_token: Option<String>,
+}
+
+/// A log that is followed or received.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Log {
+    pub name: String,
+    pub kind: LogKind,
+    /// Names of ready filters, or files.
+    pub filters: Vec<String>,
+    pub path: Option<PathBuf>,
+    pub units: Vec<String>,
+    pub listen: Option<SocketAddr>,
+    pub transport: SyslogTransport,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Whose UDP messages are taken by their address.
+    pub senders: Vec<IpNetwork>,
+    /// Whose log it is; the host's own otherwise.
+    pub endpoint: Option<String>,
+    pub mode: Mode,
+}
+
+impl Log {
+    /// Whether it may be the word of this endpoint.
+    pub fn may_speak_for(&self, endpoint: &str) -> bool {
+        let received = matches!(self.kind, LogKind::Syslog | LogKind::Api);
+        self.mode != Mode::Off && (received || self.endpoint.as_deref() == Some(endpoint))
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: LogKind::default(),
+            filters: Vec::new(),
+            path: None,
+            units: Vec::new(),
+            listen: None,
+            transport: SyslogTransport::default(),
+            certificate: None,
+            key: None,
+            senders: Vec::new(),
+            endpoint: None,
+            mode: Mode::Enforce,
+        }
+    }
 }
 
 /// Ceilings of an endpoint, where they differ from the host's.
@@ -244,7 +311,7 @@ impl Endpoint {
         self.geo_countries.as_deref().unwrap_or(&config.geo.countries)
     }
 
-    pub fn geo_scope(&self, config: &Config) -> Scope {
+    pub fn geo_scope(&self, config: &Config) -> RuleScope {
         self.geo_scope.unwrap_or(config.geo.scope)
     }
 
@@ -297,8 +364,11 @@ impl Default for Config {
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),
             geo: GeoPolicy::default(),
+            guards: Guards::default(),
             observe: Vec::new(),
+            follow_ssh: true,
             endpoints: Vec::new(),
+            logs: Vec::new(),
         }
     }
 }
@@ -337,11 +407,14 @@ impl Default for RuleLimits {
             account_limit_day: 100,
             accounts_limit: 5,
             accounts_window: Duration::from_secs(10 * MINUTE),
+            ssh_limit: 6,
+            http_scan_limit: 3,
+            http_missed_limit: 30,
             invite_limit: 5,
             probe_limit: 30,
             block_time: Duration::from_secs(HOUR),
             block_threshold: 5,
-            scope: Scope::All,
+            scope: RuleScope::All,
             containment: Duration::from_secs(MINUTE),
             containment_max: Duration::from_secs(10 * MINUTE),
             escalate_unproven: false,

@@ -14,7 +14,9 @@ mod clock;
 mod core;
 mod events;
 mod evidence;
+mod feed;
 pub(crate) mod geography;
+pub mod guards;
 mod journal;
 mod kernel;
 mod learn;
@@ -30,6 +32,8 @@ mod proposal;
 mod refused;
 pub mod rescued;
 mod restore;
+pub(crate) mod scope;
+mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -49,6 +53,7 @@ use tracing::{error, info};
 use crate::api::{Call, Caller};
 use crate::config::Loaded;
 use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
+use crate::feed::Heard;
 use crate::http;
 
 use core::Core;
@@ -121,7 +126,9 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     core.announce(detach);
-    turn(&mut core, reader, calls).await?;
+    let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
+    core.start_logs(heard);
+    turn(&mut core, reader, calls, told).await?;
     info!("ending");
     let _ = stop.send(true);
     // Open connections must not keep us.
@@ -153,6 +160,7 @@ async fn turn(
     core: &mut Core,
     mut reader: Option<EventReader>,
     mut calls: mpsc::Receiver<Call>,
+    mut told: mpsc::Receiver<Heard>,
 ) -> anyhow::Result<()> {
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
@@ -171,6 +179,7 @@ async fn turn(
                 }
             },
             Some(call) = calls.recv() => core.answer(call),
+            Some(heard) = told.recv() => core.heard(&heard),
             _ = seconds.tick() => {
                 core.second();
                 core.take_databases().await;

@@ -13,6 +13,7 @@ mod event;
 mod flow;
 mod frame;
 mod geo;
+mod guards;
 mod known;
 mod lists;
 mod maps;
@@ -27,6 +28,7 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sipprot_common::abi::*;
 use sipprot_common::block;
+use sipprot_common::guard::Service;
 use sipprot_common::reason::{Class, Reason};
 use sipprot_common::sip::Method;
 
@@ -82,9 +84,10 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if is_control(frame, work, &judge) {
         return Reason::Control;
     }
-    let class = port_class(work, policy);
+    let port = port_of(work, policy, work.packet.destination_port);
+    work.facts.service = port.service as u32;
     // 1 to 4: by the source alone.
-    if let Some(reason) = by_source(frame, &judge, work, class != PORT_NONE) {
+    if let Some(reason) = by_source(frame, &judge, work, port) {
         return reason;
     }
     if work.packet.beyond != 0 {
@@ -93,8 +96,12 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
     }
+    // 5: the services beside SIP.
+    if let Some(reason) = guards::judge(frame, work) {
+        return reason;
+    }
     // 6: what is said on a SIP port.
-    match class {
+    match port.sip {
         PORT_NONE => Reason::Other,
         class => by_message(frame, &judge, work, class),
     }
@@ -128,46 +135,66 @@ fn is_control(frame: &XdpContext, work: &mut Work, judge: &Judge) -> bool {
     flow::quotes_live(&work.packet, &work.quoted, seed, clock::coarse_ns())
 }
 
-/// What the destination port means to the policy; `PORT_NONE` where its transport isn't read.
-#[inline(always)]
-fn port_class(work: &Work, policy: &Policy) -> u8 {
-    port_class_of(work, policy, work.packet.destination_port)
+/// What a port means to a policy.
+#[derive(Clone, Copy)]
+struct Port {
+    /// `PORT_*`: what SIP is spoken there; none where its transport isn't read.
+    sip: u8,
+    /// The number of the guarded service, 0 for none.
+    service: u8,
+}
+
+impl Port {
+    const NONE: Self = Self { sip: PORT_NONE, service: 0 };
+
+    /// The scopes that a packet to this port is of.
+    #[inline(always)]
+    fn scopes(self) -> u8 {
+        let service = (1 << self.service) & !SCOPE_SIP;
+        service | (self.sip != PORT_NONE) as u8
+    }
 }
 
 #[inline(always)]
-fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
+fn port_of(work: &Work, policy: &Policy, port: u32) -> Port {
     let transport = match work.packet.protocol {
         protocol::UDP => PROTOCOL_UDP,
         protocol::TCP => PROTOCOL_TCP,
-        _ => return PORT_NONE,
+        _ => return Port::NONE,
     };
-    let without_ports = work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0;
-    if policy.protocols & transport == 0 || without_ports {
-        return PORT_NONE;
+    if work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0 {
+        return Port::NONE;
     }
-    let Some(set) = maps::port_set(policy.port_set) else { return PORT_NONE };
-    (*packet::slot(&mut set.words, port as u64 >> 4) >> ((port & 15) * 4)) as u8 & 15
+    let Some(set) = maps::port_set(policy.port_set) else { return Port::NONE };
+    let bits = (*packet::slot(&mut set.words, port as u64 >> 4) >> ((port & 15) * 4)) as u8 & 15;
+    let service = bits >> PORT_SERVICE_SHIFT;
+    let guarded = if service == Service::Tftp as u8 { PROTOCOL_UDP } else { PROTOCOL_TCP };
+    Port {
+        sip: if policy.protocols & transport != 0 { bits & PORT_SIP_MASK } else { PORT_NONE },
+        service: if guarded == transport { service } else { 0 },
+    }
 }
 
 /// Allow, deny, dynamic block, geo.
 #[inline(always)]
-fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -> Option<Reason> {
+fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> Option<Reason> {
+    let scopes = port.scopes();
     if lists::is_allowed(work, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(work, judge.index, on_sip) && judge.drops(work, Reason::Denied) {
+    if lists::is_denied(work, judge.index, scopes) && judge.drops(work, Reason::Denied) {
         return Some(Reason::Denied);
     }
-    if let Some(block) = lists::blocked(work, judge.policy, judge.index, on_sip)
+    if let Some(block) = lists::blocked(work, judge.policy, judge.index, scopes)
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;
-        if on_sip && work.packet.fragment != LATER_FRAGMENT {
-            renew(frame, judge, work, block);
+        if port.sip != PORT_NONE {
+            renew(frame, work, block);
         }
         return Some(Reason::Blocked);
     }
-    if geo::concerns(work, judge.policy, on_sip) {
+    if geo::concerns(work, judge.policy, port.sip != PORT_NONE) {
         match geo::sipprot_geo(judge.index) {
             geo::DROPS => return Some(Reason::Geo),
             geo::OBSERVES => verdict::observe(work, Reason::Geo),
@@ -179,7 +206,7 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
 
 /// A SIP request of a blocked source may renew the block.
 #[inline(always)]
-fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
     work.facts.now_ns = clock::coarse_ns();
     sip::read::read(frame, work);
     if !sip::is_request(work) {
@@ -200,7 +227,7 @@ fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) 
         work.place = Place::default();
         work.facts.strange = 0;
         work.event.header.ifindex = frame.ifindex();
-        event::send(work, judge.config, None, Reason::Blocked);
+        event::send(Direction::Ingress, None, Reason::Blocked);
     }
 }
 

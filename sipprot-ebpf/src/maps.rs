@@ -6,6 +6,7 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use sipprot_common::abi::*;
+use sipprot_common::guard::GuardSet;
 use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
 use sipprot_common::table::{ListTable, PlaceTable, Strangers};
@@ -59,6 +60,11 @@ static KNOCKS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(KNOCKS_MAX, 0
 #[map]
 static TCP_CONNS: LruHashMap<u64, TcpConnection> =
     LruHashMap::with_max_entries(TCP_CONNECTIONS_MAX, 0);
+#[map]
+static GUARDED: Array<GuardSet> = Array::with_max_entries(GUARD_SETS, 0);
+#[map]
+static RESOLVERS: LpmTrie<Address, u32> =
+    LpmTrie::with_max_entries(RESOLVERS_MAX, BPF_F_NO_PREALLOC);
 #[map]
 static USER_AGENTS: Array<UserAgents> = Array::with_max_entries(1, 0);
 #[map]
@@ -137,6 +143,17 @@ pub fn country_count(country: u32) -> Option<&'static mut u64> {
 #[inline(always)]
 pub fn bucket(index: u32) -> Option<&'static mut u64> {
     get!(BUCKETS.get_ptr_mut(index))
+}
+
+#[inline(always)]
+pub fn guarded(set: u32) -> Option<&'static mut GuardSet> {
+    get!(GUARDED.get_ptr_mut(set))
+}
+
+/// Is the source a name server that may answer at any length?
+#[inline(always)]
+pub fn is_resolver(address: &Address) -> bool {
+    RESOLVERS.get(Key::new(128, *address)).is_some()
 }
 
 #[inline(always)]

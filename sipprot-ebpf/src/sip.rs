@@ -97,7 +97,7 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     {
         return Reason::SourceCeiling;
     }
-    pass(judge, work, Some(&mut trust.events_ns))
+    pass(work, Some(&mut trust.events_ns))
 }
 
 #[inline(always)]
@@ -184,7 +184,7 @@ fn stranger(judge: &Judge, work: &mut Work) -> Reason {
     {
         return Reason::EndpointCeiling;
     }
-    pass(judge, work, None)
+    pass(work, None)
 }
 
 /// A TCP segment without payload says nothing and counts for nothing.
@@ -201,7 +201,7 @@ fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reas
         count(work, true);
     }
     work.facts.event_kind = EVENT_DROP as u32;
-    event::send(work, judge.config, share, reason);
+    event::send(Direction::Ingress, share, reason);
     drops
 }
 
@@ -246,7 +246,7 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Reason {
         count(work, true);
         return reason;
     }
-    pass(judge, work, Some(&mut source.events_ns))
+    pass(work, Some(&mut source.events_ns))
 }
 
 /// The attempt window, the TCP budget and containment. `Some` is the reason of a drop.
@@ -458,7 +458,7 @@ fn is_stream(work: &Work) -> bool {
 
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
-fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
+fn pass(work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
     let (reason, kind) = passing(work);
     if is_stream(work) {
@@ -469,7 +469,7 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
         if kind == EVENT_NOT_SIP {
             work.facts.captured = 0;
         }
-        event::send(work, judge.config, share, reason);
+        event::send(Direction::Ingress, share, reason);
     }
     reason
 }
@@ -538,7 +538,7 @@ fn holds(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) ->
     let drops = judge.drops(work, reason);
     if work.facts.held == 0 || matches!(reason, Reason::Contained) {
         work.facts.event_kind = EVENT_HOLD as u32;
-        event::send(work, judge.config, Some(&mut source.events_ns), reason);
+        event::send(Direction::Ingress, Some(&mut source.events_ns), reason);
     }
     drops
 }

@@ -97,6 +97,11 @@ pub const PACKAGES: &[Package] = {
         linker_package("libzstd-dev", "a library that this LLVM names"),
         package("kamailio", Lab, Program("kamailio"), "the PBX that the lab protects")
             .with_service("kamailio"),
+        package("kamailio-tls-modules", Lab, Package, "its TLS"),
+        package("openssh-server", Lab, File("/usr/sbin/sshd"), "logins that fail, and its log")
+            .with_service("ssh"),
+        package("openssh-client", Lab, Program("ssh"), "those who log in"),
+        package("openssl", Lab, Program("openssl"), "certificates and a client that speaks TLS"),
         package("sip-tester", Lab, Program("sipp"), "the office's phones and the trunk"),
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),

@@ -12,6 +12,8 @@ pub enum Code {
     NotFound,
     /// It makes sense, and is not done: it would cut off what must not be cut off.
     Refused,
+    /// Whoever asks may not.
+    Denied,
     /// No room left for it.
     Full,
     /// Not now.
@@ -51,6 +53,10 @@ impl Fault {
 
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Code::Refused, message)
+    }
+
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(Code::Denied, message)
     }
 
     pub fn unavailable(message: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{GeoMode, Scope};
+use crate::config::{GeoMode, RuleScope};
 
 /// A change that is thought of.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct GeoChange {
     /// ISO codes, English names, continents.
     pub countries: Vec<String>,
     #[serde(default)]
-    pub scope: Scope,
+    pub scope: RuleScope,
     /// Whose policy it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -23,7 +23,7 @@ pub struct GeoChange {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GeoPreview {
     pub mode: GeoMode,
-    pub scope: Scope,
+    pub scope: RuleScope,
     pub endpoint: Option<String>,
     /// ISO codes.
     pub countries: Vec<String>,

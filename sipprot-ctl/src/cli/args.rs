@@ -12,7 +12,7 @@ use jiff::civil::Date;
 
 use super::log::Target;
 use super::version::VERSION;
-use crate::config::{GeoMode, Scope, parse_duration};
+use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
 
 /// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
 #[derive(Parser, Debug)]
@@ -79,6 +79,8 @@ pub enum Verb {
     Learn(Learn),
     /// Countries: databases, and what a change would do.
     Geo(Geo),
+    /// What lines of logs mean.
+    Filter(Filter),
     /// Read the configuration again; a wrong one changes nothing.
     Reload,
     /// Print or check configurations.
@@ -322,11 +324,38 @@ pub struct Preview {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub countries: Vec<String>,
     /// All traffic, or only that to SIP ports.
-    #[arg(long, value_parser = scope, default_value = "all")]
-    pub scope: Scope,
+    #[arg(long, value_parser = geo_scope, default_value = "all")]
+    pub scope: RuleScope,
     /// The endpoint whose policy it is; the host's otherwise.
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Filter {
+    #[command(subcommand)]
+    pub verb: FilterVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum FilterVerb {
+    /// Print the filters that are built in.
+    List,
+    /// Print a filter that is built in, to be read or copied.
+    Show { name: String },
+    /// Tell what a filter makes of each line of a file; needs neither a daemon nor root.
+    ///
+    /// The JSON object (--json) has: filter; lines; matched; ignored; unmatched; signals {name: lines};
+    /// matches [{line, signal, address, port, account, method, status, path, transport, times}];
+    /// unmatched_lines [{line, text}]; each at most 10,000.
+    Test {
+        /// A filter that is built in, or a TOML file of one's own.
+        filter: String,
+        /// The log; - is stdin.
+        file: PathBuf,
+    },
+    /// Make a token for an endpoint's logs, and print it with the line for the configuration.
+    Token,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -379,7 +408,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn scope(text: &str) -> Result<Scope, String> {
     use crate::config::Choice;
-    Scope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
+    Scope::from_name(text).ok_or_else(|| "expected all, sip, ssh or http".to_owned())
+}
+
+fn geo_scope(text: &str) -> Result<RuleScope, String> {
+    use crate::config::Choice;
+    RuleScope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
 }
 
 fn geo_mode(text: &str) -> Result<GeoMode, String> {

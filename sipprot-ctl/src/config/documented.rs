@@ -1,12 +1,13 @@
 //! The configuration as text: the documented default file, and what is in force.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use toml_edit::Value;
 
-use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS};
-use super::values::{BlockScope, GeoMode, Mode, PortRange, Scope};
-use super::{Config, Endpoint, OwnCeilings};
+use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section};
+use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, RuleScope, SyslogTransport};
+use super::{Config, Endpoint, Log, OwnCeilings};
 
 const WIDTH: usize = 100;
 
@@ -37,13 +38,18 @@ pub(super) fn documented_default() -> String {
             document(&mut text, name, key, &config);
         }
     }
-    text.push('\n');
-    text += &prose(ENDPOINT.help);
-    text += &format!("#[[{}]]\n", ENDPOINT.name);
-    for key in ENDPOINT_KEYS {
-        document(&mut text, key.path, key, &example_endpoint());
-    }
+    document_table(&mut text, &ENDPOINT, ENDPOINT_KEYS, &example_endpoint());
+    document_table(&mut text, &LOG, LOG_KEYS, &example_log());
     text
+}
+
+fn document_table<T>(text: &mut String, section: &Section, keys: &[Key<T>], example: &T) {
+    text.push('\n');
+    *text += &prose(section.help);
+    *text += &format!("#[[{}]]\n", section.name);
+    for key in keys {
+        document(text, key.path, key, example);
+    }
 }
 
 fn document<T>(text: &mut String, name: &str, key: &Key<T>, target: &T) {
@@ -66,7 +72,7 @@ fn example_endpoint() -> Endpoint {
         mode: Some(Mode::Observe),
         geo_mode: Some(GeoMode::Deny),
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
-        geo_scope: Some(Scope::Sip),
+        geo_scope: Some(RuleScope::Sip),
         allow: ["198.51.100.7/32"].iter().flat_map(|n| n.parse()).collect(),
         deny: ["203.0.113.0/24"].iter().flat_map(|n| n.parse()).collect(),
         ceilings: OwnCeilings {
@@ -76,7 +82,30 @@ fn example_endpoint() -> Endpoint {
             trusted_rate: Some(2000),
         },
         register_limit: Some(20),
+        ssh_mode: Some(Mode::Observe),
+        http_mode: Some(Mode::Observe),
+        tftp_mode: Some(Mode::Off),
+        dns_mode: Some(Mode::Enforce),
         block_scope: BlockScope::Host,
+        log_token: Some(format!("sha256:{}", "0".repeat(64))),
+    }
+}
+
+/// A log in which every key is set.
+fn example_log() -> Log {
+    Log {
+        name: "tenants".to_owned(),
+        kind: LogKind::File,
+        filters: vec!["asterisk".to_owned(), "kamailio".to_owned()],
+        path: Some("/var/log/kamailio.log".into()),
+        units: vec!["kamailio.service".to_owned()],
+        listen: Some(SocketAddr::from(([192, 0, 2, 1], 6514))),
+        transport: SyslogTransport::Tls,
+        certificate: Some("/etc/sipprot/log.pem".into()),
+        key: Some("/etc/sipprot/log.key".into()),
+        senders: ["192.0.2.10/32"].iter().flat_map(|network| network.parse()).collect(),
+        endpoint: Some("pbx1".to_owned()),
+        mode: Mode::Observe,
     }
 }
 
@@ -123,14 +152,24 @@ impl fmt::Display for Config {
                 write!(f, "{}", assignment(key.path, &value))?;
             }
         }
-        for endpoint in &self.endpoints {
-            write!(f, "\n[[{}]]\n", ENDPOINT.name)?;
-            for key in ENDPOINT_KEYS {
-                if let Some(value) = (key.show)(endpoint) {
-                    write!(f, "{}", assignment(key.path, &value))?;
-                }
+        write_tables(f, &ENDPOINT, ENDPOINT_KEYS, &self.endpoints)?;
+        write_tables(f, &LOG, LOG_KEYS, &self.logs)
+    }
+}
+
+fn write_tables<T>(
+    f: &mut fmt::Formatter<'_>,
+    section: &Section,
+    keys: &[Key<T>],
+    tables: &[T],
+) -> fmt::Result {
+    for table in tables {
+        write!(f, "\n[[{}]]\n", section.name)?;
+        for key in keys {
+            if let Some(value) = (key.show)(table) {
+                write!(f, "{}", assignment(key.path, &value))?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }

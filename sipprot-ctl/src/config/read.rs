@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{ConfigError, Fault, Wrong};
-use super::keys::{ENDPOINT_KEYS, KEYS, Key};
-use super::{Config, DEFAULT_PATH, Endpoint, check};
+use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section};
+use super::{Config, DEFAULT_PATH, check};
 
 /// The main file and its drop-ins, in reading order.
 pub(super) fn find_files(named: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
@@ -102,8 +102,12 @@ impl Reader<'_> {
             }
         };
         self.walk(document.as_table(), "", "", KEYS, config);
-        if let Some(item) = document.get("endpoint") {
-            self.read_endpoints(item, &mut config.endpoints);
+        if let Some(item) = document.get(ENDPOINT.name) {
+            let required = ["name", "addresses"];
+            self.read_tables(item, &ENDPOINT, (ENDPOINT_KEYS, &required), &mut config.endpoints);
+        }
+        if let Some(item) = document.get(LOG.name) {
+            self.read_tables(item, &LOG, (LOG_KEYS, &["name", "filters"]), &mut config.logs);
         }
     }
 
@@ -130,7 +134,7 @@ impl Reader<'_> {
                         self.fault(at, &path, "expected a table".to_owned());
                     }
                 }
-            } else if !(place.is_empty() && path == "endpoint") {
+            } else if !(place.is_empty() && [ENDPOINT.name, LOG.name].contains(&path.as_str())) {
                 let what = unknown(&path, prefix, keys);
                 self.fault(at, &shown(place, &path), what);
             }
@@ -153,7 +157,15 @@ impl Reader<'_> {
         }
     }
 
-    fn read_endpoints(&mut self, item: &Item, endpoints: &mut Vec<Endpoint>) {
+    /// `[[endpoint]]` and the like, with the keys that each of them must have.
+    fn read_tables<T: Default>(
+        &mut self,
+        item: &Item,
+        section: &Section,
+        (keys, required): (&[Key<T>], &[&str]),
+        targets: &mut Vec<T>,
+    ) {
+        let name = section.name;
         let start = |span: Option<std::ops::Range<usize>>| span.map_or(0, |span| span.start);
         let mut tables: Vec<(&dyn TableLike, usize)> = Vec::new();
         if let Some(array) = item.as_array_of_tables() {
@@ -164,25 +176,23 @@ impl Reader<'_> {
                     Value::InlineTable(table) => tables.push((table, start(table.span()))),
                     other => {
                         let Wrong { what, .. } = Wrong::expected("a table", other);
-                        self.fault(start(other.span()), "endpoint", what);
+                        self.fault(start(other.span()), name, what);
                     }
                 }
             }
         } else {
-            let what = "expected tables that begin with [[endpoint]]".to_owned();
-            self.fault(start(item.span()), "endpoint", what);
+            let what = format!("expected tables that begin with [[{name}]]");
+            self.fault(start(item.span()), name, what);
         }
         for (table, at) in tables {
-            let place = format!("endpoint[{}].", endpoints.len());
-            let mut endpoint = Endpoint::default();
+            let place = format!("{name}[{}].", targets.len());
+            let mut target = T::default();
             self.remember(&place, "", at);
-            self.walk(table, &place, "", ENDPOINT_KEYS, &mut endpoint);
-            for required in ["name", "addresses"] {
-                if !table.contains_key(required) {
-                    self.fault(at, &shown(&place, required), "missing".to_owned());
-                }
+            self.walk(table, &place, "", keys, &mut target);
+            for required in required.iter().filter(|required| !table.contains_key(required)) {
+                self.fault(at, &shown(&place, required), "missing".to_owned());
             }
-            endpoints.push(endpoint);
+            targets.push(target);
         }
     }
 
@@ -201,9 +211,9 @@ impl Reader<'_> {
     }
 }
 
-/// A key as messages name it; the line tells which endpoint is meant.
+/// A key as messages name it; the line tells which endpoint or log is meant.
 fn shown(place: &str, path: &str) -> String {
-    if place.is_empty() { path.to_owned() } else { format!("endpoint.{path}") }
+    place.split_once('[').map_or_else(|| path.to_owned(), |(name, _)| format!("{name}.{path}"))
 }
 
 /// "unknown key", and the nearest one of the same table if it is near enough to be meant.

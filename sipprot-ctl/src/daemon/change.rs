@@ -11,13 +11,14 @@ use sipprot_common::source::{Address, SourceKey};
 use tracing::{info, warn};
 
 use super::answers::Outcome;
-use super::carry::{kernel_block, rules_scope};
+use super::carry::kernel_block;
 use super::clock::after;
 use super::core::{Core, Expiring};
 use super::geography::Geography;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
+use super::scope::rules_scope;
 use super::upkeep::kernel_list;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration};
@@ -308,7 +309,8 @@ impl Core {
         if fixed {
             warn!("changes of daemon.* take effect with the next start");
         }
-        let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
+        let renumbered =
+            plan.names != self.plan.names || plan.keeps_blocks != self.plan.keeps_blocks;
         let relisted = renumbered || !own_lists::are_same(&loaded.config, &self.config);
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
@@ -336,13 +338,14 @@ impl Core {
         self.forget_trust();
         self.restore_trust();
         self.follow_interfaces();
+        self.follow_logs();
         info!("configuration reloaded");
         Ok(Done { done: true, message: "the configuration is in force".to_owned() })
     }
 
     /// Endpoints have other numbers now: blocks that are kept by them are put again.
     fn renumber(&mut self, before: &Plan) {
-        let own = (1..).zip(&before.names[1..]).zip(&before.own_blocks[1..]);
+        let own = (1..).zip(&before.names[1..]).zip(&before.keeps_blocks[1..]);
         let policies: Vec<u32> =
             own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();
         let records: Vec<BlockRecord> =

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::Options;
 use super::clock::Clock;
+use super::feed::Logs;
 use super::geography::{Geography, Opening, Told};
 use super::journal::Journal;
 use super::kernel::Kernel;
@@ -68,6 +69,7 @@ pub struct Core {
     /// How much trusted sources send.
     pub(super) peaks: Peaks,
     pub(super) lessons: Lessons,
+    pub(super) logs: Logs,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -140,6 +142,7 @@ impl Core {
             peers_seen: HashSet::new(),
             peaks: Peaks::default(),
             lessons,
+            logs: Logs::default(),
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,
@@ -167,6 +170,7 @@ impl Core {
             }
             datapath.set_user_agents(&plan.user_agents)?;
             datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())
         })?;

@@ -9,11 +9,14 @@ use sipprot_common::abi::{
     PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet, SCOPE_ALL, SCOPE_SIP,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard::Service;
 use sipprot_common::policy;
 
+use super::guards;
 use super::own::Own;
 use crate::config::{
-    BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope,
+    Transport,
 };
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, RuleId, Settings};
@@ -27,6 +30,10 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     pub port_sets: Vec<Box<PortSet>>,
     pub endpoints: Vec<(IpNetwork, u32)>,
+    /// Name servers that may answer at any length.
+    pub resolvers: Vec<IpNetwork>,
+    /// Where sshd was found, if the configuration leaves that to us.
+    pub sshd: Option<Vec<u16>>,
     pub user_agents: Vec<String>,
     /// Countries that matter to some policy: only their networks go into the kernel.
     pub countries: Vec<Country>,
@@ -36,6 +43,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// Whether the policy blocks for itself alone.
     pub own_blocks: Vec<bool>,
+    /// Whether there may be blocks in it, its own or by the word of its own log.
+    pub keeps_blocks: Vec<bool>,
 }
 
 /// The host's own policy in metrics and answers.
@@ -60,7 +69,7 @@ impl Plan {
         }
         let mut policies = Vec::with_capacity(tenants.len());
         for tenant in &tenants {
-            let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;
+            let port_set = sets.number(tenant.ports, config)?;
             policies.push(policy(config, tenant, port_set, observe));
         }
         let countries = countries(&tenants);
@@ -72,12 +81,15 @@ impl Plan {
             policies,
             port_sets: sets.sets,
             endpoints: endpoints.collect(),
+            resolvers: config.guards.dns.resolvers.clone(),
+            sshd: config.guards.ssh.ports.is_empty().then(Vec::new),
             user_agents: config.sip.blocked_user_agents.clone(),
             countries,
             event_interval_ns,
             event_burst_ns,
             names: tenants.iter().map(|tenant| tenant.name.to_owned()).collect(),
             own_blocks: tenants.iter().map(|tenant| tenant.own_blocks).collect(),
+            keeps_blocks: tenants.iter().map(|tenant| tenant.keeps_blocks).collect(),
         })
     }
 
@@ -85,10 +97,27 @@ impl Plan {
     /// operator's word, or were before.
     #[must_use]
     pub fn learning(mut self) -> Self {
-        use policy::Protection::{Attempts, Ceiling, Containment, UserAgent};
-        let judged = [Attempts, Ceiling, Containment, UserAgent];
+        use policy::Protection::{Attempts, Ceiling, Containment, Http, Ssh, Tftp, UserAgent};
+        let judged = [Attempts, Ceiling, Containment, Http, Ssh, Tftp, UserAgent];
         let bits = judged.iter().fold(0, |bits, judged| bits | judged.bit());
         self.policies.iter_mut().for_each(|policy| policy.observe |= bits);
+        self
+    }
+
+    /// Guards the ports on which sshd was found, where nothing else is guarded.
+    #[must_use]
+    pub fn guarding(mut self, sshd: Vec<u16>) -> Self {
+        if self.sshd.is_none() {
+            return self;
+        }
+        for set in &mut self.port_sets {
+            for port in &sshd {
+                if set.service(*port).is_none() {
+                    set.guard(*port, Service::Ssh);
+                }
+            }
+        }
+        self.sshd = Some(sshd);
         self
     }
 
@@ -139,10 +168,12 @@ struct Tenant<'a> {
     ports: &'a [PortRange],
     geo_mode: GeoMode,
     geo_countries: &'a [Country],
-    geo_scope: Scope,
+    geo_scope: RuleScope,
     ceilings: Ceilings,
     register_limit: u32,
+    guard_mode: [(policy::Protection, Mode); 4],
     own_blocks: bool,
+    keeps_blocks: bool,
 }
 
 impl<'a> Tenant<'a> {
@@ -156,7 +187,9 @@ impl<'a> Tenant<'a> {
             geo_scope: config.geo.scope,
             ceilings: config.ceilings.clone(),
             register_limit: config.rules.register_limit,
+            guard_mode: guards::modes(config, None),
             own_blocks: false,
+            keeps_blocks: false,
         }
     }
 
@@ -170,7 +203,10 @@ impl<'a> Tenant<'a> {
             geo_scope: endpoint.geo_scope(config),
             ceilings: endpoint.ceilings(config),
             register_limit: endpoint.register_limit(config),
+            guard_mode: guards::modes(config, Some(endpoint)),
             own_blocks: endpoint.block_scope == BlockScope::Endpoint,
+            keeps_blocks: endpoint.block_scope == BlockScope::Endpoint
+                || config.logs.iter().any(|log| log.may_speak_for(&endpoint.name)),
         }
     }
 }
@@ -183,7 +219,7 @@ struct PortSets {
 }
 
 impl PortSets {
-    fn number(&mut self, ports: &[PortRange], tls: &[PortRange]) -> Result<u32, PlanError> {
+    fn number(&mut self, ports: &[PortRange], config: &Config) -> Result<u32, PlanError> {
         let mut key = ports.to_vec();
         key.sort();
         if let Some(number) = self.numbers.get(&key) {
@@ -194,11 +230,13 @@ impl PortSets {
             return Err(PlanError::TooManyPortSets);
         }
         let mut set = Box::new(PortSet::EMPTY);
+        let tls = config.sip.tls_ports.as_slice();
         for (ranges, class) in [(tls, PORT_SIP_OPAQUE), (ports, PORT_SIP)] {
             for range in ranges {
                 (range.first()..=range.last()).for_each(|port| set.set(port, class));
             }
         }
+        guards::mark(&mut set, &config.guards);
         self.sets.push(set);
         self.numbers.insert(key, number);
         Ok(number)
@@ -217,6 +255,7 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         Transport::Udp => bits | PROTOCOL_UDP,
         Transport::Tcp => bits | PROTOCOL_TCP,
     });
+    let (dns_udp_max, dns_tcp_max) = config.guards.dns.lengths();
     let mut geo_countries = [0u64; 11];
     for country in tenant.geo_countries {
         let index = usize::from(country.index());
@@ -234,8 +273,9 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
             GeoMode::Deny => GEO_DENY,
             GeoMode::Allow => GEO_ALLOW,
         },
-        own_blocks: tenant.own_blocks.into(),
-        observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit()),
+        own_blocks: tenant.keeps_blocks.into(),
+        observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit())
+            | guards::bits(&tenant.guard_mode, Mode::Observe),
         port_set,
         attempt_limit: tenant.register_limit,
         source_interval_ns,
@@ -248,9 +288,13 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         containment_max_ns: nanoseconds(config.rules.containment_max),
         geo_countries,
         geo_scope: match tenant.geo_scope {
-            Scope::All => SCOPE_ALL,
-            Scope::Sip => SCOPE_SIP,
+            RuleScope::All => SCOPE_ALL,
+            RuleScope::Sip => SCOPE_SIP,
         },
+        off: guards::bits(&tenant.guard_mode, Mode::Off),
+        dns_udp_max,
+        dns_tcp_max,
+        guards: guards::rates(&config.guards),
         ..Policy::default()
     }
 }
@@ -264,6 +308,10 @@ const fn protection(only: Protection) -> policy::Protection {
         Protection::UserAgent => policy::Protection::UserAgent,
         Protection::Ceiling => policy::Protection::Ceiling,
         Protection::Attempts => policy::Protection::Attempts,
+        Protection::Dns => policy::Protection::Dns,
+        Protection::Ssh => policy::Protection::Ssh,
+        Protection::Http => policy::Protection::Http,
+        Protection::Tftp => policy::Protection::Tftp,
     }
 }
 
@@ -280,6 +328,9 @@ pub const fn limit_key(rule: RuleId) -> Option<&'static str> {
         RuleId::Accounts => Some("rules.accounts_limit"),
         RuleId::Invite => Some("rules.invite_limit"),
         RuleId::Probe => Some("rules.probe_limit"),
+        RuleId::Ssh => Some("rules.ssh_limit"),
+        RuleId::HttpScan => Some("rules.http_scan_limit"),
+        RuleId::HttpMissed => Some("rules.http_missed_limit"),
         _ => None,
     }
 }
@@ -293,8 +344,8 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         block_time: limits.block_time,
         block_threshold: limits.block_threshold,
         block_scope: match limits.scope {
-            Scope::All => rules::Scope::All,
-            Scope::Sip => rules::Scope::Sip,
+            RuleScope::All => rules::Scope::All,
+            RuleScope::Sip => rules::Scope::Sip,
         },
         count_age: limits.count_age,
         unblock_grace: limits.unblock_grace,
@@ -317,6 +368,9 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
             }
             RuleId::Invite => rule.limit = limits.invite_limit,
             RuleId::Probe => rule.limit = limits.probe_limit,
+            RuleId::Ssh => rule.limit = limits.ssh_limit,
+            RuleId::HttpScan => rule.limit = limits.http_scan_limit,
+            RuleId::HttpMissed => rule.limit = limits.http_missed_limit,
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Who is cut off by a change of countries, and who isn't.
 
 use super::*;
-use crate::config::Scope;
+use crate::config::RuleScope;
 
 /// 198.51.100.0/24 is French, 203.0.113.0/24 German.
 fn geo() -> (tempfile::TempDir, Geo) {
@@ -16,7 +16,7 @@ fn geo() -> (tempfile::TempDir, Geo) {
 
 fn change(mode: GeoMode, countries: &[&str]) -> GeoChange {
     let countries = countries.iter().map(|text| (*text).to_owned()).collect();
-    GeoChange { mode, countries, scope: Scope::All, endpoint: None }
+    GeoChange { mode, countries, scope: RuleScope::All, endpoint: None }
 }
 
 fn known() -> Known {

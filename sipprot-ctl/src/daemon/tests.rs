@@ -1,5 +1,6 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod feed;
 mod learn;
 mod own_lists;
 mod why;

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 27] = [
+pub const MAPS: [&str; 29] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -37,6 +37,8 @@ pub const MAPS: [&str; 27] = [
     maps::FLOWS,
     maps::KNOCKS,
     maps::TCP_CONNS,
+    maps::GUARDED,
+    maps::RESOLVERS,
     maps::USER_AGENTS,
     maps::COUNTERS,
     maps::COUNTRIES,

@@ -8,6 +8,7 @@ use sipprot_common::abi::{
     TRUST_QUARANTINED, UserAgentPattern, UserAgents,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard::Service;
 use sipprot_common::policy::Protection;
 use sipprot_common::source::{Address, SourceKey, Wider};
 
@@ -27,6 +28,7 @@ pub struct Policy {
     pub ports: Vec<(RangeInclusive<u16>, u8)>,
     /// When its countries are kept out; until then their flows are learned.
     pub geo_from: Option<Seconds>,
+    pub guarded: Vec<(u16, Service)>,
 }
 
 /// An entry of the allow or deny list.
@@ -64,6 +66,10 @@ pub struct World {
     pub quarantine: Vec<(SourceKey, u16, Seconds)>,
     /// Source, and its own ceiling in packets a second (0: the policy's).
     pub trusted: Vec<(SourceKey, u32)>,
+    /// Phones that are registered from a trusted source.
+    pub phones: Vec<(SourceKey, u32)>,
+    /// Name servers that may answer at any length.
+    pub resolvers: Vec<IpNetwork>,
     pub geo: Vec<(IpNetwork, String)>,
     pub user_agents: Vec<String>,
     /// Lists and countries lie in tables as the daemon compiles them; otherwise all in the tries.
@@ -113,7 +119,8 @@ impl Policy {
             containment_max_ns: 600_000_000_000,
             ..abi::Policy::default()
         };
-        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)], geo_from: None }
+        let ports = vec![(5060..=5060, PORT_SIP)];
+        Self { index, abi, ports, geo_from: None, guarded: Vec::new() }
     }
 
     /// As the maps hold it, where a time from now is what `at` says.
@@ -142,6 +149,28 @@ impl Policy {
 
     pub fn ports(mut self, ports: RangeInclusive<u16>, class: u8) -> Self {
         self.ports.push((ports, class));
+        self
+    }
+
+    pub fn guards(mut self, port: u16, service: Service) -> Self {
+        self.guarded.push((port, service));
+        self
+    }
+
+    /// Requests a minute and at once of one source, of a guarded service.
+    pub fn guard_ceiling(mut self, service: Service, rate: u32, burst: u32) -> Self {
+        self.abi.guards[service as usize] = ceiling::times_a_minute(rate, burst).into();
+        self
+    }
+
+    /// Bytes of DNS answers over UDP and TCP.
+    pub fn dns(mut self, udp_max: u16, tcp_max: u16) -> Self {
+        (self.abi.dns_udp_max, self.abi.dns_tcp_max) = (udp_max, tcp_max);
+        self
+    }
+
+    pub fn off(mut self, protection: Protection) -> Self {
+        self.abi.off |= protection.bit();
         self
     }
 
@@ -202,8 +231,12 @@ impl Listing {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -236,8 +269,12 @@ impl Block {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -303,6 +340,22 @@ impl World {
 
     pub fn trusted_with_rate(mut self, text: &str, rate: u32) -> Self {
         self.trusted.push((source(text), rate));
+        self
+    }
+
+    /// A trusted source with phones behind it.
+    pub fn office(mut self, text: &str, phones: u32) -> Self {
+        self.phones.push((source(text), phones));
+        self.trusted(text)
+    }
+
+    pub fn phones_of(&self, key: SourceKey) -> u32 {
+        let office = self.phones.iter().find(|(source, _)| *source == key);
+        office.map_or(0, |(_, phones)| *phones)
+    }
+
+    pub fn resolver(mut self, text: &str) -> Self {
+        self.resolvers.push(network(text));
         self
     }
 

@@ -20,6 +20,7 @@ impl Model {
         let local = (packet.source, packet.source_port);
         let remote = (packet.destination, packet.destination_port);
         let flow = (packet.protocol, local, remote);
+        self.note_asked(&packet, flow);
         let index = self.endpoint(packet.source);
         let Some(policy) = self.policy(index) else { return };
         if self.world.track_flows && policy.geo_mode != GEO_OFF {
@@ -39,6 +40,7 @@ impl Model {
             index,
             policy,
             on_sip: PORT_SIP,
+            service: None,
             observed: None,
             flags,
             trickles: false,

@@ -44,6 +44,8 @@ pub struct Packet<'a> {
     pub source_port: u16,
     pub destination_port: u16,
     pub payload: &'a [u8],
+    /// What a UDP header says of itself and the payload.
+    pub udp_length: u16,
     pub tcp: Option<Tcp>,
     pub icmp_type: Option<u8>,
     /// What an ICMP message quotes, up to the end of the frame.
@@ -99,6 +101,7 @@ fn packet<'a>(literal: Address, destination: Address) -> Packet<'a> {
         source_port: 0,
         destination_port: 0,
         payload: &[],
+        udp_length: 0,
         tcp: None,
         icmp_type: None,
         quoted: &[],
@@ -203,6 +206,7 @@ fn transport<'a>(packet: &mut Packet<'a>, rest: &'a [u8], length: usize) -> Resu
             let header = UdpHeaderSlice::from_slice(rest).map_err(|_| Reason::Truncated)?;
             packet.source_port = header.source_port();
             packet.destination_port = header.destination_port();
+            packet.udp_length = header.length();
             let said = header.length() as usize;
             if (1..8).contains(&said) {
                 return Err(Reason::BadHeader);
