@@ -1,9 +1,9 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
 //! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `home` says
-//! whose address is whose, `lists` judges by source, `guards` by port, `sip` by what is said, `known` says
-//! whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the controller, `verdict`
-//! drops and counts.
+//! whose address is whose, `lists` and `geo` judge by source, `guards` by port, `sip` by what is said,
+//! `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the
+//! controller, `verdict` drops and counts.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -13,6 +13,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod geo;
 mod guards;
 mod home;
 mod known;
@@ -68,7 +69,9 @@ pub fn sipprot_egress(frame: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let (start, end) = frame.bounds();
-    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet) {
+    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet)
+        && !packet::is_cut_in_two(&mut work.packet)
+    {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
@@ -83,7 +86,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return Reason::Off;
     }
     let judge = Judge { config, policy, index };
-    if is_control(frame, work, config) {
+    if is_control(frame, work, &judge) {
         return Reason::Control;
     }
     let port = port_of(work, policy, work.packet.destination_port);
@@ -111,16 +114,19 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
 
 /// What must always pass, whatever the lists say.
 #[inline(always)]
-fn is_control(frame: &XdpContext, work: &mut Work, config: &Config) -> bool {
+fn is_control(frame: &XdpContext, work: &mut Work, judge: &Judge) -> bool {
     if packet::is_neighbour_discovery(&work.packet) {
         return true;
     }
-    if !packet::is_icmp_error(&work.packet) || config.flags & CONFIG_TRACK_FLOWS == 0 {
+    if !packet::is_icmp_error(&work.packet) || judge.config.flags & CONFIG_TRACK_FLOWS == 0 {
         return false;
     }
     let (start, end) = frame.bounds();
-    packet::quoted_ports(start, end, &work.packet, &mut work.quoted)
-        && flow::quotes_live(&work.packet, &work.quoted, config.seed, clock::coarse_ns())
+    if !packet::quoted_ports(start, end, &work.packet, &mut work.quoted) {
+        return false;
+    }
+    let seed = geo::seed(judge.config, judge.policy, work.quoted.protocol);
+    flow::quotes_live(&work.packet, &work.quoted, seed, clock::coarse_ns())
 }
 
 /// What a port means to a policy.
@@ -177,40 +183,41 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;
-        if port.sip != PORT_NONE {
-            renew(frame, work, block);
+        let opens = guards::opens_connection(work);
+        if port.sip != PORT_NONE || opens {
+            renew(frame, work, block, opens);
         }
         return Some(Reason::Blocked);
     }
-    if let Some(country) = lists::geo(work, judge.config, judge.policy)
-        && !flow::answers(&work.packet, judge.config.seed, clock::coarse_ns())
-        && judge.drops(work, Reason::Geo)
-    {
-        if let Some(count) = maps::country_count(country) {
-            *count += 1;
+    if geo::concerns(work, judge.policy, port.sip != PORT_NONE) {
+        match geo::sipprot_geo(judge.index) {
+            geo::DROPS => return Some(Reason::Geo),
+            geo::OBSERVES => verdict::observe(work, Reason::Geo),
+            _ => {}
         }
-        return Some(Reason::Geo);
     }
     None
 }
 
-/// A SIP request of a blocked source may renew the block.
+/// A SIP request of a blocked source may renew the block, and so may a new connection to what is
+/// guarded.
 #[inline(always)]
-fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block, opens: bool) {
     work.facts.now_ns = clock::coarse_ns();
-    sip::read::read(frame, work);
-    if !sip::is_request(work) {
-        return;
-    }
-    rate::count(
-        work.packet.source_key,
-        rate::Seen {
+    if opens {
+        sip::read::leave_unread(work);
+    } else {
+        sip::read::read(frame, work);
+        if !sip::is_request(work) {
+            return;
+        }
+        let seen = rate::Seen {
             register: work.facts.method == Method::Register as u32,
             credentials: work.scan.credentials,
             dropped: true,
-        },
-        work.facts.now_ns,
-    );
+        };
+        rate::count(work.packet.source_key, seen, work.facts.now_ns);
+    }
     if block::renew(block, work.facts.now_ns) {
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;

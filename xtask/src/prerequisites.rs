@@ -107,6 +107,9 @@ pub const PACKAGES: &[Package] = {
         package("openssl", Lab, Program("openssl"), "certificates and a client that speaks TLS"),
         package("sip-tester", Lab, Program("sipp"), "the office's phones and the trunk"),
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
+        package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
+            .with_service("tftpd-hpa"),
+        package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),
