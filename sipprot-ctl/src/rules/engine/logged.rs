@@ -170,8 +170,7 @@ impl Engine {
             record.is_some_and(|it| it.endpoints_blocking(at).any(|(id, _)| id != endpoint));
         let notes = self.sources.get(source).into_iter().flat_map(|source| source.notes());
         let seen = notes.filter(|note| {
-            let witness = matches!(note.speaker(), None | Some(Speaker::Host));
-            witness && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME
+            note.is_believed() && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME
         });
         others || seen.take(AGREEING_FAILURES).count() == AGREEING_FAILURES
     }
