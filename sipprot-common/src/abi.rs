@@ -65,7 +65,7 @@ macro_rules! abi {
 abi! {
     Address = 16;
     crate::source::SourceKey = 8;
-    Config = 40;
+    Config = 48;
     Policy = 344;
     Rate = 16;
     GuardSet = 64;
@@ -83,7 +83,7 @@ abi! {
     Nonce = 16;
     SourceCounts = 40;
     TcpConnection = 16;
-    UserAgents = 4_616;
+    UserAgents = 4_648;
     UserAgentPattern = 72;
     Counters = 1_024;
     EventCounts = 16;
@@ -107,6 +107,9 @@ pub struct Config {
     /// How often a source may cause an event, and how many at once (as a time).
     pub event_interval_ns: u64,
     pub event_burst_ns: u64,
+    /// Another one after each change of `ENDPOINTS`: what was read from it before is forgotten.
+    pub endpoints_generation: u32,
+    pub pad: u32,
 }
 
 /// Remember flows that are opened outward, for geo.
@@ -433,7 +436,10 @@ pub const OPENED_WHOLLY: u32 = 2;
 #[derive(Clone, Copy)]
 pub struct UserAgents {
     pub count: u32,
-    pub pad: u32,
+    /// How many of them are substrings; these come first.
+    pub substrings: u32,
+    /// Bits by the hash of the first bytes of those that are none: what else begins so.
+    pub heads: [u64; 4],
     pub patterns: [UserAgentPattern; USER_AGENTS_MAX],
 }
 

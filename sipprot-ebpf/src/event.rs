@@ -43,7 +43,7 @@ extern "C" fn sipprot_send(direction: u32, share: *mut u64, reason: u32) -> u32 
     let Some(work) = maps::work_of(direction) else { return 0 };
     let Some(config) = maps::config() else { return 0 };
     let Some(counts) = maps::event_counts() else { return 0 };
-    let now_ns = clock::coarse_ns();
+    let now_ns = work.facts.now_ns;
     // SAFETY: null, or a bucket in a map.
     if let Some(bucket) = unsafe { share.as_mut() } {
         let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);

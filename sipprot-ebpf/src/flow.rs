@@ -5,6 +5,7 @@ use sipprot_common::hash;
 use sipprot_common::source::Address;
 
 use crate::maps;
+pub use crate::packet::SYN;
 use crate::packet::{FIRST_FRAGMENT, Packet, protocol};
 use crate::work::Place;
 
@@ -13,7 +14,6 @@ const FLOW_IDLE_NS: u64 = 300_000_000_000;
 /// A flow's time is written at most this often.
 const FLOW_REFRESH_NS: u64 = 1_000_000_000;
 
-pub const SYN: u32 = 0x02;
 const RST: u32 = 0x04;
 pub const ACK: u32 = 0x10;
 

@@ -80,13 +80,18 @@ fn ceiling(service: u32) -> Reason {
     }
 }
 
+/// Does it open a connection to a service that is guarded?
+#[inline(always)]
+pub fn opens_connection(work: &Work) -> bool {
+    work.facts.service != 0 && work.packet.tcp_flags & (SYN | ACK) == SYN
+}
+
 /// Is a packet one more request than its source may send? Over TCP only what opens a connection is one.
 #[inline(always)]
 fn is_over(judge: &Judge, work: &Work) -> bool {
     let service = work.facts.service;
-    let opens = work.packet.tcp_flags & (SYN | ACK) == SYN;
     let is_off = judge.policy.off >> (Protection::Dns as u32 + service) & 1 != 0;
-    if is_off || work.packet.protocol == protocol::TCP && !opens {
+    if is_off || work.packet.protocol == protocol::TCP && !opens_connection(work) {
         return false;
     }
     let (rate, phones) = (judge.policy.guards[service as usize & 3], phones(work));

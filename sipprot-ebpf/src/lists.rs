@@ -53,19 +53,25 @@ fn applies(entry: Option<&ListEntry>, scopes: u8) -> bool {
     entry.expires_ns == 0 || clock::coarse_ns() < entry.expires_ns
 }
 
-#[inline(never)]
+#[inline(always)]
 pub fn is_allowed(work: &Work, policy: u32) -> bool {
-    let (source, generation) = (&work.packet.source_literal, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Allow, source, generation, policy, SCOPE_SIP)
+    work.facts.known & ASK != 0 && find_allowed(work, policy)
 }
 
 #[inline(never)]
+fn find_allowed(work: &Work, policy: u32) -> bool {
+    find(List::Allow, &work.packet.source_literal, work.facts.generation, policy, SCOPE_SIP)
+}
+
+#[inline(always)]
 pub fn is_denied(work: &Work, policy: u32, scopes: u8) -> bool {
-    if work.facts.known & LISTED != 0 {
-        return true;
-    }
-    let (source, generation) = (&work.packet.source, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Deny, source, generation, policy, scopes)
+    work.facts.known & LISTED != 0
+        || work.facts.known & ASK != 0 && find_denied(work, policy, scopes)
+}
+
+#[inline(never)]
+fn find_denied(work: &Work, policy: u32, scopes: u8) -> bool {
+    find(List::Deny, &work.packet.source, work.facts.generation, policy, scopes)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.

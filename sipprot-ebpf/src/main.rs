@@ -1,8 +1,9 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
-//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! and `geo` judge by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
-//! tells the controller, `verdict` drops and counts.
+//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `home` says
+//! whose address is whose, `lists` and `geo` judge by source, `guards` by port, `sip` by what is said, `known` says
+//! whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the controller, `verdict`
+//! drops and counts.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -14,6 +15,7 @@ mod flow;
 mod frame;
 mod geo;
 mod guards;
+mod home;
 mod known;
 mod lists;
 mod maps;
@@ -39,6 +41,7 @@ use crate::verdict::Judge;
 use crate::work::{Place, Work};
 
 #[xdp]
+#[inline(always)]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return xdp_action::XDP_PASS };
     work.facts.policy = 0;
@@ -66,7 +69,9 @@ pub fn sipprot_egress(frame: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let (start, end) = frame.bounds();
-    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet) {
+    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet)
+        && !packet::is_cut_in_two(&mut work.packet)
+    {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
@@ -74,7 +79,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
     lists::look(work, config, strangers);
     // 0: whose packet?
-    let index = policy_of(work, config);
+    let index = home::policy_of(&work.packet.destination, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
     work.facts.policy = index;
     if policy.mode == MODE_OFF {
@@ -104,17 +109,6 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     match port.sip {
         PORT_NONE => Reason::Other,
         class => by_message(frame, &judge, work, class),
-    }
-}
-
-#[inline(always)]
-fn policy_of(work: &Work, config: &Config) -> u32 {
-    if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
-        return 0;
-    }
-    match maps::endpoint(&work.packet.destination) {
-        Some(index) if index < POLICIES_MAX => index,
-        _ => 0,
     }
 }
 
@@ -189,8 +183,9 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;
-        if port.sip != PORT_NONE {
-            renew(frame, work, block);
+        let opens = guards::opens_connection(work);
+        if port.sip != PORT_NONE || opens {
+            renew(frame, work, block, opens);
         }
         return Some(Reason::Blocked);
     }
@@ -204,23 +199,25 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
     None
 }
 
-/// A SIP request of a blocked source may renew the block.
+/// A SIP request of a blocked source may renew the block, and so may a new connection to what is
+/// guarded.
 #[inline(always)]
-fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block, opens: bool) {
     work.facts.now_ns = clock::coarse_ns();
-    sip::read::read(frame, work);
-    if !sip::is_request(work) {
-        return;
-    }
-    rate::count(
-        work.packet.source_key,
-        rate::Seen {
+    if opens {
+        sip::read::leave_unread(work);
+    } else {
+        sip::read::read(frame, work);
+        if !sip::is_request(work) {
+            return;
+        }
+        let seen = rate::Seen {
             register: work.facts.method == Method::Register as u32,
             credentials: work.scan.credentials,
             dropped: true,
-        },
-        work.facts.now_ns,
-    );
+        };
+        rate::count(work.packet.source_key, seen, work.facts.now_ns);
+    }
     if block::renew(block, work.facts.now_ns) {
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;

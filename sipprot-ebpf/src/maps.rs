@@ -11,6 +11,7 @@ use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
 use sipprot_common::table::{ListTable, PlaceTable, Strangers};
 
+use crate::home::{self, Home};
 use crate::work::Work;
 
 #[map]
@@ -77,6 +78,8 @@ static BUCKETS: Array<u64> = Array::with_max_entries(BUCKETS_MAX, 0);
 static EVENT_COUNTS: PerCpuArray<EventCounts> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+#[map]
+static HOMES: PerCpuArray<Home> = PerCpuArray::with_max_entries(home::PLACES, 0);
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(2, 0);
 
@@ -164,6 +167,11 @@ pub fn sketch(page: u32) -> Option<&'static mut Page> {
 #[inline(always)]
 pub fn event_counts() -> Option<&'static mut EventCounts> {
     get!(EVENT_COUNTS.get_ptr_mut(0))
+}
+
+#[inline(always)]
+pub fn home(place: u32) -> Option<&'static mut Home> {
+    get!(HOMES.get_ptr_mut(place))
 }
 
 /// Policy of the endpoint that an address belongs to.

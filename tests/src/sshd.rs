@@ -20,17 +20,22 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Sshd {
     directory: PathBuf,
+    port: u16,
     process: Process,
 }
 
 impl Sshd {
-    /// None where there is no OpenSSH.
+    /// On port 22; none where there is no OpenSSH.
     pub fn start(namespace: &Namespace, directory: &Path) -> Result<Option<Self>> {
+        Self::start_at(namespace, 22, directory)
+    }
+
+    pub fn start_at(namespace: &Namespace, port: u16, directory: &Path) -> Result<Option<Self>> {
         if !Path::new(PROGRAM).exists() {
             println!("skipped: needs {PROGRAM} (openssh-server)");
             return Ok(None);
         }
-        let directory = directory.join("sshd");
+        let directory = directory.join(format!("sshd-{port}"));
         std::fs::create_dir(&directory).context("make sshd's directory")?;
         // Where its unprivileged part is locked up.
         std::fs::create_dir_all("/run/sshd").context("make /run/sshd")?;
@@ -41,7 +46,7 @@ impl Sshd {
         }
         let at = |name: &str| directory.join(name).display().to_string();
         let config = format!(
-            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nPort 22\n\
+            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nPort {port}\n\
              PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxAuthTries 6\n",
             at("host"),
             at("own.pub")
@@ -53,7 +58,7 @@ impl Sshd {
         let mut command = namespace.command(PROGRAM);
         command.args(["-D", "-e", "-f"]).arg(directory.join("config"));
         let process = Process::start(command, &directory.join("log"))?;
-        let mut sshd = Self { directory, process };
+        let mut sshd = Self { directory, port, process };
         sshd.wait_until_it_listens()?;
         Ok(Some(sshd))
     }
@@ -91,11 +96,22 @@ impl Sshd {
         Ok(String::from_utf8_lossy(&output.stderr).contains("Permission denied"))
     }
 
+    /// Whether a client's connection is answered at all.
+    pub fn is_reached(&self, from: &Namespace, source: IpAddr, host: IpAddr) -> Result<bool> {
+        let mut command = self.client(from, source, host);
+        command.args(["-o", "BatchMode=yes", "-o", "PreferredAuthentications=none"]);
+        let output = command.arg("true").output().context("run ssh")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let (refused, silent) = (said.contains("Permission denied"), said.contains("timed out"));
+        ensure!(refused != silent, "ssh said {said}");
+        Ok(refused)
+    }
+
     fn client(&self, from: &Namespace, source: IpAddr, host: IpAddr) -> Command {
         let mut command = from.command("ssh");
         command.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "ConnectTimeout=2"]);
         command.args(["-o", "UserKnownHostsFile=/dev/null", "-b", &source.to_string()]);
-        command.arg(format!("root@{host}"));
+        command.args(["-p", &self.port.to_string()]).arg(format!("root@{host}"));
         command
     }
 }

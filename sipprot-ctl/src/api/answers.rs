@@ -430,6 +430,9 @@ pub struct ReportRow {
     #[serde(default)]
     pub observed: u64,
     pub user_agent: Option<String>,
+    /// The last line of a log that told of it.
+    #[serde(default)]
+    pub line: Option<String>,
     pub first: i64,
     pub last: i64,
 }

@@ -23,6 +23,14 @@ impl Datapath {
             let message = format!("there is no policy {policy} for the endpoint {network}");
             return Err(DatapathError::Invalid(message));
         }
+        let done = self.change_endpoints(endpoints);
+        self.change_config(|config| {
+            config.endpoints_generation = config.endpoints_generation.wrapping_add(1);
+        })?;
+        done
+    }
+
+    fn change_endpoints(&self, endpoints: &[(IpNetwork, u32)]) -> Result<()> {
         let wanted: HashMap<_, u32> =
             endpoints.iter().map(|(network, policy)| (key(*network), *policy)).collect();
         if !wanted.is_empty() {

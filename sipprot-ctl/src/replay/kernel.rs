@@ -88,10 +88,7 @@ impl Kernel {
     pub fn user_agents(plan: &Plan) -> Box<UserAgents> {
         let mut list = Box::new(UserAgents::EMPTY);
         let patterns = plan.user_agents.iter().filter_map(|text| UserAgentPattern::parse(text));
-        for (place, pattern) in list.patterns.iter_mut().zip(patterns) {
-            *place = pattern;
-            list.count += 1;
-        }
+        patterns.for_each(|pattern| list.add(pattern));
         list
     }
 

@@ -84,7 +84,8 @@ pub struct Source {
 impl Source {
     pub fn note(&mut self, failure: Failure) {
         self.last = self.last.max(failure.at);
-        if failure.proof.is_proven() {
+        // What a tenant says must not wash out what others proved.
+        if failure.proof.is_proven() && matches!(failure.speaker(), None | Some(Speaker::Host)) {
             self.last_proven = Some(failure.at);
         }
         let most = if self.last_proven.is_some() { NOTES_PROVEN_MAX } else { NOTES_MAX };

@@ -6,6 +6,7 @@ use std::env;
 use std::fs;
 use std::mem;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -173,7 +174,10 @@ impl Kernel {
             self.trie(maps::GEO)?.insert(&key, world::country(code), 0)?;
         }
         self.array(maps::USER_AGENTS)?.set(0, *world.agents(), 0)?;
-        self.array(maps::CONFIG)?.set(0, world.config(), 0)?;
+        static FILLED: AtomicU32 = AtomicU32::new(0);
+        let endpoints_generation = FILLED.fetch_add(1, Ordering::Relaxed) + 1;
+        let config = Config { endpoints_generation, ..world.config() };
+        self.array(maps::CONFIG)?.set(0, config, 0)?;
         Ok(())
     }
 

@@ -402,6 +402,14 @@ impl Model {
     fn hit_block(&mut self, passage: &mut Passage, key: (SourceKey, u32)) {
         let Some(block) = self.blocks.get_mut(&key) else { return };
         block.drops += 1;
+        let opens = passage.packet.tcp.is_some_and(|tcp| tcp.syn && !tcp.ack);
+        if opens && passage.service.is_some() {
+            if block::renew(block, self.now_ns) {
+                let nothing = Speech::silent(Kind::Opaque);
+                self.tell(passage, &nothing, EVENT_RENEWED, Reason::Blocked, None);
+            }
+            return;
+        }
         if passage.on_sip == PORT_NONE {
             return;
         }

@@ -412,6 +412,7 @@ impl World {
             sketch_seed: 0x5eed,
             event_interval_ns,
             event_burst_ns,
+            ..Config::default()
         }
     }
 
@@ -424,10 +425,9 @@ impl World {
     /// The listed user agents, as the map holds them.
     pub fn agents(&self) -> Box<UserAgents> {
         let mut agents = Box::new(UserAgents::EMPTY);
-        for (pattern, text) in agents.patterns.iter_mut().zip(&self.user_agents) {
-            *pattern = UserAgentPattern::parse(text).expect("a pattern that fits");
+        for text in &self.user_agents {
+            agents.add(UserAgentPattern::parse(text).expect("a pattern that fits"));
         }
-        agents.count = self.user_agents.len() as u32;
         agents
     }
 }

@@ -65,6 +65,17 @@ fn scopes() -> Vec<Case> {
             .ingress(&opens(443), Reason::Blocked)
             .ingress(&opens(80), Reason::Other)
             .ingress(&opens(22), Reason::Other),
+        Case::new("new connections renew a block, as requests do", {
+            let block = Block::new(MALLORY_ADDRESS).expires(10, 100).scope(SCOPE_SSH);
+            World::of(host()).block(block)
+        })
+        .ingress_each(0..10, |_| opens(22), Reason::Blocked)
+        .ingress_each(0..9, |_| Frame::tcp(MALLORY, "198.51.100.10:22"), Reason::Blocked)
+        .events(&[])
+        .ingress(&opens(22), Reason::Blocked)
+        .events(&[(EVENT_RENEWED, 0)])
+        .wait(15)
+        .ingress(&opens(22), Reason::Blocked),
         Case::new("a denial of ssh alone", {
             World::of(host()).deny(Listing::new("203.0.113.0/24").scope(SCOPE_SSH))
         })
@@ -212,6 +223,21 @@ fn requests() -> Vec<Case> {
             .ingress_each(0..2, |_| tftp(1, &[0; 64]).fragment(0, true), Reason::Other)
             .ingress(&tftp(1, &[0; 64]).fragment(0, true), Reason::TftpCeiling)
             .ingress(&tftp(1, &[0; 64]).fragment(9, false), Reason::LaterFragment),
+        Case::new("a SYN cut in two is a SYN (RFC 1858)", World::of(limited()))
+            .ingress_each(0..2, |_| opens(22), Reason::Other)
+            .ingress_bytes(cut(&opens(22), 8), Reason::SshCeiling)
+            .ingress_bytes(cut(&opens(22), 16), Reason::SshCeiling)
+            .ingress_bytes(cut(&opens(23), 8), Reason::Other),
+        Case::new("and so is one whose options are elsewhere", World::of(limited()))
+            .ingress_each(0..2, |_| opens(22), Reason::Other)
+            .ingress_bytes(
+                {
+                    let mut bytes = cut(&opens(22), 20);
+                    bytes[14 + 20 + 12] = 0xf0;
+                    bytes
+                },
+                Reason::SshCeiling,
+            ),
         Case::new("other transports and ports are not guarded", World::of(limited()))
             .ingress_each(0..9, |_| Frame::udp(MALLORY, "198.51.100.10:22"), Reason::Other)
             .ingress_each(0..9, |_| opens(69), Reason::Other)
@@ -241,6 +267,14 @@ fn requests() -> Vec<Case> {
             Reason::Other,
         ),
     ]
+}
+
+/// The first fragment of a frame, with so many bytes of TCP.
+fn cut(frame: &Frame, length: usize) -> Vec<u8> {
+    let mut bytes = frame.clone().fragment(0, true).bytes();
+    bytes.truncate(14 + 20 + length);
+    bytes[16..18].copy_from_slice(&(20 + length as u16).to_be_bytes());
+    bytes
 }
 
 fn modes() -> Vec<Case> {

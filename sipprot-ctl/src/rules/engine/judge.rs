@@ -54,7 +54,9 @@ impl Engine {
                 AppliesTo::Everyone => true,
                 AppliesTo::Untrusted | AppliesTo::UntrustedOnAttackedAccount => !trusted,
             };
-            if !concerned || rule.per == Per::Account || !failure.signals(rule.signal) {
+            // A tenant may name any number of accounts: it has no windows for each.
+            let apart = !believed && rule.per == Per::SourceAccount;
+            if !concerned || apart || rule.per == Per::Account || !failure.signals(rule.signal) {
                 continue;
             }
             let Some((slot, proven)) = self.count(index, source, &failure) else { continue };
