@@ -5,6 +5,7 @@
 
 mod answers;
 mod fault;
+mod geo;
 mod learn;
 mod why;
 
@@ -17,11 +18,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoView, GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill,
-    PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
-    country_name,
+    EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested, InterfaceView, ListCounts,
+    LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer,
+    TrustView, Version, country_name,
 };
 pub use fault::{Code, Fault, FaultBody};
+pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
@@ -81,6 +83,7 @@ pub enum Command {
     LearnProposal,
     LearnStart(LearnStart),
     LearnAccept(LearnAccept),
+    GeoPreview(GeoChange),
     LearnStop {
         by: String,
     },
@@ -112,6 +115,7 @@ pub enum Answer {
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
+    GeoPreview(Box<GeoPreview>),
     Done(Done),
     Ingested(Ingested),
     /// Prometheus' text format.

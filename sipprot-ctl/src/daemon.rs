@@ -15,7 +15,7 @@ mod core;
 mod events;
 mod evidence;
 mod feed;
-mod geography;
+pub(crate) mod geography;
 pub mod guards;
 mod journal;
 mod kernel;
@@ -23,9 +23,11 @@ mod learn;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod own_lists;
 mod peaks;
 mod peers;
 pub mod plan;
+pub(crate) mod preview;
 mod proposal;
 mod refused;
 pub mod rescued;
@@ -36,6 +38,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod urgency;
 mod why;
 
 use std::future::pending;
@@ -56,6 +59,7 @@ use crate::http;
 
 use core::Core;
 use kernel::Kernel;
+use urgency::Urgency;
 
 /// What `sipprot run` was told.
 pub struct Options {
@@ -166,20 +170,30 @@ async fn turn(
     let mut hang_up = listen(SignalKind::hangup())?;
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut urgency = Urgency::default();
+    urgency.set(true);
     loop {
         tokio::select! {
             batch = next_batch(&mut reader, core) => match batch {
-                Ok(batch) => core.after_batch(batch),
+                Ok(batch) => {
+                    core.after_batch(batch);
+                    urgency.set(batch.events < BATCH_MAX);
+                }
                 Err(error) => {
                     error!("events: {error}");
                     core.complain("events of the kernel can't be read".to_owned());
                     reader = None;
                 }
             },
-            Some(call) = calls.recv() => core.answer(call),
-            Some(heard) = told.recv() => core.heard(&heard),
-            _ = seconds.tick() => core.second(),
-            () = received(&mut hang_up) => core.reload_and_log(),
+            Some(call) = calls.recv() => urgency.at_leisure(|| core.answer(call)),
+            Some(heard) = told.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            _ = seconds.tick() => {
+                urgency.set(false);
+                core.second();
+                core.take_databases().await;
+                urgency.set(true);
+            }
+            () = received(&mut hang_up) => urgency.at_leisure(|| core.reload_and_log()),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),
         }

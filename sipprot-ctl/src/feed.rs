@@ -17,7 +17,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 pub use identity::{Identity, hash_of};
 pub use tap::{Heard, Tally, Tap, Whose};
@@ -70,42 +72,52 @@ pub fn filters(names: &[String]) -> Result<Vec<Filter>, String> {
     names.iter().map(read).collect()
 }
 
-/// The running feed. Dropping it ends it.
+/// The thread on which logs are read. Dropping it ends all of them.
 pub struct Feed {
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// A log that is read. Dropping it ends that.
+pub struct Reading(AbortHandle);
+
 impl Feed {
-    /// Reads all of them; what they tell goes to `heard`.
-    pub fn start(
-        sources: Vec<(Source, Tap)>,
-        identity: Identity,
-        heard: mpsc::Sender<Heard>,
-    ) -> std::io::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
+    pub fn start() -> std::io::Result<Self> {
+        let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
-            let identity = Arc::new(identity);
-            runtime.block_on(async {
-                for (source, tap) in sources {
-                    let (heard, identity) = (heard.clone(), identity.clone());
-                    match source {
-                        Source::File(path) => _ = tokio::spawn(file::follow(path, tap, heard)),
-                        Source::Journal { units } => {
-                            _ = tokio::spawn(journal::follow(units, tap, heard));
-                        }
-                        Source::Syslog(listen) => {
-                            _ = tokio::spawn(syslog::receive(listen, identity, tap, heard));
-                        }
-                        Source::Api => {}
-                    }
-                }
-                let _ = stopped.await;
-            });
+            // Ends when the sender is dropped.
+            let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { runtime: handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Reads a log; what it tells goes to `heard`. None of what is given by hand.
+    pub fn read(
+        &self,
+        source: Source,
+        identity: &Arc<Identity>,
+        tap: Tap,
+        heard: mpsc::Sender<Heard>,
+    ) -> Option<Reading> {
+        let task = match source {
+            Source::File(path) => self.runtime.spawn(file::follow(path, tap, heard)),
+            Source::Journal { units } => self.runtime.spawn(journal::follow(units, tap, heard)),
+            Source::Syslog(listen) => {
+                self.runtime.spawn(syslog::receive(listen, identity.clone(), tap, heard))
+            }
+            Source::Api => return None,
+        };
+        Some(Reading(task.abort_handle()))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -83,6 +83,7 @@ fn api(caller: Caller) -> Router {
         .route("/learn/proposal", get(|caller| routes::plain(caller, Command::LearnProposal)))
         .route("/learn/accept", post(routes::accept_learned))
         .route("/learn/stop", post(routes::stop_learning))
+        .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
         .route("/reload", post(|caller| routes::plain(caller, Command::Reload)));
     finish(Router::new().nest("/api/v1", v1), caller)

@@ -15,6 +15,8 @@ pub mod daemon;
 pub mod datapath;
 /// What logs tell: files, the journal, syslog, and the filters that read them.
 pub mod feed;
+/// What an operator's URL names: lists of networks, country databases.
+pub mod fetch;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// The API on its socket, and `/metrics`.

@@ -209,38 +209,48 @@ fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reas
     drops
 }
 
-/// Is one of the user agents on the list?
+/// Is one of the user agents on the list? Nearly every message has one, and no more.
 #[inline(always)]
 fn lists_agent(work: &mut Work) -> bool {
-    work.facts.captured != 0 && work.scan.agent(0).is_some() && !only_answers(work) && {
-        work.agent.begin();
-        // Nearly every message has one.
-        if sipprot_next_agent() != 0 {
-            sipprot_other_agents();
-        }
-        work.agent.hit()
+    if work.facts.captured == 0 || work.scan.agent(0).is_none() || only_answers(work) {
+        return false;
+    }
+    match sipprot_next_agent(1) {
+        MORE_AGENTS => sipprot_other_agents() != 0,
+        hit => hit != 0,
     }
 }
+
+const LISTED_AGENT: u32 = 1;
+const MORE_AGENTS: u32 = 2;
 
 /// As [`sipprot_parse`], of what comes in.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sipprot_other_agents() -> u32 {
-    let mut agent = 1;
-    while agent < header::AGENTS_MAX && sipprot_next_agent() != 0 {
+    let (mut agent, mut found) = (1, MORE_AGENTS);
+    while agent < header::AGENTS_MAX && found == MORE_AGENTS {
+        found = sipprot_next_agent(0);
         agent += 1;
     }
-    0
+    (found == LISTED_AGENT) as u32
 }
 
-/// 1: there are more.
+/// What it found, or [`MORE_AGENTS`]; `first` begins anew. All by numbers: a caller that holds the scratch
+/// space would be taken for the only one who writes there.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sipprot_next_agent() -> u32 {
+pub extern "C" fn sipprot_next_agent(first: u32) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return 0 };
+    if first != 0 {
+        work.agent.begin();
+    }
     let Some(list) = maps::user_agents() else { return 0 };
     let (text, length, scan) = (&work.event.text, work.facts.captured, &work.scan);
-    (work.agent.next(&Agents { text, length, scan, list }) == Flow::More) as u32
+    match work.agent.next(&Agents { text, length, scan, list }) {
+        Flow::More => MORE_AGENTS,
+        Flow::Stop => work.agent.hit() as u32,
+    }
 }
 
 /// What an untrusted source may say before the PBX has accepted it, by what is known of it.

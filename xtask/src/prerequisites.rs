@@ -83,6 +83,9 @@ impl Package {
 /// bpf-linker reads.
 const RUSTC: Probe = Probe::PackageSince(1, 96);
 
+/// The module itself lies where the machine's architecture says.
+const KAMAILIO_TLS: Probe = Probe::File("/usr/share/doc/kamailio-tls-modules/copyright");
+
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
     use Purpose::{Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
@@ -97,7 +100,7 @@ pub const PACKAGES: &[Package] = {
         linker_package("libzstd-dev", "a library that this LLVM names"),
         package("kamailio", Lab, Program("kamailio"), "the PBX that the lab protects")
             .with_service("kamailio"),
-        package("kamailio-tls-modules", Lab, Package, "its TLS"),
+        package("kamailio-tls-modules", Lab, KAMAILIO_TLS, "its TLS"),
         package("openssh-server", Lab, File("/usr/sbin/sshd"), "logins that fail, and its log")
             .with_service("ssh"),
         package("openssh-client", Lab, Program("ssh"), "those who log in"),

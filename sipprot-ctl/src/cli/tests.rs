@@ -49,6 +49,7 @@ fn aliases_and_single_dashes() {
     check("sipprot why 2001:db8::1", "Why { address: 2001:db8::1 }");
     check("sipprot peer add 192.0.2.0/28 --note trunk", "Peer(Peer { verb: Add {");
     check("sipprot peer list", "Peer(Peer { verb: List");
+    check("sipprot filter test sshd - --json", "Filter(Filter { verb: Test { filter: \"sshd\"");
     check(
         "sipprot replay a.pcap --endpoints 192.0.2.0/24,2001:db8::1",
         "Replay(Replay { file: \"a.pcap\", endpoints: [V4(",
@@ -118,7 +119,7 @@ fn status() -> Status {
         events: EventView::default(),
         maps: Vec::new(),
         store: StoreView { healthy: true, notes: Vec::new() },
-        geo: GeoView { available: false, databases: Vec::new(), age_days: None },
+        geo: GeoView::default(),
         logs: Vec::new(),
         config_files: Vec::new(),
     }
@@ -161,6 +162,7 @@ fn report_table() {
         drops: 7,
         observed: 3,
         user_agent: None,
+        line: None,
         first: 0,
         last: 0,
     };

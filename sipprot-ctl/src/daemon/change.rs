@@ -16,6 +16,7 @@ use super::clock::after;
 use super::core::{Core, Expiring};
 use super::geography::Geography;
 use super::own::Own;
+use super::own_lists;
 use super::plan::Plan;
 use super::scope::rules_scope;
 use super::upkeep::kernel_list;
@@ -117,6 +118,7 @@ impl Core {
                 .with(|datapath| datapath.remove_entry(kernel_list(list), network, policy, &others))
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
+        self.put_own_back(list, network);
         info!("removed {} from the {} by {by}", address(network), name(list));
         self.fresh_denials.retain(|it| it.network != network);
         let count = &mut self.list_counts[list as usize];
@@ -231,8 +233,9 @@ impl Core {
         network: IpNetwork,
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
-        let (own, wider): (Vec<_>, Vec<_>) =
-            covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
+        let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
+            entry.network.prefix() >= network.prefix() && !self.is_configured(entry)
+        });
         self.fresh_denials.retain(|it| it.network != network);
         for entry in &own {
             let key = entry.key();
@@ -308,6 +311,7 @@ impl Core {
         }
         let renumbered =
             plan.names != self.plan.names || plan.keeps_blocks != self.plan.keeps_blocks;
+        let relisted = renumbered || !own_lists::are_same(&loaded.config, &self.config);
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
         let geography_before = std::mem::replace(&mut self.geography, geography);
@@ -324,6 +328,9 @@ impl Core {
         self.files = loaded.files;
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
+        if relisted && let Err(error) = self.load_lists() {
+            self.complain(format!("the lists could not be put again: {error:#}"));
+        }
         if renumbered {
             self.renumber(&plan_before);
         }
@@ -336,11 +343,8 @@ impl Core {
         Ok(Done { done: true, message: "the configuration is in force".to_owned() })
     }
 
-    /// Endpoints have other numbers now: what is kept by them is put again.
+    /// Endpoints have other numbers now: blocks that are kept by them are put again.
     fn renumber(&mut self, before: &Plan) {
-        if let Err(error) = self.load_lists() {
-            self.complain(format!("the lists could not be put again: {error:#}"));
-        }
         let own = (1..).zip(&before.names[1..]).zip(&before.keeps_blocks[1..]);
         let policies: Vec<u32> =
             own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();

@@ -13,7 +13,7 @@ use super::core::Core;
 use crate::api::{Answer, Fault, Ingested, LogView};
 use crate::config::{Config, Log, LogKind, Mode};
 use crate::feed::filter::Line;
-use crate::feed::{Feed, Heard, Identity, Source, Tap, Whose, filters};
+use crate::feed::{Feed, Heard, Identity, Reading, Source, Tap, Whose, filters};
 use crate::metrics::take_over;
 use crate::rules::{
     Account, Carrier, EndpointId, LogLine, Logged, Method, Observation, Speaker, Told,
@@ -30,41 +30,56 @@ const SSH_FILES: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
 pub struct Logs {
     /// None before the daemon listens.
     told: Option<mpsc::Sender<Heard>>,
-    /// Ends with this.
+    /// Their readings end before the thread that they are on.
+    all: Vec<Following>,
     feed: Option<Feed>,
-    taps: Vec<(Log, Tap)>,
-    identity: Identity,
+    identity: Arc<Identity>,
+}
+
+/// One of them.
+struct Following {
+    log: Log,
+    tap: Tap,
+    /// None of the API's, and of what can't be read.
+    _reading: Option<Reading>,
 }
 
 impl Core {
     /// Begins to read; what is told goes there.
     pub(super) fn start_logs(&mut self, told: mpsc::Sender<Heard>) {
         self.logs.told = Some(told);
+        self.logs.feed = Feed::start().inspect_err(|error| error!("no log is read: {error}")).ok();
         self.follow_logs();
     }
 
-    /// Reads the logs of the configuration, anew if another one is named now.
+    /// Reads the logs of the configuration. What was read before goes on where it is.
     pub(super) fn follow_logs(&mut self) {
-        let Some(told) = self.logs.told.clone() else { return };
-        let (wanted, identity) = (wanted(&self.config), identity(&self.config));
-        let same = wanted.iter().eq(self.logs.taps.iter().map(|(log, _)| log));
-        if same && identity == self.logs.identity {
-            return;
-        }
-        let taps: Vec<(Log, Tap)> =
-            wanted.into_iter().map(|log| (log.clone(), tap(&log))).collect();
-        let sources = taps.iter().filter_map(|(log, tap)| {
-            tap.tally.error().is_none().then(|| Source::of(log).zip(Some(tap.clone())))?
-        });
-        let feed = Feed::start(sources.collect(), identity.clone(), told);
-        let feed = feed.inspect_err(|error| error!("no log is read: {error}")).ok();
-        for (log, tap) in &taps {
+        let (Some(told), Some(feed)) = (&self.logs.told, &self.logs.feed) else { return };
+        let identity = Arc::new(identity(&self.config));
+        let same_speakers = identity == self.logs.identity;
+        let mut before = std::mem::take(&mut self.logs.all);
+        let mut all = Vec::new();
+        for log in wanted(&self.config) {
+            let known = before
+                .iter()
+                .position(|it| it.log == log && (same_speakers || log.kind != LogKind::Syslog));
+            if let Some(known) = known {
+                all.push(before.swap_remove(known));
+                continue;
+            }
+            let tap = tap(&log);
+            let source = Source::of(&log).filter(|_| tap.tally.error().is_none());
+            let reading =
+                source.and_then(|source| feed.read(source, &identity, tap.clone(), told.clone()));
             match tap.tally.error() {
                 Some(what) => error!("log {}: {what}", log.name),
                 None => info!("reading the log {} ({})", log.name, log.filters.join(", ")),
             }
+            all.push(Following { log, tap, _reading: reading });
         }
-        self.logs = Logs { feed, taps, identity, ..std::mem::take(&mut self.logs) };
+        drop(before);
+        self.logs.all = all;
+        self.logs.identity = identity;
     }
 
     /// Judges what a log told.
@@ -118,12 +133,11 @@ impl Core {
         let Some(whose) = self.logs.identity.by_token(token) else {
             return Err(Fault::denied("no endpoint has this token"));
         };
-        let mut taps = self.logs.taps.iter();
-        let tap = taps.find(|(it, _)| it.name == log && it.kind == LogKind::Api);
-        let Some((_, tap)) = tap else {
+        let mut all = self.logs.all.iter();
+        let found = all.find(|it| it.log.name == log && it.log.kind == LogKind::Api);
+        let Some(tap) = found.map(|it| it.tap.clone()) else {
             return Err(Fault::not_found("no log of the API has this name"));
         };
-        let tap = tap.clone();
         tap.seen();
         let mut done = Ingested { lines: 0, told: 0 };
         for line in text.lines() {
@@ -137,7 +151,7 @@ impl Core {
     }
 
     pub(super) fn log_views(&self) -> Vec<LogView> {
-        let view = |(log, tap): &(Log, Tap)| {
+        let view = |Following { log, tap, .. }: &Following| {
             let tally = &tap.tally;
             let last = tally.last_line.load(Relaxed);
             LogView {
@@ -155,12 +169,12 @@ impl Core {
                 error: tally.error(),
             }
         };
-        self.logs.taps.iter().map(view).collect()
+        self.logs.all.iter().map(view).collect()
     }
 
     /// Of those that the operator named.
     pub(super) fn log_problems(&self) -> Vec<String> {
-        if self.logs.feed.is_none() && !self.logs.taps.is_empty() {
+        if self.logs.told.is_some() && self.logs.feed.is_none() {
             return vec!["no log is read: the feed could not be started".to_owned()];
         }
         let named = |view: &LogView| self.config.logs.iter().any(|log| log.name == view.name);
@@ -212,7 +226,9 @@ fn wanted(config: &Config) -> Vec<Log> {
 fn ssh_log() -> Option<Log> {
     let log = Log { name: SSH.to_owned(), filters: vec!["sshd".to_owned()], ..Log::default() };
     if Path::new(JOURNAL).exists() {
-        let units = ["ssh.service", "sshd.service"].map(str::to_owned).to_vec();
+        // By itself, or one for each connection.
+        let units = ["ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"];
+        let units = units.map(str::to_owned).to_vec();
         return Some(Log { kind: LogKind::Journal, units, ..log });
     }
     let file = SSH_FILES.iter().find(|file| Path::new(file).exists())?;

@@ -184,7 +184,7 @@ impl Core {
         });
     }
 
-    fn plan_again(&mut self) -> Result<(), Fault> {
+    pub(super) fn plan_again(&mut self) -> Result<(), Fault> {
         let plan = Plan::new(&self.config, self.observe, self.geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         let before = std::mem::replace(&mut self.plan, Self::planned(plan, &self.lessons));

@@ -201,14 +201,16 @@ impl Core {
 
     /// Both lists, from the store into the kernel, as a whole.
     pub(super) fn load_lists(&mut self) -> anyhow::Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
         let now = self.clock.timestamp_now();
         self.expiring.clear();
         self.list_counts = [0; 2];
         let mut items = [Vec::new(), Vec::new()];
         let mut ended = Vec::new();
         for list in [List::Allow, List::Deny] {
-            for entry in store.list(list) {
+            let own: Vec<ListEntry> = self.own_entries(list).collect();
+            let stored = self.store.clone();
+            let stored = stored.iter().flat_map(|store| store.list(list));
+            for entry in own.into_iter().map(Ok).chain(stored) {
                 let entry = entry.context("reading a list")?;
                 if entry.expires_at.is_some_and(|at| at <= now) {
                     ended.push(Change::RemoveList(entry.key()));

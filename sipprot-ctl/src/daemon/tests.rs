@@ -2,6 +2,7 @@
 
 mod feed;
 mod learn;
+mod own_lists;
 mod why;
 
 use std::net::SocketAddr;

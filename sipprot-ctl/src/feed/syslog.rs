@@ -21,6 +21,7 @@ use ipnetwork::IpNetwork;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::filter::Line;
@@ -100,14 +101,17 @@ async fn datagrams(shared: &Shared) -> io::Result<()> {
 async fn connections(shared: &Arc<Shared>, acceptor: Option<Acceptor>) -> io::Result<()> {
     let listener = TcpListener::bind(shared.listen.address).await?;
     shared.tap.tally.set_error(None);
+    // They end with the listener: whoever may no longer speak must not go on.
+    let mut served = JoinSet::new();
     loop {
+        while served.try_join_next().is_some() {}
         let (stream, peer) = listener.accept().await?;
         let Some(place) = Place::take(shared, peer.ip()) else {
             shared.tap.tally.refused.fetch_add(1, Relaxed);
             continue;
         };
         let acceptor = acceptor.clone();
-        tokio::spawn(async move {
+        served.spawn(async move {
             let shared = place.shared.clone();
             let ended = serve(&shared, stream, peer.ip(), acceptor).await;
             if ended.is_err() {
@@ -216,7 +220,7 @@ mod tests {
     const PBX1: &str = "192.0.2.11";
     const PBX2: &str = "192.0.2.12";
     const LINE: &str =
-        "sipprot: rejected REGISTER from 198.51.100.7 port 4711 over tls account 100";
+        "sipprot: rejected REGISTER account 100 from 198.51.100.7 port 4711 over tls";
 
     fn shared(transport: SyslogTransport) -> (Arc<Shared>, mpsc::Receiver<Heard>) {
         let mut identity = Identity::default();

@@ -1,18 +1,23 @@
 //! One log's lines through its filters, and what is counted of them.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use sipprot_common::ceiling;
 
 use super::announced::Announced;
 use super::filter::{Filter, Found, Line, Verdict};
 use crate::message::clean;
 use crate::rules::Told;
 
-/// What is kept of a line, in characters.
+/// What is kept of a line, in bytes.
 const SHOWN_MAX: usize = 300;
 const ACCOUNT_MAX: usize = 128;
+/// What one endpoint may tell a second, and at once: the rules' memory is everybody's.
+const SHARE: (u32, u32) = (100, 1000);
 
 /// Whose word a line is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +80,8 @@ pub struct Tap {
     watched: bool,
     filters: Arc<[Filter]>,
     announced: Arc<Mutex<Announced>>,
+    shares: Arc<Mutex<HashMap<Arc<str>, u64>>>,
+    began: Instant,
 }
 
 impl Tap {
@@ -86,6 +93,8 @@ impl Tap {
             watched,
             filters: filters.into(),
             announced: Arc::default(),
+            shares: Arc::default(),
+            began: Instant::now(),
         }
     }
 
@@ -105,7 +114,14 @@ impl Tap {
         })?;
         tally.matched.fetch_add(1, Relaxed);
         let found = known.filter(|found| self.counts(found))?;
+        if let Whose::Endpoint(name) = whose
+            && !self.is_within_share(name)
+        {
+            tally.lost.fetch_add(1, Relaxed);
+            return None;
+        }
         let text = clean(line.text.as_bytes(), SHOWN_MAX);
+        let text = &text[..text.floor_char_boundary(SHOWN_MAX)];
         let short = |text: &str| clean(text.as_bytes(), ACCOUNT_MAX);
         Some(Heard {
             whose: whose.clone(),
@@ -122,6 +138,15 @@ impl Tap {
         })
     }
 
+    fn is_within_share(&self, endpoint: &Arc<str>) -> bool {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let (interval_ns, burst_ns) = ceiling::times(SHARE.0, SHARE.1);
+        let now_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let bucket = shares.entry(endpoint.clone()).or_default();
+        let taken = ceiling::take(*bucket, now_ns, interval_ns, burst_ns);
+        taken.inspect(|next| *bucket = *next).is_some()
+    }
+
     fn counts(&self, found: &Found<'_>) -> bool {
         if !matches!(found.told, Told::SshFailed | Told::SipRejected) {
             return true;
@@ -134,5 +159,25 @@ impl Tap {
     /// Lines were read just now.
     pub fn seen(&self) {
         self.tally.last_line.store(jiff::Timestamp::now().as_second(), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::filters;
+
+    #[test]
+    fn a_tenant_has_a_share_and_the_host_none() {
+        let line =
+            "Nov 22 17:21:03 pbx sshd[9]: Failed password for x from 198.51.100.7 port 1 ssh2";
+        let told = |whose| {
+            let tap = Tap::new("auth", filters(&["sshd".to_owned()]).unwrap(), whose, false);
+            let told = (0..3000).filter(|_| tap.sift(Line::plain(line)).is_some()).count();
+            (told, tap.tally.lost.load(Relaxed) as usize)
+        };
+        assert_eq!(told(Whose::Host), (3000, 0));
+        let (count, lost) = told(Whose::Endpoint("pbx1".into()));
+        assert!((1000..3000).contains(&count) && count + lost == 3000, "{count} {lost}");
     }
 }

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, LearnAccept, LearnStart, List,
-    NewBlock, NewEntry, NewPeer, nobody,
+    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, GeoChange, LearnAccept, LearnStart,
+    List, NewBlock, NewEntry, NewPeer, nobody,
 };
 
 type Called = Result<Response, Fault>;
@@ -141,6 +141,13 @@ pub(super) async fn discard_learned(
     Params(By { by }): Params<By>,
 ) -> Called {
     answer(&caller, Command::LearnDiscard { by }).await
+}
+
+pub(super) async fn preview_geo(
+    State(caller): State<Caller>,
+    Body(change): Body<GeoChange>,
+) -> Called {
+    answer(&caller, Command::GeoPreview(change)).await
 }
 
 /// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`.

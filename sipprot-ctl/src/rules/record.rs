@@ -57,9 +57,9 @@ pub struct Record {
     /// The last login by ssh.
     pub login: Option<Time>,
     /// Blocks that hold for one endpoint alone, by the word of its own log.
-    endpoint_blocks: Vec<(EndpointId, Time)>,
-    /// Services that are cut off from a trusted source.
-    cuts: Vec<(Scope, Time)>,
+    endpoint_blocks: Vec<(EndpointId, Scope, Time)>,
+    /// The service that is cut off from a trusted source: the kernel holds one block of each.
+    cut: Option<(Scope, Time)>,
     last: Time,
 }
 
@@ -85,26 +85,26 @@ impl Record {
         self.login.is_some_and(|at| now.since(at) < LOGIN_MEMORY)
     }
 
-    /// Endpoints for which alone it is blocked now.
-    pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = EndpointId> {
-        self.endpoint_blocks.iter().filter(move |(_, until)| now < *until).map(|(id, _)| *id)
+    /// Endpoints for which alone it is blocked now, and what is.
+    pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = (EndpointId, Scope)> {
+        let in_force = self.endpoint_blocks.iter().filter(move |(.., until)| now < *until);
+        in_force.map(|(endpoint, scope, _)| (*endpoint, *scope))
     }
 
     /// Cuts off a service; false if it is already.
     pub fn cut(&mut self, service: Scope, at: Time, until: Time) -> bool {
-        self.cuts.retain(|(_, end)| at < *end);
-        if self.cuts.iter().any(|(known, _)| *known == service) {
+        if self.cut.is_some_and(|(known, end)| known == service && at < end) {
             return false;
         }
-        self.cuts.push((service, until));
+        self.cut = Some((service, until));
         self.last = at;
         true
     }
 
-    pub fn block_for(&mut self, endpoint: EndpointId, at: Time, until: Time) {
-        self.endpoint_blocks.retain(|(known, end)| *known != endpoint && at < *end);
+    pub fn block_for(&mut self, endpoint: EndpointId, scope: Scope, at: Time, until: Time) {
+        self.endpoint_blocks.retain(|(known, _, end)| *known != endpoint && at < *end);
         if self.endpoint_blocks.len() < ENDPOINT_BLOCKS_MAX {
-            self.endpoint_blocks.push((endpoint, until));
+            self.endpoint_blocks.push((endpoint, scope, until));
         }
         self.last = at;
     }
@@ -233,7 +233,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
-        self.cuts.clear();
+        self.cut = None;
         self.grace_until = Some(now.after(settings.unblock_grace));
         if self.count(now, settings.count_age) >= settings.block_threshold {
             self.blocks.clear();
@@ -249,7 +249,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
-        self.cuts.clear();
+        self.cut = None;
     }
 
     pub fn distrust(&mut self, now: Time) {

@@ -47,6 +47,12 @@ impl Failure {
         self.line.as_ref().map(|line| line.speaker)
     }
 
+    /// The wire and the host's own logs are believed alike; a tenant's log, and one that is only
+    /// watched, are taken at their word where they are alone.
+    pub fn is_believed(&self) -> bool {
+        matches!(self.speaker(), None | Some(Speaker::Host))
+    }
+
     pub fn key(&self) -> SourceKey {
         SourceKey::from(self.source.ip())
     }
@@ -84,7 +90,8 @@ pub struct Source {
 impl Source {
     pub fn note(&mut self, failure: Failure) {
         self.last = self.last.max(failure.at);
-        if failure.proof.is_proven() {
+        // What a tenant says must not wash out what others proved.
+        if failure.proof.is_proven() && failure.is_believed() {
             self.last_proven = Some(failure.at);
         }
         let most = if self.last_proven.is_some() { NOTES_PROVEN_MAX } else { NOTES_MAX };

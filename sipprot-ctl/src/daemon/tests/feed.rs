@@ -27,7 +27,7 @@ fn start_reading(state: &Path, text: &str) -> (Core, mpsc::Receiver<Heard>) {
 
 fn lines(count: u32) -> String {
     let line =
-        |_| format!("sipprot: rejected REGISTER from {ATTACKER} port 4711 over wss account 100\n");
+        |_| format!("sipprot: rejected REGISTER account 100 from {ATTACKER} port 4711 over wss\n");
     (0..count).map(line).collect()
 }
 
@@ -104,6 +104,25 @@ async fn a_file_is_followed_and_a_login_is_remembered() {
     core.finish(false).unwrap();
     let mut core = start(state.path(), &text);
     assert!(check(&mut core, "198.51.100.8").await.never_blocked, "after a restart, too");
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_read_and_follows_what_is_new() {
+    let state = tempfile::tempdir().unwrap();
+    let (mut core, _told) = start_reading(state.path(), &config());
+    ingest(&mut core, "api", TOKEN, &lines(3)).await.unwrap();
+    let with = |more: &str| {
+        let text = config().replace("}]", &format!("}}{more}]"));
+        options(state.path(), &text).loaded.config
+    };
+    core.config = with(", { name = \"late\", path = \"/nowhere/late.log\", filters = [\"sshd\"] }");
+    core.follow_logs();
+    let logs = status(&mut core).await.logs;
+    let counts: Vec<_> = logs.iter().map(|log| (log.name.as_str(), log.lines)).collect();
+    assert_eq!(counts, [("api", 3), ("late", 0)]);
+    core.config = with("");
+    core.follow_logs();
+    assert_eq!(status(&mut core).await.logs.len(), 1);
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ const PATHS: [(&str, &str); 2] = [
     (
         "{provisioning}",
         concat!(
-            r"(?i)(?:[^?]*/(?:(?:auto)?prov(?:ision(?:ing)?)?|phoneconfig|firmware|tftpboot)/.*",
+            r"(?i)(?:[^?]*/(?:(?:auto)?prov(?:ision(?:ing)?)?|phoneconfig|firmware|tftpboot",
+            r"|aastra|cisco|digium_phones|fanvil|gigaset|grandstream|panasonic|polycom|snom|yealink)/.*",
             r"|[^?]*\.(?:cfg|xml|boot|rom|ld|sbn|bin|loads|tlv)(?:\?.*)?",
             r"|[^?]*/(?:sep|spa|cfg|snom[a-z0-9]*-)?[0-9a-f]{12}(?:[.?-].*)?)",
         ),
@@ -45,7 +46,7 @@ const PATHS: [(&str, &str); 2] = [
         concat!(
             r"(?i)[^?]*/(?:billing|(?:mya2|a2)billing|a2customer|phpmyadmin[0-9._-]*|pma[0-9]*|myadmin|mysqladmin",
             r"|sqladmin|dbadmin|mysql|adminer(?:\.php)?|vtigercrm|vicidial|recordings|admin/config\.php|freepbx",
-            r"|elastix|asterisk|digium_phones|aastra|polycom|wp-login\.php|wp-admin|xmlrpc\.php|cgi-bin|\.env",
+            r"|elastix|asterisk|wp-login\.php|wp-admin|xmlrpc\.php|cgi-bin|\.env",
             r"|\.git|(?:scripts/)?setup\.php|boaform|hnap1|manager/html|vendor/phpunit)(?:[/?].*)?",
         ),
     ),

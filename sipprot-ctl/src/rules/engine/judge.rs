@@ -8,7 +8,6 @@ use super::Engine;
 use crate::rules::decision::{AlertKind, Decision, Scope};
 use crate::rules::learn::Occurrence;
 use crate::rules::ledger::Target;
-use crate::rules::observation::Speaker;
 use crate::rules::rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
 use crate::rules::settings::Settings;
 use crate::rules::source::{Failure, Source};
@@ -36,9 +35,8 @@ impl Breach {
 impl Engine {
     /// Counts a failure by every rule it concerns, and judges the gravest that it breaks.
     pub(super) fn fail(&mut self, failure: Failure, decisions: &mut Vec<Decision>) {
-        let speaker = failure.speaker();
         // What a tenant's log says must not lower the limits of others.
-        let believed = matches!(speaker, None | Some(Speaker::Host));
+        let believed = failure.is_believed();
         let attacked = believed && self.note_account_failure(&failure, decisions);
         let trusted = self.is_trusted(failure.source.ip());
         let source = failure.key();
@@ -54,7 +52,9 @@ impl Engine {
                 AppliesTo::Everyone => true,
                 AppliesTo::Untrusted | AppliesTo::UntrustedOnAttackedAccount => !trusted,
             };
-            if !concerned || rule.per == Per::Account || !failure.signals(rule.signal) {
+            // A tenant may name any number of accounts: it has no windows for each.
+            let apart = !believed && rule.per == Per::SourceAccount;
+            if !concerned || apart || rule.per == Per::Account || !failure.signals(rule.signal) {
                 continue;
             }
             let Some((slot, proven)) = self.count(index, source, &failure) else { continue };
@@ -92,7 +92,9 @@ impl Engine {
         let tag = (rule.counts == Counts::Distinct).then(|| self.tag(rule.signal, failure));
         let mark =
             Mark { at: failure.at, proven: failure.proof.is_proven(), count: failure.count, tag };
-        if let Some(learning) = &mut self.learning {
+        if let Some(learning) = &mut self.learning
+            && failure.is_believed()
+        {
             let occurrence = Occurrence { at: failure.at, count: failure.count, tag, window };
             learning.counted(failure, slot, occurrence);
         }
@@ -105,10 +107,7 @@ impl Engine {
     /// a log that is only watched.
     fn scope(&self, rule: &Rule, failure: &Failure) -> u64 {
         let scope = self.scope_of_rule(rule, failure);
-        match failure.speaker() {
-            None | Some(Speaker::Host) => scope,
-            Some(speaker) => self.hash((scope, speaker)),
-        }
+        if failure.is_believed() { scope } else { self.hash((scope, failure.speaker())) }
     }
 
     fn scope_of_rule(&self, rule: &Rule, failure: &Failure) -> u64 {

@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// What follows from a tenant's word alone: a block for its own endpoint, where it is proven and
-    /// nobody else vouches for the source.
+    /// nobody else says the same; of a trusted source the attacked service.
     pub(super) fn judge_tenant(
         &mut self,
         failure: &Failure,
@@ -141,29 +141,36 @@ impl Engine {
         decisions: &mut Vec<Decision>,
     ) {
         let (source, at) = (failure.key(), failure.at);
+        let scope = match verdict {
+            Verdict::Block { .. } => breach.scope(&self.settings),
+            Verdict::Cut(service) => service,
+            Verdict::Nothing | Verdict::Contain { .. } | Verdict::Quarantine => return,
+        };
+        let covers = |other| other == scope || other == Scope::All;
         let known = self.records.get(source);
-        let covered = known.is_some_and(|it| it.endpoints_blocking(at).any(|id| id == endpoint));
-        if !matches!(verdict, Verdict::Block { .. }) || covered || self.is_blocked(source, at) {
+        let covered = known.is_some_and(|record| {
+            record.endpoints_blocking(at).any(|(id, other)| id == endpoint && covers(other))
+        });
+        if covered || self.is_blocked(source, at) {
             return;
         }
         let case = self.case(failure, breach);
-        if self.is_agreed(source, endpoint, at) {
-            return self.block(case, breach.scope(&self.settings), false, decisions);
+        if matches!(verdict, Verdict::Block { .. }) && self.is_agreed(source, endpoint, at) {
+            return self.block(case, scope, false, decisions);
         }
         let until = at.after(self.settings.block_time);
-        self.records.entry(source, Record::default).block_for(endpoint, at, until);
-        let scope = breach.scope(&self.settings);
+        self.records.entry(source, Record::default).block_for(endpoint, scope, at, until);
         decisions.push(Decision::Block(self.uncounted(case, scope, false)));
     }
 
     /// Whether another endpoint's log, or the wire, says the same of a source as this endpoint's log.
     fn is_agreed(&self, source: SourceKey, endpoint: EndpointId, at: Time) -> bool {
         let record = self.records.get(source);
-        let others = record.is_some_and(|it| it.endpoints_blocking(at).any(|id| id != endpoint));
+        let others =
+            record.is_some_and(|it| it.endpoints_blocking(at).any(|(id, _)| id != endpoint));
         let notes = self.sources.get(source).into_iter().flat_map(|source| source.notes());
         let seen = notes.filter(|note| {
-            let witness = matches!(note.speaker(), None | Some(Speaker::Host));
-            witness && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME
+            note.is_believed() && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME
         });
         others || seen.take(AGREEING_FAILURES).count() == AGREEING_FAILURES
     }

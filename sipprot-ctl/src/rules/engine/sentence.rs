@@ -266,7 +266,7 @@ impl Engine {
 fn is_concerned(note: &Failure, last: &Failure, breach: &Breach) -> bool {
     let rule = &breach.rule;
     note.signals(rule.signal)
-        && is_same_word(note.speaker(), last.speaker())
+        && (note.speaker() == last.speaker() || note.is_believed() && last.is_believed())
         && last.at.since(note.at) < rule.window
         && (!breach.proven || note.proof.is_proven())
         && match rule.per {
@@ -274,12 +274,6 @@ fn is_concerned(note: &Failure, last: &Failure, breach: &Breach) -> bool {
             Per::SourceAccount => note.account == last.account,
             Per::Source | Per::Account => true,
         }
-}
-
-/// The wire and the host's own logs are believed alike, and counted together.
-fn is_same_word(one: Option<Speaker>, other: Option<Speaker>) -> bool {
-    let believed = |speaker| matches!(speaker, None | Some(Speaker::Host));
-    one == other || (believed(one) && believed(other))
 }
 
 pub(super) fn evidence(

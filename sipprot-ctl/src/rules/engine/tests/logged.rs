@@ -177,6 +177,16 @@ fn a_tenant_can_not_harm_the_customers_of_others() {
 }
 
 #[test]
+fn a_trusted_source_loses_the_service_at_the_tenant_that_says_so() {
+    let mut scene = Scene::new();
+    scene.play(0, &accepted(EVE, "100"));
+    scene.lines.clear();
+    let cut = "block 198.51.100.66 BRUTEFORCE:ssh Ssh";
+    check("ssh", SECOND, 30, &log(SshFailed, TENANT), &mut scene, &[cut]);
+    check("another's", MINUTE, 6, &log(SshFailed, NEIGHBOUR), &mut scene, &[cut]);
+}
+
+#[test]
 fn a_watched_log_only_tells() {
     let mut scene = Scene::new();
     let told = ["alert 198.51.100.66 Watched { rule: Ssh }"];
