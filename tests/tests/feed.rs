@@ -221,7 +221,7 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
 
 #[test]
 fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
-    let path = |lab: &Lab| lab.directory().join("sshd/log");
+    let path = |lab: &Lab| lab.directory().join("sshd-22/log");
     let follow = |lab: &Lab| {
         vec![format!("log = [{{ name = \"auth\", path = {:?}, filters = [\"sshd\"] }}]", path(lab))]
     };
@@ -234,6 +234,9 @@ fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
     assert!(sshd.log_in(attackers, admin, host)?, "{:?}", std::fs::read_to_string(sshd.log_file()));
     wait_for("the login", || {
         Ok(daemon.json(&["check", &admin.to_string()])?["never_blocked"].as_bool().filter(|it| *it))
+    })
+    .with_context(|| {
+        format!("{:?}; {:?}", log(&daemon, "auth"), std::fs::read_to_string(sshd.log_file()))
     })?;
     let cracker: IpAddr = lab.newcomer().v4.into();
     for source in [admin, cracker] {
