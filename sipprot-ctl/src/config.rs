@@ -25,6 +25,7 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use forms::unmapped;
 pub use values::{
     BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, Scope, Transport,
 };

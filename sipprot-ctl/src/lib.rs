@@ -29,6 +29,8 @@ pub mod replay;
 pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.
 pub mod rules;
+/// Lists as spreadsheets.
+pub mod sheet;
 /// What must survive: lists, blocks, trust and history, in sled.
 pub mod store;
 /// What there is to say of one address: the verdict, the rule, the evidence, the past.

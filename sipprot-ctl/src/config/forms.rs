@@ -332,7 +332,7 @@ impl Form for PeerEntry {
 }
 
 /// `::ffff:192.0.2.7` is 192.0.2.7 and nothing else.
-fn unmapped(network: IpNetwork) -> IpNetwork {
+pub fn unmapped(network: IpNetwork) -> IpNetwork {
     match network.ip() {
         IpAddr::V6(address) => address
             .to_ipv4_mapped()

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use sipprot_common::abi::maps;
 use sipprot_common::source::{Address, SourceKey};
@@ -19,7 +19,7 @@ use super::own::Own;
 use super::plan::Plan;
 use super::upkeep::kernel_list;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
-use crate::config::{Config, Scope, format_duration};
+use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
@@ -445,13 +445,7 @@ fn by_hand(
 
 /// Without host bits, and IPv4 as IPv4.
 pub fn plain(network: IpNetwork) -> IpNetwork {
-    let network = match network {
-        IpNetwork::V6(v6) if v6.prefix() >= 96 => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => Ipv4Network::new(v4, v6.prefix() - 96).map_or(network, IpNetwork::V4),
-            None => network,
-        },
-        _ => network,
-    };
+    let network = unmapped(network);
     IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
 }
 
