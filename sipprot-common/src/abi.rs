@@ -209,7 +209,7 @@ impl ScopedAddress {
 pub struct ListEntry {
     /// 0 = never.
     pub expires_ns: u64,
-    /// `SCOPE_*`; allow entries are always `SCOPE_ALL`.
+    /// `SCOPE_*`; allow entries are always `SCOPE_ALL` or `SCOPE_LATER`.
     pub scope: u8,
     pub pad: [u8; 7],
 }
@@ -218,6 +218,8 @@ pub struct ListEntry {
 pub const SCOPE_ALL: u8 = 0;
 /// Only traffic to SIP ports.
 pub const SCOPE_SIP: u8 = 1;
+/// All traffic, but from `expires_ns` on: whom a change may have cut off is let in unless it is confirmed.
+pub const SCOPE_LATER: u8 = 2;
 
 /// A block is the host's (policy 0) or of one endpoint.
 #[repr(C)]

@@ -4,11 +4,15 @@
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
 mod answers;
+mod consent;
 mod fault;
 mod learn;
+mod sheet;
 mod why;
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
@@ -20,11 +24,13 @@ pub use answers::{
     EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
     ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
+pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -35,27 +41,87 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
-    Entries { list: List, query: EntriesQuery },
-    AddEntry { list: List, entry: NewEntry },
-    RemoveEntry { list: List, network: IpNetwork, by: String },
-    Blocks { kind: Option<BlockKind> },
+    Entries {
+        list: List,
+        query: EntriesQuery,
+    },
+    AddEntry {
+        list: List,
+        entry: NewEntry,
+        consent: Consent,
+    },
+    EditEntry {
+        list: List,
+        edit: EditEntry,
+    },
+    RemoveEntry {
+        list: List,
+        network: IpNetwork,
+        by: String,
+        consent: Consent,
+    },
+    /// Reads a file and says what it would change.
+    ReadSheet {
+        sheet: Sheet,
+        consent: Consent,
+    },
+    /// Carries it out, if the lists are still as they were.
+    ApplySheet {
+        read: ReadSheet,
+        consent: Consent,
+    },
+    /// Writes a list into a file.
+    ExportList {
+        list: List,
+        endpoint: Option<String>,
+        into: Arc<File>,
+    },
+    /// What waits for a confirmation stays, or is taken back.
+    Confirm {
+        cancel: bool,
+        by: String,
+    },
+    Blocks {
+        kind: Option<BlockKind>,
+    },
     Block(NewBlock),
-    Unblock { address: IpAddr, by: String },
+    Unblock {
+        address: IpAddr,
+        by: String,
+    },
     Trust,
-    RevokeTrust { address: IpAddr, by: String },
+    RevokeTrust {
+        address: IpAddr,
+        by: String,
+    },
     Peers,
     AddPeer(NewPeer),
-    RemovePeer { network: IpNetwork, by: String },
-    Check { address: IpAddr },
-    Why { address: IpAddr },
-    Report { date: Option<Date> },
+    RemovePeer {
+        network: IpNetwork,
+        by: String,
+    },
+    Check {
+        address: IpAddr,
+    },
+    Why {
+        address: IpAddr,
+    },
+    Report {
+        date: Option<Date>,
+    },
     Learn,
     LearnProposal,
     LearnStart(LearnStart),
     LearnAccept(LearnAccept),
-    LearnStop { by: String },
-    LearnDiscard { by: String },
-    Reload,
+    LearnStop {
+        by: String,
+    },
+    LearnDiscard {
+        by: String,
+    },
+    Reload {
+        consent: Consent,
+    },
     Metrics,
 }
 
@@ -75,6 +141,9 @@ pub enum Answer {
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
     Done(Done),
+    #[serde(skip)]
+    Read(ReadSheet),
+    Sheet(SheetAnswer),
     /// Prometheus' text format.
     Metrics(String),
 }
@@ -142,6 +211,18 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
+}
+
+/// Another note for what is on a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditEntry {
+    pub network: IpNetwork,
+    pub note: String,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    #[serde(default = "nobody")]
+    pub by: String,
 }
 
 /// A peer to be trusted without having shown anything.

@@ -17,6 +17,7 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod sheets;
 mod status;
 mod table;
 #[cfg(test)]
@@ -117,7 +118,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
-        Verb::Reload => change::reload(&context),
+        Verb::Reload { confirm } => change::reload(&context, confirm),
+        Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),

@@ -54,6 +54,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// No rule ever blocks these.
     pub never_block: Vec<IpNetwork>,
+    /// How long a change that may cut off its operator waits for a confirmation.
+    pub confirm_within: Duration,
     pub daemon: Daemon,
     pub sip: Sip,
     pub rules: RuleLimits,
@@ -264,6 +266,7 @@ impl Default for Config {
             mode: Mode::Enforce,
             peers: Vec::new(),
             never_block: Vec::new(),
+            confirm_within: Duration::from_secs(60),
             daemon: Daemon::default(),
             sip: Sip::default(),
             rules: RuleLimits::default(),

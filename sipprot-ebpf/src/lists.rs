@@ -51,7 +51,8 @@ fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
     if entry.scope == SCOPE_SIP && !on_sip {
         return false;
     }
-    entry.expires_ns == 0 || clock::coarse_ns() < entry.expires_ns
+    entry.expires_ns == 0
+        || (clock::coarse_ns() < entry.expires_ns) != (entry.scope == SCOPE_LATER)
 }
 
 #[inline(never)]

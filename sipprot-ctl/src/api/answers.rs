@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockKind, EvidenceView, LearnStatus, Scope};
+use super::{BlockKind, EvidenceView, LearnStatus, PendingView, Scope};
 use crate::geo::Country;
 use crate::store::List;
 
@@ -37,6 +37,9 @@ pub struct Status {
     pub store: StoreView,
     pub geo: GeoView,
     pub config_files: Vec<String>,
+    /// A change that waits for its confirmation.
+    #[serde(default)]
+    pub pending: Option<PendingView>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

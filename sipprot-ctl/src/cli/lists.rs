@@ -70,7 +70,15 @@ fn one(
         return change::edit(context, list, super::args::Edit { verb });
     }
     let filter = [("search", args.search.as_deref()), ("country", args.country.as_deref())];
-    let entries = fetch(&context.client()?, name, &filter)?;
+    let client = context.client()?;
+    let entries = match (args.limit, args.offset) {
+        (None, None) => fetch(&client, name, &filter)?,
+        (limit, offset) => {
+            let [limit, offset] = [limit, offset].map(|it| it.map(|it| it.to_string()));
+            let page = [("limit", limit.as_deref()), ("offset", offset.as_deref())];
+            client.get(&format!("/lists/{name}{}", query(&[filter, page].concat())))?
+        }
+    };
     context.print(&entries, entries_table)
 }
 

@@ -108,6 +108,7 @@ fn status() -> Status {
         store: StoreView { healthy: true, notes: Vec::new() },
         geo: GeoView { available: false, databases: Vec::new(), age_days: None },
         config_files: Vec::new(),
+        pending: None,
     }
 }
 

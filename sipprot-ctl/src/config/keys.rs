@@ -75,6 +75,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it. A rate, in packets a second of each of its addresses, replaces ceilings.trusted_rate.";
     "never_block" = never_block, Many(Network, 0, NETWORKS_MAX),
         "No rule ever blocks these. The denylist still can.";
+    "confirm_within" = confirm_within, Span(2, HOUR),
+        "A change that may cut off its operator, made with --confirm, is taken back after this time unless `sipprot confirm` follows.";
 
     "daemon.state_dir" = daemon.state_dir, AbsolutePath,
         "Lists, blocks, trust and history.";

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::clock::Clock;
 use super::geography::Geography;
+use super::guard::Guard;
 use super::journal::Journal;
 use super::kernel::Kernel;
 use super::learn::Lessons;
@@ -53,6 +55,11 @@ pub struct Core {
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
+    /// Goes up with every change of the lists.
+    pub(super) lists_version: u64,
+    /// The kernel has lists that could not be stored.
+    pub(super) lists_stale: Arc<AtomicBool>,
+    pub(super) guard: Guard,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     pub(super) complaints: Vec<String>,
@@ -102,7 +109,9 @@ impl Core {
         let geography = Geography::open(&config);
         let lessons =
             Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
-        let plan = Plan::new(&config, options.observe, geography.is_available())?;
+        let guard = Guard::load(store.as_deref()).context("reading what waits")?;
+        let knows_countries = geography.is_available() && !guard.geo_off;
+        let plan = Plan::new(&config, options.observe, knows_countries)?;
         let plan = Self::planned(plan, &lessons);
         let own = Own::look();
         let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
@@ -127,6 +136,9 @@ impl Core {
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
+            lists_version: 0,
+            lists_stale: Arc::default(),
+            guard,
             fresh_denials: Vec::new(),
             complaints: Vec::new(),
             store_notes,

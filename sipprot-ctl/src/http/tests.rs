@@ -28,7 +28,8 @@ async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
     let socket = directory.path().join("run/test.sock");
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
-    let router = if path.starts_with("/api") { api(echo()) } else { metrics(echo()) };
+    let router =
+        if path.starts_with("/api") { api(echo(), directory.path()) } else { metrics(echo()) };
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
     let (mut sender, connection) =

@@ -28,6 +28,18 @@ pub struct Wrong {
     pub line: u64,
     pub field: &'static str,
     pub what: String,
+    /// Nothing behind it can be read.
+    ends: bool,
+}
+
+impl Wrong {
+    pub fn at(line: u64, field: &'static str, what: impl Into<String>) -> Self {
+        Self { line, field, what: what.into(), ends: false }
+    }
+
+    pub fn is_end(&self) -> bool {
+        self.ends
+    }
 }
 
 /// One entry as the file has it.
@@ -78,9 +90,9 @@ type Whole<R> = io::Chain<io::Chain<Cursor<Vec<u8>>, R>, &'static [u8]>;
 impl<R: Read> Rows<Whole<R>> {
     /// Reads the first line. A time without a zone is one of `zone`.
     pub fn open(mut file: R, zone: TimeZone) -> Result<Self, Wrong> {
-        let head = head(&mut file).map_err(|error| whole(&error))?;
+        let head = head(&mut file).map_err(|error| Wrong::at(0, "file", error.to_string()))?;
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            return Err(wrong(1, "header", "UTF-16: save the file as CSV in UTF-8"));
+            return Err(Wrong::at(1, "header", "UTF-16: save the file as CSV in UTF-8"));
         }
         let head = head.strip_prefix(BOM).unwrap_or(&head).to_vec();
         let first = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
@@ -111,7 +123,7 @@ impl<R: Read> Rows<R> {
 
     fn read_columns(&mut self) -> Result<Vec<Column>, Wrong> {
         if !self.advance()? {
-            return Err(wrong(1, "header", "the file is empty"));
+            return Err(Wrong::at(1, "header", "the file is empty"));
         }
         let line = self.line();
         let mut columns = Vec::new();
@@ -121,15 +133,15 @@ impl<R: Read> Rows<R> {
                 let name = crate::message::clean(cell, 32);
                 let known = "IP_ADDRESS, NOTE (or REMARQUE), TIME, ADDED_BY, EXPIRES and SCOPE";
                 let what = format!("there is no column {name:?}; the columns are {known}");
-                return Err(wrong(line, "header", what));
+                return Err(Wrong::at(line, "header", what));
             };
             if columns.contains(&column) {
-                return Err(wrong(line, column.name(), "this column is there twice"));
+                return Err(Wrong::at(line, column.name(), "this column is there twice"));
             }
             columns.push(column);
         }
         if !columns.contains(&Column::Address) {
-            return Err(wrong(line, "IP_ADDRESS", "this column is missing"));
+            return Err(Wrong::at(line, "IP_ADDRESS", "this column is missing"));
         }
         Ok(columns)
     }
@@ -150,10 +162,11 @@ impl<R: Read> Rows<R> {
         self.meter.set(ROW_BYTES_MAX + BUFFER);
         self.csv.read_byte_record(&mut self.record).map_err(|error| {
             let line = self.csv.position().line();
-            match error.into_kind() {
-                csv::ErrorKind::Io(error) => wrong(line, "row", error.to_string()),
-                other => wrong(line, "row", format!("{other:?}")),
-            }
+            let what = match error.into_kind() {
+                csv::ErrorKind::Io(error) => error.to_string(),
+                other => format!("{other:?}"),
+            };
+            Wrong { ends: true, ..Wrong::at(line, "row", what) }
         })
     }
 
@@ -172,7 +185,7 @@ impl<R: Read> Rows<R> {
                 self.columns.len(),
                 self.separator()
             );
-            return Err(wrong(line, "row", what));
+            return Err(Wrong::at(line, "row", what));
         }
         let mut network = Err("empty".to_owned());
         let mut row = Row {
@@ -185,7 +198,7 @@ impl<R: Read> Rows<R> {
             scope: Scope::All,
         };
         for (cell, column) in self.record.iter().zip(&self.columns) {
-            let at = |what: String| Wrong { line, field: column.name(), what };
+            let at = |what: String| Wrong::at(line, column.name(), what);
             let text = std::str::from_utf8(cell)
                 .map_err(|_| at("not UTF-8: save the file as CSV in UTF-8".to_owned()))?;
             let text = restored(text.trim());
@@ -202,7 +215,7 @@ impl<R: Read> Rows<R> {
                 Column::Scope => row.scope = given.map_or(Ok(Scope::All), scope).map_err(at)?,
             }
         }
-        row.network = network.map_err(|what| wrong(line, Column::Address.name(), what))?;
+        row.network = network.map_err(|what| Wrong::at(line, Column::Address.name(), what))?;
         Ok(row)
     }
 
@@ -260,12 +273,4 @@ fn head(file: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
-}
-
-fn whole(error: &io::Error) -> Wrong {
-    wrong(0, "file", error.to_string())
-}
-
-fn wrong(line: u64, field: &'static str, what: impl Into<String>) -> Wrong {
-    Wrong { line, field, what: what.into() }
 }
