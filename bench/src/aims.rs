@@ -100,6 +100,8 @@ pub fn all(report: &Report) -> Vec<Aim> {
         aim("legitimate calls failed during a flood", calls, Most(0.0), ""),
         aim("… the PBX's CPU time, ratio", report.pbx_cpu_ratio_flood, Most(1.1), "×"),
         aim("events a second on one core", report.events_per_second, Least(200_000.0), ""),
+        aim("the idle daemon's CPU time", report.idle_cpu_percent, Most(0.5), " %"),
+        aim("… and resident memory", report.idle_mib, Most(64.0), " MiB"),
         aim(
             "verifier instructions, ingress",
             report.cases.as_ref().map(|cases| f64::from(cases.verified_ingress)),

@@ -11,13 +11,11 @@ use sipprot_tests::topology::INTERFACE;
 use crate::Effort;
 use crate::objects::Objects;
 use crate::prefixes::{self, MILLION};
-use crate::shipped::{Countries, Generator, Shipped};
+use crate::shipped::{ANYBODY, Countries, Generator, Shipped};
 use crate::wire::Wire;
 
 const SIP_PORT: u16 = 5060;
 const MEDIA_PORT: u16 = 16_384;
-/// Every source there is.
-pub const ANYBODY: [u32; 2] = [0, u32::MAX];
 
 /// One flood's figure, and what became of its packets.
 #[derive(Clone, Debug, Serialize)]

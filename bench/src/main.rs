@@ -1,7 +1,7 @@
 //! What the datapath costs and what peers cost, side by side in one run on one machine.
 //!
 //! Read in this order: `wire` (live frames between two namespaces), `shipped` (the datapath as the
-//! daemon opens it), what is measured (`micro`, `floods`, `peers`, `load`, `race`, `cases`), and
+//! daemon opens it), what is measured (`micro`, `floods`, `peers`, `load`, `race`, `cases`, `scaling`), and
 //! `report` with `aims` and `charts`. A part that fails is named in the report and leaves its
 //! fields empty; figures are never made up for.
 
@@ -16,6 +16,7 @@ mod peers;
 mod prefixes;
 mod race;
 mod report;
+mod scaling;
 mod shipped;
 mod wire;
 
@@ -58,6 +59,7 @@ enum Part {
     Load,
     Race,
     Cases,
+    Scaling,
 }
 
 /// How long to look.
@@ -145,6 +147,9 @@ fn bench(options: &Options) -> Result<()> {
     }
     if wanted(Part::Cases) {
         report.cases = report.keep("cases", || cases::measure(&objects.shipped, effort));
+    }
+    if wanted(Part::Scaling) {
+        report.scaling = report.keep("scaling", || scaling::measure(objects, effort));
     }
     report.end()?;
     if let Some(directory) = &options.charts {

@@ -2,6 +2,7 @@
 //! through a flood, and how many guesses get an answer, against fail2ban.
 
 mod calls;
+mod events;
 mod fail2ban;
 mod reaction;
 
@@ -17,6 +18,9 @@ use sipprot_tests::topology::Family;
 use crate::Effort;
 use crate::report::Report;
 
+/// Of forged floods beside real traffic.
+const FRAMES_PER_SECOND: u64 = 250_000;
+
 pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
     if let Some(missing) = Lab::missing() {
         report.note(format!("race: needs {missing}"));
@@ -31,13 +35,27 @@ pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
         let (lab, _daemon) = protected(sipprot)?;
         attempts(&lab)
     });
-    if let Some(mut micros) = report.keep("react_us", || {
+    if let Some(micros) = report.keep("react_us", || {
         let (lab, daemon) = protected(sipprot)?;
         reaction::measure(&lab, &daemon)
     }) {
-        micros.sort_by(f64::total_cmp);
         report.react_us.p50 = percentile(&micros, 50);
         report.react_us.p99 = percentile(&micros, 99);
+    }
+    if let Some(micros) = report.keep("react_us under a flood", || {
+        let (lab, daemon) = protected(sipprot)?;
+        reaction::measure_flooded(&lab, &daemon)
+    }) {
+        report.react_us.p99_flood = percentile(&micros, 99);
+    }
+    if let Some(controller) = report.keep("events_per_second", || {
+        let (lab, daemon) = protected(sipprot)?;
+        events::measure(&lab, &daemon)
+    }) {
+        report.events_per_second = Some(controller.events_per_second.round());
+        report.idle_cpu_percent = Some(controller.idle_cpu_percent);
+        report.idle_mib = Some(controller.idle_mib);
+        report.note(controller.what);
     }
     if let Some(calls) = report.keep("calls under a flood", || {
         let (lab, _daemon) = protected(sipprot)?;
@@ -48,12 +66,7 @@ pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
         report.pbx_cpu_ratio_flood = Some(calls.cpu_ratio);
         report.note(calls.what);
     }
-    for not_yet in [
-        "import_1m_seconds: there is no import into the store yet",
-        "react_us.p99_flood, events_per_second: not measured yet",
-    ] {
-        report.note(not_yet.to_owned());
-    }
+    report.note("import_1m_seconds: there is no import into the store yet".to_owned());
 }
 
 fn protected(sipprot: &Path) -> Result<(Lab, Daemon)> {
@@ -74,8 +87,10 @@ fn attempts(lab: &Lab) -> Result<u64> {
     Ok(lab.counts(plan.source)?.rejected)
 }
 
-/// Of sorted values, the one that so many of a hundred don't exceed.
-fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
+/// The value that so many of a hundred don't exceed.
+fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
     let place = (sorted.len() * percent).div_ceil(100);
     sorted.get(place.saturating_sub(1)).copied()
 }

@@ -10,6 +10,8 @@ use crate::aims;
 use crate::cases::Table;
 use crate::floods::Flood;
 use crate::micro::Nanoseconds;
+use crate::scaling::Scaling;
+use crate::wire;
 
 #[derive(Debug, Default, Serialize)]
 pub struct React {
@@ -35,7 +37,10 @@ pub struct Report {
     pub load_1m_mib: Option<f64>,
     pub import_1m_seconds: Option<f64>,
     pub react_us: React,
+    /// Of one core's time.
     pub events_per_second: Option<f64>,
+    pub idle_cpu_percent: Option<f64>,
+    pub idle_mib: Option<f64>,
     pub calls_ok_flood: Option<u32>,
     pub calls_failed_flood: Option<u32>,
     pub pbx_cpu_ratio_flood: Option<f64>,
@@ -43,6 +48,7 @@ pub struct Report {
     pub sipprot_attempts: Option<u64>,
     pub floods: Vec<Flood>,
     pub cases: Option<Table>,
+    pub scaling: Option<Scaling>,
     pub machine: Machine,
     /// What failed, and what a figure is to be read with.
     pub notes: Vec<String>,
@@ -71,7 +77,7 @@ impl Report {
             .lines()
             .find_map(|line| Some(line.strip_prefix("model name")?.split_once(": ")?.1.to_owned()))
             .unwrap_or_default();
-        let cpus = std::thread::available_parallelism()?.get();
+        let cpus = wire::cpus()?;
         let load = [load_average()?, String::new()];
         let machine = Machine { kernel, cpus, cpu, load, quick };
         Ok(Self { machine, ..Self::default() })
@@ -151,6 +157,9 @@ impl fmt::Display for Report {
         }
         if let Some(cases) = &self.cases {
             write!(f, "\n{cases}")?;
+        }
+        if let Some(scaling) = &self.scaling {
+            write!(f, "\n{scaling}")?;
         }
         let aims = aims::all(self);
         writeln!(f, "\n{:<58} {:>9} {:>9}  ", "AIM", "MEASURED", "AIMED AT")?;

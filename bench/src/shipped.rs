@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +31,10 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// As many patterns as the aims speak of.
 const AGENTS: usize = 50;
 const ENDPOINT_POLICY: u32 = 1;
+/// Nobody's, from here on: 240.0.0.0.
+const OTHER_ENDPOINTS: u32 = 0xf000_0000;
+/// Every source there is: no bit is fixed.
+pub const ANYBODY: [u32; 2] = [0, u32::MAX];
 
 /// Whose country matters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,8 +99,8 @@ impl Shipped {
         agents.extend((agents.len()..AGENTS).map(|number| format!("scanner-{number:02}")));
         datapath.set_user_agents(&agents)?;
         datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
-        let endpoints = [IpAddr::from(ENDPOINT_V4), ENDPOINT_V6.into()].map(IpNetwork::from);
-        datapath.set_endpoints(&endpoints.map(|network| (network, ENDPOINT_POLICY)))?;
+        self.declare_endpoints(1)?;
+        self.vary(ANYBODY)?;
         self.judge(Countries::Any, true)
     }
 
@@ -154,6 +158,19 @@ impl Shipped {
         };
         let map = self.own.map_mut("PROGRAMS").context("no map PROGRAMS")?;
         Ok(ProgramArray::try_from(map)?.set(0, &program, 0)?)
+    }
+
+    /// The fixed and the varying bits of the IPv4 sources of `bench_random_v4` and its like.
+    pub fn vary(&mut self, range: [u32; 2]) -> Result<()> {
+        vary(&mut self.own, range)
+    }
+
+    /// As many endpoints, the one that packets go to the last of them.
+    pub fn declare_endpoints(&self, count: u32) -> Result<()> {
+        let others = (1..count).map(|number| Ipv4Addr::from_bits(OTHER_ENDPOINTS + number).into());
+        let all = others.chain([IpAddr::from(ENDPOINT_V4), ENDPOINT_V6.into()]);
+        let all: Vec<_> = all.map(|address| (IpNetwork::from(address), ENDPOINT_POLICY)).collect();
+        Ok(self.datapath.set_endpoints(&all)?)
     }
 
     /// What the kernel says that the tries of the lists take.
@@ -228,21 +245,24 @@ impl Generator {
 
     /// The fixed and the varying bits of IPv4 sources.
     pub fn vary(&mut self, range: [u32; 2]) -> Result<()> {
-        Ok(self.array::<[u32; 2]>("RANGE")?.set(0, range, 0)?)
+        vary(&mut self.0, range)
     }
 
     pub fn list(&mut self, upper_halves: &[u64]) -> Result<()> {
-        let mut array = self.array::<u64>("SOME_LISTED")?;
+        let mut array = array::<u64>(&mut self.0, "SOME_LISTED")?;
         for (index, half) in (0..array.len()).zip(upper_halves) {
             array.set(index, half, 0)?;
         }
         Ok(())
     }
+}
 
-    fn array<V: aya::Pod>(&mut self, name: &str) -> Result<Array<&mut MapData, V>> {
-        let map = self.0.map_mut(name).with_context(|| format!("no map {name}"))?;
-        Ok(Array::try_from(map)?)
-    }
+fn vary(own: &mut Ebpf, range: [u32; 2]) -> Result<()> {
+    Ok(array::<[u32; 2]>(own, "RANGE")?.set(0, range, 0)?)
+}
+
+fn array<'a, V: aya::Pod>(own: &'a mut Ebpf, name: &str) -> Result<Array<&'a mut MapData, V>> {
+    Ok(Array::try_from(own.map_mut(name).with_context(|| format!("no map {name}"))?)?)
 }
 
 /// Packets by the number of their reason.

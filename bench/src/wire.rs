@@ -6,7 +6,6 @@
 //! in softirqs of the same core, so the time of the call is that of both.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -84,9 +83,8 @@ impl Wire {
         }
         sender.plain_packets(INTERFACE)?;
         receiver.plain_packets(INTERFACE)?;
-        let shown = show(&receiver)?;
-        let towards = hardware_address(&shown)?;
-        let index = show(&sender)?.pointer("/0/ifindex").and_then(Value::as_u64);
+        let towards = receiver.hardware_address(INTERFACE)?;
+        let index = sender.link(INTERFACE)?["ifindex"].as_u64();
         let ifindex = index.context("an interface index")? as u32;
         Ok(Self { sender, receiver, towards, ifindex, _janitor: janitor })
     }
@@ -181,31 +179,22 @@ pub fn register() -> Message {
         .header("Supported", "path, gruu, outbound, timer, 100rel")
 }
 
-fn show(namespace: &Namespace) -> Result<Value> {
-    let arguments = ["-n", namespace.name(), "-json", "-s", "link", "show", "dev", INTERFACE];
-    let output = Command::new("ip").args(arguments).output().context("run ip")?;
-    serde_json::from_slice(&output.stdout).context("what ip shows")
-}
-
-/// Of the only link in what `ip -json link show` says.
-pub fn hardware_address(shown: &Value) -> Result<[u8; 6]> {
-    let address = shown.pointer("/0/address").and_then(Value::as_str).context("an address")?;
-    let mut bytes = [0; 6];
-    for (byte, digits) in bytes.iter_mut().zip(address.split(':')) {
-        *byte = u8::from_str_radix(digits, 16)?;
-    }
-    Ok(bytes)
-}
-
 fn received(namespace: &Namespace) -> Result<u64> {
-    let shown = show(namespace)?;
-    shown.pointer("/0/stats64/rx/packets").and_then(Value::as_u64).context("a count of packets")
+    let link = namespace.link(INTERFACE)?;
+    link.pointer("/stats64/rx/packets").and_then(Value::as_u64).context("a count of packets")
 }
 
 /// Of this thread alone. The last one: the first takes most interrupts.
 pub fn pin_to_last_cpu() -> Result<()> {
-    let cpus = std::thread::available_parallelism()?.get();
-    pin(cpus - 1)
+    pin(cpus()? - 1)
+}
+
+/// Of the machine, wherever this thread is pinned.
+pub fn cpus() -> Result<usize> {
+    // SAFETY: sysconf takes a name and has no other effect.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    ensure!(count > 0, "cannot count the CPUs: {}", std::io::Error::last_os_error());
+    Ok(count as usize)
 }
 
 pub fn pin(cpu: usize) -> Result<()> {

@@ -64,14 +64,15 @@ fn at<T>(frame: &XdpContext, offset: usize) -> Option<*mut T> {
     (place + size_of::<T>() <= frame.data_end()).then_some(place as *mut T)
 }
 
-/// The next source of a fixed course through all of them.
+/// The next source of a fixed course through all of [`RANGE`].
 #[inline(always)]
 fn next_v4(frame: &XdpContext) -> Option<u32> {
+    let [fixed, varies] = *RANGE.get(0)?;
     let place = at::<u32>(frame, V4_SOURCE)?;
     // SAFETY: `at` has checked that the word lies in the frame.
     unsafe {
         let next = u32::from_be(place.read_unaligned()).wrapping_mul(1_664_525);
-        let next = next.wrapping_add(1_013_904_223);
+        let next = fixed | next.wrapping_add(1_013_904_223) & varies;
         place.write_unaligned(next.to_be());
         Some(next)
     }

@@ -218,13 +218,8 @@ impl Daemon {
 
     /// How the program hangs on the uplink, as the kernel tells it.
     pub fn xdp_mode(&self) -> Result<String> {
-        let output = Command::new("ip")
-            .args(["-n", self.host.name(), "-json", "link", "show", "dev", UPLINK])
-            .output()
-            .context("run ip")?;
-        let links: Value = serde_json::from_slice(&output.stdout).context("read ip's JSON")?;
         // XDP_ATTACHED_* of linux/if_link.h.
-        Ok(match links.pointer("/0/xdp/mode").and_then(Value::as_u64) {
+        Ok(match self.host.link(UPLINK)?.pointer("/xdp/mode").and_then(Value::as_u64) {
             Some(1) => "native",
             Some(2) => "generic",
             Some(3) => "offloaded",

@@ -1,7 +1,7 @@
 //! The whole lab, ready to use, and the guard that removes it.
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    attackers::flood::{self, Flood},
     campus::Campus,
     counter::{Counts, SipCounter},
     daemon::{Daemon, Settings},
@@ -136,6 +137,16 @@ impl Lab {
     /// sipprot on the host, not yet started.
     pub fn daemon(&self, program: &Path) -> Result<Daemon> {
         Daemon::new(&self.net.host, program, &self.directory())
+    }
+
+    /// Floods the first PBX from a million forged sources, and among them from real ones.
+    pub fn flood(&self, real: Vec<SocketAddrV4>, per_second: u64) -> Result<Flood> {
+        // What the PBXs answer to nobody ends here.
+        self.net.internet.ip(&format!("route replace blackhole {}\n", flood::NETWORK))?;
+        let target = SocketAddrV4::new(PBXS[0].v4, 5060);
+        let towards = self.net.host.hardware_address(UPLINK)?;
+        let plan = flood::Plan { target, real, per_second };
+        Flood::start(&self.net.internet, "down0", towards, plan)
     }
 
     /// Runs `attack` while everything that the attackers send to IPv4 comes from `source`, unless

@@ -38,3 +38,5 @@ pub mod sipp;
 pub mod topology;
 /// The trunk: a provider that never registers.
 pub mod trunk;
+/// What a process takes: CPU time and memory.
+pub mod usage;

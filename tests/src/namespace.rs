@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// A named network namespace. Clones share it; the janitor of the lab removes it.
 #[derive(Clone, Debug)]
@@ -81,6 +82,25 @@ impl Namespace {
         self.run(|| {
             std::fs::write(format!("/proc/sys/{key}"), value).with_context(|| format!("set {key}"))
         })
+    }
+
+    /// What `ip` tells of an interface, with its counters.
+    pub fn link(&self, interface: &str) -> Result<Value> {
+        let arguments = ["-n", &self.name, "-json", "-s", "link", "show", "dev", interface];
+        let output = Command::new("ip").args(arguments).output().context("run ip")?;
+        let mut links: Vec<Value> =
+            serde_json::from_slice(&output.stdout).context("what ip shows")?;
+        links.pop().with_context(|| format!("no {interface} in {}", self.name))
+    }
+
+    pub fn hardware_address(&self, interface: &str) -> Result<[u8; 6]> {
+        let link = self.link(interface)?;
+        let address = link["address"].as_str().context("an address")?;
+        let mut bytes = [0; 6];
+        for (byte, digits) in bytes.iter_mut().zip(address.split(':')) {
+            *byte = u8::from_str_radix(digits, 16)?;
+        }
+        Ok(bytes)
     }
 
     /// Packets as they are on a wire: valid checksums, no super-packets, VLAN tags in the frame.

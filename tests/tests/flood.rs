@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddrV4,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -15,14 +14,15 @@ use serde_json::Value;
 use sipprot_tests::{
     attackers::{
         cracker::{self, Plan},
-        flood::{self, Flood},
+        flood,
     },
     daemon::{Daemon, Settings},
     lab::Lab,
     office::{CALLEES, PHONES},
     pbx::Manners,
     sipp::Calls,
-    topology::{Family, OFFICE, PBXS, TRUNK, UPLINK},
+    topology::{Family, OFFICE, TRUNK},
+    usage,
 };
 
 const LIMIT: u64 = 10;
@@ -38,15 +38,13 @@ const SECONDS_DEFAULT: u64 = 60;
 const FRAMES_EACH_MIN: u64 = 10;
 /// Before the machine's speed is to blame for too few frames.
 const SECONDS_MORE_MAX: u64 = 120;
-const MEMORY_MAX_MIB: u64 = 256;
+const MEMORY_MAX_MIB: f64 = 256.0;
 
 fn protected() -> Result<Option<(Lab, Daemon)>> {
     let Some((lab, daemon)) = Lab::protected(Manners::default(), &Settings::default())? else {
         return Ok(None);
     };
     daemon.text(&["allow", "add", OPERATOR, "--note", "the operator"])?;
-    // What the PBXs answer to nobody ends here.
-    lab.net.internet.ip(&format!("route add blackhole {}\n", flood::NETWORK))?;
     Ok(Some((lab, daemon)))
 }
 
@@ -56,19 +54,6 @@ fn real() -> Result<Vec<SocketAddrV4>> {
     let trunk = [5060, 5070].map(|port| SocketAddrV4::new(TRUNK.v4, port));
     let operator = SocketAddrV4::new(OPERATOR.parse()?, 5060);
     Ok(vec![office, trunk[0], operator, trunk[1]])
-}
-
-fn start_flood(lab: &Lab) -> Result<Flood> {
-    let show = ["-n", lab.net.host.name(), "-json", "link", "show", "dev", UPLINK];
-    let shown: Value = serde_json::from_slice(&Command::new("ip").args(show).output()?.stdout)?;
-    let address = shown.pointer("/0/address").and_then(Value::as_str).context("an address")?;
-    let mut towards = [0; 6];
-    for (byte, digits) in towards.iter_mut().zip(address.split(':')) {
-        *byte = u8::from_str_radix(digits, 16)?;
-    }
-    let target = SocketAddrV4::new(PBXS[0].v4, 5060);
-    let plan = flood::Plan { target, real: real()?, per_second: FRAMES_PER_SECOND };
-    Flood::start(&lab.net.internet, "down0", towards, plan)
 }
 
 /// Calls within the office, out to the trunk, and from it.
@@ -87,18 +72,6 @@ fn crack(lab: &Lab, plan: &Plan) -> Result<u64> {
     let rejected = lab.counts(plan.source)?.rejected - before;
     println!("{}: {rejected} rejected, {report:?}", plan.source);
     Ok(rejected)
-}
-
-/// What a process took so far: processor seconds, and memory in MiB.
-fn usage(id: u32) -> Result<(f64, u64)> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let field = |at: usize| fields.get(at).and_then(|it| it.parse::<u64>().ok()).context("stat");
-    // SAFETY: sysconf takes a name and has no other effect.
-    let (tick, page) =
-        unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
-    let seconds = (field(11)? + field(12)?) as f64 / tick as f64;
-    Ok((seconds, (field(21)? * page as u64) >> 20))
 }
 
 /// The packets of the PBX's policy and the host's, by reason.
@@ -138,14 +111,14 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
         ..Plan::new(lab.newcomer().v4.into(), lab.pbxs[0].sip(Family::V4))
     };
     let id = daemon.process_id().context("the daemon's id")?;
-    let (cpu_before, _) = usage(id)?;
-    let (mut called, mut memory_mib) = (Calls::default(), 0);
+    let cpu_before = usage::cpu_seconds(id)?;
+    let (mut called, mut memory_mib) = (Calls::default(), 0.0_f64);
     let mut slowest_answer = Duration::ZERO;
     // It is at work when the flood comes: later it would hardly get a nonce.
     let (flood, mut guessed) = std::thread::scope(|scope| -> Result<_> {
         let cracker = scope.spawn(|| crack(&lab, &plan));
         std::thread::sleep(Duration::from_millis(900));
-        let flood = start_flood(&lab)?;
+        let flood = lab.flood(real()?, FRAMES_PER_SECOND)?;
         let guessed = cracker.join().map_err(|_| anyhow::anyhow!("the cracker panicked"))??;
         Ok((flood, guessed))
     })?;
@@ -159,12 +132,12 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
         }
         called = called + calls(&lab)?;
         guessed += crack(&lab, &plan)?;
-        memory_mib = memory_mib.max(usage(id)?.1);
+        memory_mib = memory_mib.max(usage::resident_mib(id)?);
         let asked = Instant::now();
         daemon.json(&["status"])?;
         slowest_answer = slowest_answer.max(asked.elapsed());
     }
-    let (cpu, _) = usage(id)?;
+    let cpu = usage::cpu_seconds(id)?;
     let sent = flood.stop()?;
 
     let status = daemon.json(&["status"])?;
@@ -181,7 +154,7 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
     println!("maps: {}", status["maps"]);
     let share = (cpu - cpu_before) / sent.elapsed.as_secs_f64();
     println!(
-        "daemon: {memory_mib} MiB, {:.1} % of a core; slowest answer {slowest_answer:?}",
+        "daemon: {memory_mib:.0} MiB, {:.1} % of a core; slowest answer {slowest_answer:?}",
         share * 100.0
     );
     println!("calls: {called:?}; guesses answered: {guessed}");

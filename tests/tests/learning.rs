@@ -40,7 +40,7 @@ fn what_is_learned_is_accepted_and_enforced() -> Result<()> {
     let mut daemon = lab.daemon(binary.context("SIPPROT_BIN")?.as_ref())?;
     daemon.configure(&Settings { enforce: false, ..Settings::default() })?;
     daemon.start()?;
-    println!("{}", daemon.text(&["learn", "start", "--days", "1"])?);
+    println!("{}", daemon.text(&["learn", "start"])?);
 
     let plan = |source| Plan {
         guesses: GUESSES,

@@ -2,24 +2,21 @@
 //! requests beside them as the flood's ceiling lets through.
 
 use std::fs;
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::linux::fs::MetadataExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use sipprot_tests::attackers::flood::{self, Flood, Plan};
 use sipprot_tests::datapath::Message;
 use sipprot_tests::lab::Lab;
 use sipprot_tests::namespace::Namespace;
 use sipprot_tests::office::PHONES;
 use sipprot_tests::sipp;
-use sipprot_tests::topology::{Family, PBXS, UPLINK, attacker};
+use sipprot_tests::topology::{Family, attacker};
+use sipprot_tests::usage;
 
 const CALLS_PER_SECOND: u32 = 5;
-const FRAMES_PER_SECOND: u64 = 250_000;
 /// Requests beside the calls where there is no flood: what the default ceiling passes of one.
 const REQUESTS_PER_SECOND: u32 = 300;
 /// Each of these stays far below the ceiling of one source.
@@ -33,8 +30,6 @@ pub struct Calls {
 }
 
 pub fn measure(lab: &Lab, calls: u32) -> Result<Calls> {
-    // What the PBX answers to nobody ends here.
-    lab.net.internet.ip(&format!("route add blackhole {}\n", flood::NETWORK))?;
     let (office, trunk) = (lab.office(), lab.trunk());
     ensure!(office.register()?.ok == PHONES, "not all phones could register");
     let _answering = (office.answer()?, trunk.answer()?);
@@ -50,9 +45,7 @@ pub fn measure(lab: &Lab, calls: u32) -> Result<Calls> {
     ensure!(quiet.failed == 0, "{} calls failed without a flood", quiet.failed);
     // The strangers' share of the ceiling is free again.
     std::thread::sleep(Duration::from_secs(1));
-    let target = SocketAddrV4::new(PBXS[0].v4, 5060);
-    let plan = Plan { target, real: Vec::new(), per_second: FRAMES_PER_SECOND };
-    let flood = Flood::start(&lab.net.internet, "down0", uplink_address(lab)?, plan)?;
+    let flood = lab.flood(Vec::new(), super::FRAMES_PER_SECOND)?;
     let called = call(lab, calls);
     let sent = flood.stop()?;
     let (called, seconds) = called?;
@@ -95,24 +88,17 @@ fn ask(lab: &Lab, stop: &AtomicBool) -> Result<()> {
 /// Of all processes of the PBX in a namespace so far.
 fn cpu_seconds(namespace: &Namespace) -> Result<f64> {
     let inode = fs::metadata(format!("/run/netns/{}", namespace.name()))?.st_ino();
-    let mut nanoseconds = 0;
+    let mut seconds = 0.0;
     for entry in fs::read_dir("/proc")? {
         let directory = entry?.path();
         let is_pbx = fs::read_to_string(directory.join("comm")).is_ok_and(|it| it == "kamailio\n");
         // Others may end while they are looked at.
         let inside = fs::metadata(directory.join("ns/net")).is_ok_and(|it| it.st_ino() == inode);
         if is_pbx && inside {
-            let spent = fs::read_to_string(directory.join("schedstat")).context("schedstat")?;
-            let on_cpu = spent.split(' ').next().context("a first field")?;
-            nanoseconds += on_cpu.parse::<u64>().context("nanoseconds on the CPU")?;
+            let id = directory.file_name().and_then(|name| name.to_str()).context("an id")?;
+            seconds += usage::cpu_seconds(id.parse()?)?;
         }
     }
-    ensure!(nanoseconds > 0, "no PBX in {}", namespace.name());
-    Ok(nanoseconds as f64 / 1e9)
-}
-
-fn uplink_address(lab: &Lab) -> Result<[u8; 6]> {
-    let show = ["-n", lab.net.host.name(), "-json", "link", "show", "dev", UPLINK];
-    let shown: Value = serde_json::from_slice(&Command::new("ip").args(show).output()?.stdout)?;
-    crate::wire::hardware_address(&shown)
+    ensure!(seconds > 0.0, "no PBX in {}", namespace.name());
+    Ok(seconds)
 }

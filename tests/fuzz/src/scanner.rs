@@ -113,7 +113,8 @@ fn agrees(told: &Told, payload: &[u8], cut: bool, several: bool) {
     let counted = told.credentials - u32::from(told.supposed);
     assert_eq!(told.supposed, cut && (several || !naive.ended), "what was not read");
     if naive.lines > LINES_ALWAYS_READ || wraps(payload) || has_nul(payload) {
-        assert!(counted >= naive.credentials().min(1), "credentials overlooked");
+        // A name that ends with the window is among those supposed.
+        assert!(told.credentials >= naive.credentials().min(1), "credentials overlooked");
         return;
     }
     assert_eq!(counted, naive.credentials(), "credentials, several {several}");
