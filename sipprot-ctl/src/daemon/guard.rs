@@ -85,7 +85,9 @@ impl Core {
         for operator in self.operators(consent) {
             let (allowed, denied) = (self.is_allowed(operator, None)?, self.is_denied(operator)?);
             let stops = |denied| self.stops(&self.plan, &self.geography, operator, denied);
-            if denies(operator) && !allowed && stops(true) && !stops(denied) {
+            // Whom a change that waits has cut off comes back.
+            let waits = self.guard.waiting().is_some_and(|it| it.operators.contains(&operator));
+            if denies(operator) && !allowed && stops(true) && (waits || !stops(denied)) {
                 cut.push(operator);
             }
         }
@@ -301,7 +303,11 @@ impl Core {
         if let Some(pending) = due {
             warn!("{} was not confirmed: it is taken back", pending.what);
             let changes = self.take_back(&pending);
-            self.journal.write(changes);
+            // Directly: whoever asks next whom the lists stop must see it.
+            let stored = self.store.as_ref().map_or(Ok(()), |store| store.apply(&changes));
+            if let Err(error) = stored {
+                self.complain(format!("taking back {}: {error}", pending.what));
+            }
         }
     }
 
