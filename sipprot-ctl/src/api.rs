@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
-    AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill, PeerView, PeersAnswer, Report,
-    ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
+    EndpointView, Entries, Entry, EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill,
+    PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
+    country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
@@ -94,6 +95,7 @@ pub enum Command {
         address: IpAddr,
         by: String,
     },
+    Blocklists,
     Peers,
     AddPeer(NewPeer),
     RemovePeer {
@@ -133,6 +135,7 @@ pub enum Answer {
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
+    Blocklists(BlocklistsAnswer),
     Peers(PeersAnswer),
     Check(Box<Check>),
     Why(Box<Why>),

@@ -64,6 +64,41 @@ pub struct Config {
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
     pub endpoints: Vec<Endpoint>,
+    pub blocklists: Vec<Blocklist>,
+}
+
+/// A list that others keep: plain addresses and networks, one a line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Blocklist {
+    pub name: String,
+    /// Either this or `url`.
+    pub file: Option<PathBuf>,
+    pub url: Option<String>,
+    pub refresh: Duration,
+    /// How long what was read last holds when it can't be read again.
+    pub expires: Duration,
+    pub entries_max: u32,
+    /// The shortest prefix of a network that is taken in.
+    pub widest_v4: u32,
+    pub widest_v6: u32,
+    pub mode: Mode,
+}
+
+impl Default for Blocklist {
+    fn default() -> Self {
+        const HOUR: u64 = 3600;
+        Self {
+            name: String::new(),
+            file: None,
+            url: None,
+            refresh: Duration::from_secs(HOUR),
+            expires: Duration::from_secs(7 * 24 * HOUR),
+            entries_max: 500_000,
+            widest_v4: 16,
+            widest_v6: 32,
+            mode: Mode::Enforce,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -274,6 +309,7 @@ impl Default for Config {
             geo: GeoPolicy::default(),
             observe: Vec::new(),
             endpoints: Vec::new(),
+            blocklists: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod accept;
 mod alerts;
 mod answers;
+mod blocklists;
 mod carry;
 mod change;
 mod check;

@@ -81,6 +81,7 @@ fn api(caller: Caller, spool: &Path) -> Router {
                 .post(routes::add_peer)
                 .delete(routes::remove_peer),
         )
+        .route("/blocklists", get(|caller| routes::plain(caller, Command::Blocklists)))
         .route("/check/{address}", get(routes::check))
         .route("/why/{address}", get(routes::why))
         .route("/report", get(routes::report))

@@ -5,6 +5,8 @@
 
 /// The JSON that daemon and CLI exchange: one type per answer.
 pub mod api;
+/// Lists that others keep.
+pub mod blocklist;
 /// The commands and their tables.
 pub mod cli;
 /// `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.

@@ -146,6 +146,8 @@ pub enum Which {
     Contained,
     /// Print trusted peers.
     Trust,
+    /// Print the lists of others that the configuration names, and how they fare.
+    Blocklists,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -194,10 +196,10 @@ pub enum EditVerb {
         #[arg(long, value_name = "FILE", conflicts_with = "network")]
         csv: Option<PathBuf>,
         /// With --csv: only say what would change.
-        #[arg(long, visible_alias = "preview", requires = "csv")]
+        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
         dry_run: bool,
         /// With --csv: the endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME", requires = "csv")]
+        #[arg(long, value_name = "NAME", conflicts_with = "network")]
         endpoint: Option<String>,
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]

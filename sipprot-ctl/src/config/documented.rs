@@ -4,9 +4,11 @@ use std::fmt;
 
 use toml_edit::Value;
 
-use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS};
+use super::keys::{
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS, Section,
+};
 use super::values::{BlockScope, GeoMode, Mode, PortRange};
-use super::{Config, Endpoint};
+use super::{Blocklist, Config, Endpoint};
 
 const WIDTH: usize = 100;
 
@@ -37,13 +39,18 @@ pub(super) fn documented_default() -> String {
             document(&mut text, name, key, &config);
         }
     }
-    text.push('\n');
-    text += &prose(ENDPOINT.help);
-    text += &format!("#[[{}]]\n", ENDPOINT.name);
-    for key in ENDPOINT_KEYS {
-        document(&mut text, key.path, key, &example_endpoint());
-    }
+    document_table(&mut text, &ENDPOINT, ENDPOINT_KEYS, &example_endpoint());
+    document_table(&mut text, &BLOCKLIST, BLOCKLIST_KEYS, &example_blocklist());
     text
+}
+
+fn document_table<T>(text: &mut String, section: &Section, keys: &[Key<T>], example: &T) {
+    text.push('\n');
+    *text += &prose(section.help);
+    *text += &format!("#[[{}]]\n", section.name);
+    for key in keys {
+        document(text, key.path, key, example);
+    }
 }
 
 fn document<T>(text: &mut String, name: &str, key: &Key<T>, target: &T) {
@@ -68,6 +75,14 @@ fn example_endpoint() -> Endpoint {
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
         register_limit: Some(20),
         block_scope: BlockScope::Host,
+    }
+}
+
+fn example_blocklist() -> Blocklist {
+    Blocklist {
+        name: "apiban".to_owned(),
+        url: Some("https://lists.example/apiban.txt".to_owned()),
+        ..Blocklist::default()
     }
 }
 
@@ -114,14 +129,22 @@ impl fmt::Display for Config {
                 write!(f, "{}", assignment(key.path, &value))?;
             }
         }
-        for endpoint in &self.endpoints {
-            write!(f, "\n[[{}]]\n", ENDPOINT.name)?;
-            for key in ENDPOINT_KEYS {
-                if let Some(value) = (key.show)(endpoint) {
-                    write!(f, "{}", assignment(key.path, &value))?;
-                }
-            }
-        }
-        Ok(())
+        self.endpoints.iter().try_for_each(|it| show_table(f, &ENDPOINT, ENDPOINT_KEYS, it))?;
+        self.blocklists.iter().try_for_each(|it| show_table(f, &BLOCKLIST, BLOCKLIST_KEYS, it))
     }
+}
+
+fn show_table<T>(
+    f: &mut fmt::Formatter<'_>,
+    section: &Section,
+    keys: &[Key<T>],
+    table: &T,
+) -> fmt::Result {
+    write!(f, "\n[[{}]]\n", section.name)?;
+    for key in keys {
+        if let Some(value) = (key.show)(table) {
+            write!(f, "{}", assignment(key.path, &value))?;
+        }
+    }
+    Ok(())
 }

@@ -234,6 +234,9 @@ pub(super) const ENDPOINT_NAME: Text = Text {
     },
 };
 
+pub(super) const URL: Text =
+    Text { expected: "a URL that begins with https:// or http://", holds: crate::fetch::is_url };
+
 pub(super) struct Ports;
 
 impl Form for Ports {

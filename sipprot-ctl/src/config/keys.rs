@@ -8,10 +8,10 @@ use toml_edit::Value;
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CountryName, ENDPOINT_NAME, Flag, Form, INTERFACE, Listen, Many, Maybe, Network,
-    OneOf, PeerEntry, Ports, RATE_MAX, Span, USER_AGENT, Whole,
+    OneOf, PeerEntry, Ports, RATE_MAX, Span, URL, USER_AGENT, Whole,
 };
 use super::values::{BlockScope, GeoMode, LogLevel, Mode, Protection, Scope, Transport};
-use super::{Config, Endpoint, USER_AGENTS_MAX};
+use super::{Blocklist, Config, Endpoint, USER_AGENTS_MAX};
 
 /// One key of a table that is read into a `T`.
 pub(super) struct Key<T: 'static> {
@@ -174,4 +174,31 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Its rules.register_limit.";
     "block_scope" = block_scope, OneOf::<BlockScope>::new(),
         "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
+};
+
+pub(super) const BLOCKLIST: Section = Section {
+    name: "blocklist",
+    help: "A denylist that others keep: addresses or networks, one a line, with # or ; before a remark. Each of \
+           these has a file or a url. What is private, this host's or a peer's, or on the allowlist is never taken in.",
+};
+
+pub(super) const BLOCKLIST_KEYS: &[Key<Blocklist>] = keys! { Blocklist;
+    "name" = name, ENDPOINT_NAME,
+        "What check, why and status call it. Required, and unique.";
+    "file" = file, Maybe(AbsolutePath),
+        "Where it lies.";
+    "url" = url, Maybe(URL),
+        "Or from where it is fetched.";
+    "refresh" = refresh, Span(MINUTE, 30 * DAY),
+        "How often it is read.";
+    "expires" = expires, Span(HOUR, 365 * DAY),
+        "How long what was read last holds when it can't be read again, or is empty all at once.";
+    "entries_max" = entries_max, Whole(1, 2_000_000),
+        "A list with more entries is refused.";
+    "widest_v4" = widest_v4, Whole(8, 32),
+        "Wider IPv4 networks (with a shorter prefix) are left out.";
+    "widest_v6" = widest_v6, Whole(16, 128),
+        "The same for IPv6.";
+    "mode" = mode, OneOf::<Mode>::new(),
+        "enforce drops, observe only tells in `check` who is on it, off does not read it.";
 };

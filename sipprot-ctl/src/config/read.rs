@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{ConfigError, Fault, Wrong};
-use super::keys::{ENDPOINT_KEYS, KEYS, Key};
-use super::{Config, DEFAULT_PATH, Endpoint, check};
+use super::keys::{BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, Section};
+use super::{Config, DEFAULT_PATH, check};
+
+/// Headings in double brackets.
+const TABLES: [&str; 2] = [ENDPOINT.name, BLOCKLIST.name];
 
 /// The main file and its drop-ins, in reading order.
 pub(super) fn find_files(named: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
@@ -103,7 +106,12 @@ impl Reader<'_> {
         };
         self.walk(document.as_table(), "", "", KEYS, config);
         if let Some(item) = document.get("endpoint") {
-            self.read_endpoints(item, &mut config.endpoints);
+            let required = ["name", "addresses"];
+            self.read_tables(item, &ENDPOINT, ENDPOINT_KEYS, &required, &mut config.endpoints);
+        }
+        if let Some(item) = document.get("blocklist") {
+            let lists = &mut config.blocklists;
+            self.read_tables(item, &BLOCKLIST, BLOCKLIST_KEYS, &["name"], lists);
         }
     }
 
@@ -130,7 +138,7 @@ impl Reader<'_> {
                         self.fault(at, &path, "expected a table".to_owned());
                     }
                 }
-            } else if !(place.is_empty() && path == "endpoint") {
+            } else if !(place.is_empty() && TABLES.contains(&path.as_str())) {
                 let what = unknown(&path, prefix, keys);
                 self.fault(at, &shown(place, &path), what);
             }
@@ -153,7 +161,16 @@ impl Reader<'_> {
         }
     }
 
-    fn read_endpoints(&mut self, item: &Item, endpoints: &mut Vec<Endpoint>) {
+    /// `[[heading]]`, as often as it comes.
+    fn read_tables<T: Default>(
+        &mut self,
+        item: &Item,
+        section: &Section,
+        keys: &[Key<T>],
+        required: &[&str],
+        read: &mut Vec<T>,
+    ) {
+        let heading = section.name;
         let start = |span: Option<std::ops::Range<usize>>| span.map_or(0, |span| span.start);
         let mut tables: Vec<(&dyn TableLike, usize)> = Vec::new();
         if let Some(array) = item.as_array_of_tables() {
@@ -164,25 +181,25 @@ impl Reader<'_> {
                     Value::InlineTable(table) => tables.push((table, start(table.span()))),
                     other => {
                         let Wrong { what, .. } = Wrong::expected("a table", other);
-                        self.fault(start(other.span()), "endpoint", what);
+                        self.fault(start(other.span()), heading, what);
                     }
                 }
             }
         } else {
-            let what = "expected tables that begin with [[endpoint]]".to_owned();
-            self.fault(start(item.span()), "endpoint", what);
+            let what = format!("expected tables that begin with [[{heading}]]");
+            self.fault(start(item.span()), heading, what);
         }
         for (table, at) in tables {
-            let place = format!("endpoint[{}].", endpoints.len());
-            let mut endpoint = Endpoint::default();
+            let place = format!("{heading}[{}].", read.len());
+            let mut target = T::default();
             self.remember(&place, "", at);
-            self.walk(table, &place, "", ENDPOINT_KEYS, &mut endpoint);
-            for required in ["name", "addresses"] {
+            self.walk(table, &place, "", keys, &mut target);
+            for required in required {
                 if !table.contains_key(required) {
                     self.fault(at, &shown(&place, required), "missing".to_owned());
                 }
             }
-            endpoints.push(endpoint);
+            read.push(target);
         }
     }
 
@@ -203,7 +220,10 @@ impl Reader<'_> {
 
 /// A key as messages name it; the line tells which endpoint is meant.
 fn shown(place: &str, path: &str) -> String {
-    if place.is_empty() { path.to_owned() } else { format!("endpoint.{path}") }
+    match place.split_once('[') {
+        Some((heading, _)) => format!("{heading}.{path}"),
+        None => path.to_owned(),
+    }
 }
 
 /// "unknown key", and the nearest one of the same table if it is near enough to be meant.

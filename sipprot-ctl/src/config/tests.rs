@@ -40,6 +40,8 @@ fn the_documented_default_reads_back_to_the_defaults() {
     assert_eq!(config.endpoints.len(), 1);
     assert_eq!(config.endpoints[0].geo_countries(&config)[0].code(), "KP");
     config.endpoints.clear();
+    assert_eq!(config.blocklists.len(), 1);
+    config.blocklists.clear();
     assert_eq!(config, Config::default());
 }
 

@@ -72,6 +72,7 @@ impl Core {
             Command::LearnStart(start) => self.start_learning(start),
             Command::LearnStop { by } => self.stop_learning(&by),
             Command::LearnDiscard { by } => self.discard_learned(&by),
+            Command::Blocklists => Outcome::Now(Ok(Answer::Blocklists(self.blocklists_answer()))),
             Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),

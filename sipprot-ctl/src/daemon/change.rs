@@ -13,12 +13,11 @@ use tracing::{info, warn};
 use super::answers::Outcome;
 use super::carry::{kernel_block, rules_scope};
 use super::clock::after;
-use super::core::{Core, Expiring};
+use super::core::Core;
 use super::geography::Geography;
 use super::guard::Former;
 use super::own::Own;
 use super::plan::Plan;
-use super::upkeep::kernel_list;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
@@ -135,23 +134,11 @@ impl Core {
         network: IpNetwork,
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
-        let (own, wider): (Vec<_>, Vec<_>) =
-            covering.into_iter().partition(|entry| entry.network.prefix() >= network.prefix());
-        self.fresh_denials.retain(|it| it.network != network);
+        let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
+            entry.origin != Origin::Feed && entry.network.prefix() >= network.prefix()
+        });
         for entry in &own {
-            let key = entry.key();
-            if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
-                let others = self.others(List::Deny, entry.network)?;
-                let list = kernel_list(List::Deny);
-                self.kernel.carry("lifting a denial", |datapath| {
-                    datapath.remove_entry(list, entry.network, policy, &others)
-                });
-            }
-            if let Some(at) = entry.expires_at {
-                self.expiring.remove(&Expiring { at, key });
-            }
-            let count = &mut self.list_counts[List::Deny as usize];
-            *count = count.saturating_sub(1);
+            self.take_out(&entry.key())?;
         }
         Ok((own, wider.into_iter().map(|entry| entry.network).collect()))
     }
@@ -219,6 +206,9 @@ impl Core {
             self.journal.write(vec![change]);
         }
         let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
+        // Also whom an outside list may not touch.
+        let lists_changed =
+            !loaded.config.blocklists.is_empty() || !self.config.blocklists.is_empty();
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
         let geography_before = std::mem::replace(&mut self.geography, geography);
@@ -238,8 +228,11 @@ impl Core {
         self.files = loaded.files;
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
-        if renumbered {
+        if renumbered || lists_changed {
             self.renumber(&plan_before);
+        }
+        if lists_changed {
+            self.open_blocklists();
         }
         self.peers_seen.clear();
         self.forget_trust();

@@ -13,6 +13,7 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::blocklists::Feed;
 use super::clock::Clock;
 use super::geography::Geography;
 use super::guard::Guard;
@@ -60,6 +61,7 @@ pub struct Core {
     /// The kernel has lists that could not be stored.
     pub(super) lists_stale: Arc<AtomicBool>,
     pub(super) guard: Guard,
+    pub(super) feeds: Vec<Feed>,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     pub(super) complaints: Vec<String>,
@@ -139,6 +141,7 @@ impl Core {
             lists_version: 0,
             lists_stale: Arc::default(),
             guard,
+            feeds: Vec::new(),
             fresh_denials: Vec::new(),
             complaints: Vec::new(),
             store_notes,

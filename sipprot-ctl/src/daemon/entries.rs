@@ -141,7 +141,7 @@ impl Core {
         if list == List::Allow {
             let what = format!("the removal of {} from the allowlist", address(network));
             let undo = entries.iter().cloned().map(Change::PutList).collect();
-            let cut = self.cut_without(network, consent)?;
+            let cut = self.cut_without(&[network], consent)?;
             pending = self.consider(cut, what, &lifted.by, undo, consent)?;
         }
         for entry in &entries {
@@ -168,7 +168,11 @@ impl Core {
     pub(super) fn take_out(&mut self, key: &ListKey) -> Result<(), Fault> {
         self.lists_version += 1;
         let others = self.others(key.list, key.network)?;
-        if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
+        // What an outside list has, too, stays where it is.
+        let listed = key.list == List::Deny
+            && key.endpoint.is_none()
+            && self.feed_entries(key.network).any(|entry| entry.network == key.network);
+        if let Some(policy) = self.plan.policy(key.endpoint.as_deref()).filter(|_| !listed) {
             let list = kernel_list(key.list);
             self.kernel
                 .with(|datapath| datapath.remove_entry(list, key.network, policy, &others))

@@ -83,7 +83,7 @@ impl Core {
     ) -> Result<Vec<IpAddr>, Fault> {
         let mut cut = Vec::new();
         for operator in self.operators(consent) {
-            let (allowed, denied) = (self.is_allowed(operator, None)?, self.is_denied(operator)?);
+            let (allowed, denied) = (self.is_allowed(operator, &[])?, self.is_denied(operator)?);
             let stops = |denied| self.stops(&self.plan, &self.geography, operator, denied);
             // Whom a change that waits has cut off comes back.
             let waits = self.guard.waiting().is_some_and(|it| it.operators.contains(&operator));
@@ -94,16 +94,17 @@ impl Core {
         Ok(cut)
     }
 
-    /// Operators whom nothing would let in but this entry of the allowlist.
+    /// Operators whom nothing would let in but these entries of the host's allowlist.
     pub(super) fn cut_without(
         &self,
-        network: IpNetwork,
+        networks: &[IpNetwork],
         consent: Consent,
     ) -> Result<Vec<IpAddr>, Fault> {
         let mut cut = Vec::new();
-        for operator in self.operators(consent).into_iter().filter(|it| network.contains(*it)) {
+        let holds = |it: &IpAddr| networks.iter().any(|network| network.contains(*it));
+        for operator in self.operators(consent).into_iter().filter(holds) {
             let denied = self.is_denied(operator)?;
-            if !self.is_allowed(operator, Some(network))?
+            if !self.is_allowed(operator, networks)?
                 && self.stops(&self.plan, &self.geography, operator, denied)
             {
                 cut.push(operator);
@@ -123,7 +124,13 @@ impl Core {
         let what = "geo protection as configured";
         let pending = if allow_mode && cut.is_empty() {
             let reason = "geo mode allow drops whoever comes from elsewhere, maybe you".to_owned();
-            let operators = self.operators(consent);
+            // Who is allowed anyway must not wait for it.
+            let mut operators = Vec::new();
+            for operator in self.operators(consent) {
+                if !self.is_allowed(operator, &[])? {
+                    operators.push(operator);
+                }
+            }
             Some(self.pend(operators, reason, what.to_owned(), "reload", Vec::new(), consent)?)
         } else {
             self.consider(cut, what.to_owned(), "reload", Vec::new(), consent)?
@@ -147,7 +154,7 @@ impl Core {
         let mut cut = Vec::new();
         for operator in self.operators(consent) {
             let denied = self.is_denied(operator)?;
-            if !self.is_allowed(operator, None)?
+            if !self.is_allowed(operator, &[])?
                 && self.stops(plan, geography, operator, denied)
                 && !self.stops(&self.plan, &self.geography, operator, denied)
             {
@@ -157,10 +164,10 @@ impl Core {
         Ok(GeoRisk { cut, allow_mode })
     }
 
-    /// Is there an entry of the host that lets it in, but for one?
-    fn is_allowed(&self, address: IpAddr, but: Option<IpNetwork>) -> Result<bool, Fault> {
+    /// Is there an entry of the host that lets it in, but for some?
+    fn is_allowed(&self, address: IpAddr, but: &[IpNetwork]) -> Result<bool, Fault> {
         let entries = self.covering(List::Allow, address)?;
-        Ok(entries.iter().any(|it| it.endpoint.is_none() && Some(it.network) != but))
+        Ok(entries.iter().any(|it| it.endpoint.is_none() && !but.contains(&it.network)))
     }
 
     fn is_denied(&self, address: IpAddr) -> Result<bool, Fault> {

@@ -42,6 +42,7 @@ impl Core {
             self.forget_trust();
         }
         self.restore_trust();
+        self.open_blocklists();
         self.load_lists()?;
         self.adopt();
         Ok(())
@@ -244,7 +245,7 @@ impl Core {
 
     /// What is in force beside the entries of the store, by list.
     pub(super) fn extra_items(&self) -> [Vec<ListItem>; 2] {
-        [self.guard_items(), Vec::new()]
+        [self.guard_items(), self.feed_items().collect()]
     }
 
     /// Blocks and containments that the kernel has and the store doesn't: written while nobody ran,

@@ -147,8 +147,8 @@ impl Core {
             SheetUse::Import => ("the import", answer.new + answer.changed),
             SheetUse::Remove => ("the removal", answer.removed),
         };
-        let (operators, undo): (Vec<IpAddr>, Vec<Change>) = cuts.into_iter().unzip();
-        let cut = self.still_cut(list, usage, operators, consent)?;
+        let cut = self.still_cut((list, usage), &cuts, consent)?;
+        let undo = cuts.into_iter().map(|(_, undo)| undo).collect();
         let pending = self.consider(cut, what.to_owned(), &by, undo, consent)?;
         if let Some(pending) = pending {
             rewrite.others.push(self.begin_pending(pending)?);
@@ -185,19 +185,20 @@ impl Core {
     /// Of those whom rows stop or let in no more, the ones whom nothing else lets in.
     fn still_cut(
         &self,
-        list: List,
-        usage: SheetUse,
-        operators: Vec<IpAddr>,
+        (list, usage): (List, SheetUse),
+        cuts: &[(IpAddr, Change)],
         consent: Consent,
     ) -> Result<Vec<IpAddr>, Fault> {
         match (list, usage) {
-            (List::Deny, SheetUse::Import) => self.cut_by(consent, |it| operators.contains(&it)),
+            (List::Deny, SheetUse::Import) => {
+                self.cut_by(consent, |it| cuts.iter().any(|(operator, _)| *operator == it))
+            }
             (List::Allow, SheetUse::Remove) => {
-                let mut cut = Vec::new();
-                for operator in operators {
-                    cut.extend(self.cut_without(operator.into(), consent)?);
-                }
-                Ok(cut)
+                let removed = cuts.iter().filter_map(|(_, undo)| match undo {
+                    Change::PutList(entry) if entry.endpoint.is_none() => Some(entry.network),
+                    _ => None,
+                });
+                self.cut_without(&removed.collect::<Vec<_>>(), consent)
             }
             _ => Ok(Vec::new()),
         }

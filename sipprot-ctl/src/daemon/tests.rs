@@ -1,5 +1,6 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod blocklists;
 mod guard;
 mod learn;
 mod sheets;
@@ -13,6 +14,7 @@ use sipprot_common::abi::maps;
 use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 
+use super::blocklists::Feed;
 use super::*;
 use crate::api::{
     Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status,

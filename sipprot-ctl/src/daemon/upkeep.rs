@@ -33,6 +33,7 @@ impl Core {
             self.mend_lists();
         }
         self.end_pending_due();
+        self.look_at_blocklists();
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();

@@ -99,6 +99,7 @@ async fn requests_become_commands() {
     check("POST", "/api/v1/peers", peer, 200, "AddPeer").await;
     check("DELETE", "/api/v1/peers?network=192.0.2.0%2F24", "", 200, "RemovePeer").await;
     check("GET", "/api/v1/peers", "", 200, "Peers").await;
+    check("GET", "/api/v1/blocklists", "", 200, "Blocklists").await;
     check("GET", "/api/v1/learn", "", 200, "Learn").await;
     check("GET", "/api/v1/learn/proposal", "", 200, "LearnProposal").await;
     check("POST", "/api/v1/learn", "{\"days\":3}", 200, "LearnStart").await;

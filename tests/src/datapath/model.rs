@@ -300,8 +300,10 @@ impl Model {
                 .filter(|listing| covers(&listing.network, address))
                 .max_by_key(|listing| world::prefix(&listing.network).1);
             covering.is_some_and(|listing| {
-                (on_sip || listing.scope == SCOPE_ALL)
-                    && listing.expires.is_none_or(|seconds| self.now_ns < self.at(seconds))
+                let is_later = listing.scope == SCOPE_LATER;
+                let is_before = |seconds| self.now_ns < self.at(seconds);
+                (on_sip || listing.scope != SCOPE_SIP)
+                    && listing.expires.is_none_or(|seconds| is_before(seconds) != is_later)
             })
         })
     }
