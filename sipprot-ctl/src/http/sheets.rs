@@ -186,12 +186,16 @@ pub(super) async fn export(
 fn send_out(file: &File, pieces: &mpsc::Sender<io::Result<Bytes>>) {
     let (mut piece, mut at) = (vec![0; PIECE], 0);
     loop {
-        let read = file.read_at(&mut piece, at);
-        let length = *read.as_ref().unwrap_or(&0);
-        at += length as u64;
-        let bytes = read.map(|length| Bytes::copy_from_slice(&piece[..length]));
-        let is_last = length == 0;
-        if is_last && bytes.is_ok() || pieces.blocking_send(bytes).is_err() || is_last {
+        let bytes = match file.read_at(&mut piece, at) {
+            Ok(0) => return,
+            Ok(length) => {
+                at += length as u64;
+                Ok(Bytes::copy_from_slice(&piece[..length]))
+            }
+            Err(error) => Err(error),
+        };
+        let failed = bytes.is_err();
+        if pieces.blocking_send(bytes).is_err() || failed {
             return;
         }
     }

@@ -102,7 +102,8 @@ async fn ends_are_followed() {
     let changed = carry_out(&mut core, List::Deny, SheetUse::Import, &file("")).await;
     assert_eq!(counts(&changed)[..3], [0, 1, 1]);
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    (core.second(), core.second());
+    core.second();
+    core.second();
     assert_eq!(status(&mut core).await.lists.deny, 1, "the other has no end any more");
 }
 
