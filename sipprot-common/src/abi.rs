@@ -5,11 +5,12 @@
 //! numbers are in host order, addresses in network order.
 
 use crate::attempt::Attempts;
+use crate::guard::{GuardSet, Service};
 use crate::sketch::Page;
 use crate::source::Address;
 
 /// Goes into the name of the pin directory: maps of another version are never reused.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 pub const POLICIES_MAX: u32 = 512;
 pub const PORT_SETS_MAX: u32 = 64;
@@ -25,13 +26,17 @@ pub const SOURCE_COUNTS_MAX: u32 = 65_536;
 pub const NONCES_MAX: u32 = 131_072;
 pub const FLOWS_MAX: u32 = 131_072;
 pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
+/// Sets of sources that ask something of a guarded service.
+pub const GUARD_SETS: u32 = 32_768;
+pub const RESOLVERS_MAX: u32 = 4_096;
 pub const LIST_MAX: u32 = 2_097_152;
 pub const ENDPOINTS_MAX: u32 = 8_192;
-/// A bucket per endpoint for all untrusted sources, one for those of them who prove themselves, and
-/// one for newcomers to the map of sources.
-pub const BUCKETS_MAX: u32 = 2 * POLICIES_MAX + 1;
+/// A bucket per endpoint for all untrusted sources, one for those of them who prove themselves, one
+/// for newcomers to the map of sources, and one for the events of the guards.
+pub const BUCKETS_MAX: u32 = 2 * POLICIES_MAX + 2;
 pub const BUCKET_PROVEN: u32 = POLICIES_MAX;
 pub const BUCKET_NEWCOMERS: u32 = 2 * POLICIES_MAX;
+pub const BUCKET_GUARD_EVENTS: u32 = 2 * POLICIES_MAX + 1;
 /// Bytes of the event ring.
 pub const EVENTS_BYTES: u32 = 16 << 20;
 /// Two letters of A to Z: the index of a country is `(first - 'A') * 26 + (second - 'A')`.
@@ -59,8 +64,10 @@ macro_rules! abi {
 abi! {
     Address = 16;
     crate::source::SourceKey = 8;
-    Config = 40;
-    Policy = 176;
+    Config = 48;
+    Policy = 240;
+    Rate = 16;
+    GuardSet = 64;
     PortSet = 32_768;
     ScopedAddress = 20;
     ListEntry = 16;
@@ -68,14 +75,14 @@ abi! {
     BlockKey = 16;
     QuarantineKey = 16;
     Contained = 32;
-    Trust = 32;
+    Trust = 40;
     Attempts = 96;
     Source = 176;
     Page = 8_192;
     Nonce = 16;
     SourceCounts = 40;
     TcpConnection = 16;
-    UserAgents = 4_616;
+    UserAgents = 4_648;
     UserAgentPattern = 72;
     Counters = 1_024;
     EventCounts = 16;
@@ -99,6 +106,9 @@ pub struct Config {
     /// How often a source may cause an event, and how many at once (as a time).
     pub event_interval_ns: u64,
     pub event_burst_ns: u64,
+    /// Another one after each change of `ENDPOINTS`: what was read from it before is forgotten.
+    pub endpoints_generation: u32,
+    pub pad: u32,
 }
 
 /// Remember flows that are opened outward, for geo.
@@ -135,7 +145,27 @@ pub struct Policy {
     pub containment_max_ns: u64,
     /// A bit per country: those that are denied, or in allow mode those that are let in.
     pub geo_countries: [u64; 11],
-    pub pad: u64,
+    /// A bit per protection that is off: the guards have a mode of their own.
+    pub off: u32,
+    /// Bytes of a DNS answer over UDP and over TCP; 0: any number.
+    pub dns_udp_max: u16,
+    pub dns_tcp_max: u16,
+    /// What one source may ask of a guarded service, by the service's number.
+    pub guards: [Rate; 4],
+}
+
+/// The times of a bucket, as [`crate::ceiling::take`] wants them. No interval: no limit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    pub interval_ns: u64,
+    pub burst_ns: u64,
+}
+
+impl From<(u64, u64)> for Rate {
+    fn from((interval_ns, burst_ns): (u64, u64)) -> Self {
+        Self { interval_ns, burst_ns }
+    }
 }
 
 impl Default for Policy {
@@ -154,7 +184,8 @@ pub const GEO_OFF: u8 = 0;
 pub const GEO_DENY: u8 = 1;
 pub const GEO_ALLOW: u8 = 2;
 
-/// Four bits per port, port 0 in the lowest bits of the first word: a `PORT_*` value each.
+/// Four bits per port, port 0 in the lowest bits of the first word: what SIP is spoken there in the
+/// lower two, the number of a guarded [`Service`] in the upper two. A port may be of both.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PortSet {
@@ -167,17 +198,38 @@ pub const PORT_NONE: u8 = 0;
 pub const PORT_SIP: u8 = 1;
 /// SIP over TLS or WebSocket: in the SIP scope, not read.
 pub const PORT_SIP_OPAQUE: u8 = 2;
+/// The bits of these; those above them are a service's.
+pub const PORT_SIP_MASK: u8 = 3;
+pub const PORT_SERVICE_SHIFT: u32 = 2;
 
 impl PortSet {
     pub const EMPTY: Self = Self { words: [0; PORT_SET_WORDS] };
 
+    /// `class` is one of `PORT_*`; the port's service stays.
     pub fn set(&mut self, port: u16, class: u8) {
+        self.replace(port, PORT_SIP_MASK, class);
+    }
+
+    /// What SIP is spoken there stays.
+    pub fn guard(&mut self, port: u16, service: Service) {
+        self.replace(port, !PORT_SIP_MASK & 15, (service as u8) << PORT_SERVICE_SHIFT);
+    }
+
+    fn replace(&mut self, port: u16, mask: u8, bits: u8) {
         let shift = (port & 15) * 4;
         let word = &mut self.words[(port >> 4) as usize];
-        *word = (*word & !(15 << shift)) | ((class as u64) << shift);
+        *word = (*word & !((mask as u64) << shift)) | ((bits as u64) << shift);
     }
 
     pub fn get(&self, port: u16) -> u8 {
+        self.bits(port) & PORT_SIP_MASK
+    }
+
+    pub fn service(&self, port: u16) -> Option<Service> {
+        Service::from_number(self.bits(port) >> PORT_SERVICE_SHIFT)
+    }
+
+    fn bits(&self, port: u16) -> u8 {
         (self.words[(port >> 4) as usize] >> ((port & 15) * 4)) as u8 & 15
     }
 }
@@ -216,10 +268,20 @@ pub struct ListEntry {
 
 /// All traffic of the source.
 pub const SCOPE_ALL: u8 = 0;
-/// Only traffic to SIP ports.
+/// Only traffic to SIP ports. This and what follows are bits: an entry may have several.
 pub const SCOPE_SIP: u8 = 1;
 /// All traffic, but from `expires_ns` on: whom a change may have cut off is let in unless it is confirmed.
-pub const SCOPE_LATER: u8 = 2;
+/// No bit of a packet's scopes.
+pub const SCOPE_LATER: u8 = 1 << 7;
+/// Only traffic to the ports that are guarded as this service.
+pub const SCOPE_SSH: u8 = Service::Ssh.scope();
+pub const SCOPE_HTTP: u8 = Service::Http.scope();
+
+/// Does what has this scope stop a packet that is of these scopes?
+#[inline(always)]
+pub const fn covers(scope: u8, packet: u8) -> bool {
+    scope == SCOPE_ALL || scope & packet != 0
+}
 
 /// A block is the host's (policy 0) or of one endpoint.
 #[repr(C)]
@@ -280,6 +342,9 @@ pub struct Trust {
     pub rate: u32,
     /// As [`Source::stream_ns`].
     pub stream_ns: u64,
+    /// Registered from it: so many times it may fetch what phones fetch.
+    pub phones: u32,
+    pub pad: u32,
 }
 
 /// Some source ports of it are in `QUARANTINE`.
@@ -338,7 +403,8 @@ pub struct SourceCounts {
     pub last_ns: u64,
 }
 
-/// A TCP connection to a SIP port: what the endpoint has sent, so that an acknowledgement proves.
+/// A TCP connection to a SIP port: what the endpoint has sent, so that an acknowledgement proves. Or
+/// one from here to a name server, of which only `peer_seq` counts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpConnection {
@@ -348,15 +414,26 @@ pub struct TcpConnection {
     pub next_seq: u32,
     /// First sequence number after the other end's SYN.
     pub peer_seq: u32,
-    pub pad: u32,
+    /// `OPENED_*`: by whom, and how far that has come.
+    pub opened: u32,
 }
+
+/// By the other end, to a SIP port.
+pub const OPENED_INWARD: u32 = 0;
+/// By us, to a name server: the SYN has left, `peer_seq` is not known yet.
+pub const OPENED_OUTWARD: u32 = 1;
+/// As before, and the other end's SYN was acknowledged.
+pub const OPENED_WHOLLY: u32 = 2;
 
 /// Listed user agents, lower case, matched without case.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct UserAgents {
     pub count: u32,
-    pub pad: u32,
+    /// How many of them are substrings; these come first.
+    pub substrings: u32,
+    /// Bits by the hash of the first bytes of those that are none: what else begins so.
+    pub heads: [u64; 4],
     pub patterns: [UserAgentPattern; USER_AGENTS_MAX],
 }
 
@@ -480,6 +557,8 @@ pub mod maps {
     pub const REGISTERS: &str = "REGISTERS";
     pub const FLOWS: &str = "FLOWS";
     pub const TCP_CONNS: &str = "TCP_CONNS";
+    pub const GUARDED: &str = "GUARDED";
+    pub const RESOLVERS: &str = "RESOLVERS";
     pub const USER_AGENTS: &str = "USER_AGENTS";
     pub const COUNTERS: &str = "COUNTERS";
     pub const COUNTRIES: &str = "COUNTRIES";
@@ -507,10 +586,39 @@ mod tests {
         assert_eq!((set.get(5060), set.get(5061), set.get(65535)), (PORT_NONE, 2, PORT_SIP));
     }
 
+    #[test]
+    fn a_port_may_be_of_sip_and_of_a_service() {
+        let mut set = Box::new(PortSet::EMPTY);
+        set.guard(443, Service::Http);
+        set.set(443, PORT_SIP_OPAQUE);
+        set.guard(22, Service::Http);
+        set.guard(22, Service::Ssh);
+        assert_eq!((set.get(443), set.service(443)), (PORT_SIP_OPAQUE, Some(Service::Http)));
+        assert_eq!((set.get(22), set.service(22)), (PORT_NONE, Some(Service::Ssh)));
+        assert_eq!((set.get(23), set.service(23)), (PORT_NONE, None));
+    }
+
+    #[test]
+    fn scopes() {
+        let to_ssh = Service::Ssh.scope();
+        for (scope, packet, stops) in [
+            (SCOPE_ALL, 0, true),
+            (SCOPE_ALL, SCOPE_SIP, true),
+            (SCOPE_SIP, SCOPE_SIP, true),
+            (SCOPE_SIP, to_ssh, false),
+            (SCOPE_SSH, to_ssh, true),
+            (SCOPE_SSH, 0, false),
+            (SCOPE_HTTP, to_ssh, false),
+            (SCOPE_HTTP | SCOPE_SSH, to_ssh, true),
+        ] {
+            assert_eq!(covers(scope, packet), stops, "{scope} {packet}");
+        }
+    }
+
     /// The bytes of one event as the kernel writes them; a change here is a change of the ABI.
     #[test]
     fn golden_event_header() {
-        assert_eq!(ABI_VERSION, 2);
+        assert_eq!(ABI_VERSION, 3);
         assert_eq!(core::mem::offset_of!(EventHeader, source), 8);
         assert_eq!(core::mem::offset_of!(EventHeader, source_port), 40);
         assert_eq!(core::mem::offset_of!(EventHeader, kind), 44);
@@ -519,6 +627,8 @@ mod tests {
         assert_eq!(core::mem::offset_of!(EventHeader, connection), 68);
         assert_eq!(core::mem::offset_of!(EventHeader, sequence), 72);
         assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
+        assert_eq!(core::mem::offset_of!(Policy, guards), 176);
+        assert_eq!(core::mem::offset_of!(Trust, phones), 32);
         assert_eq!(core::mem::offset_of!(Block, scope), 56);
         let scoped = ScopedAddress::new(3, 7, Address::from_v4(0xc000_0201));
         assert_eq!(scoped.scope, [0, 3, 0, 7]);

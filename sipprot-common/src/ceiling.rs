@@ -18,10 +18,21 @@ pub const fn take(bucket_ns: u64, now_ns: u64, interval_ns: u64, burst_ns: u64) 
 
 /// The interval and burst times of `rate` packets a second with `burst` at once.
 pub const fn times(rate: u32, burst: u32) -> (u64, u64) {
+    times_in(SECOND_NS, rate, burst)
+}
+
+/// The same for a rate a minute.
+pub const fn times_a_minute(rate: u32, burst: u32) -> (u64, u64) {
+    times_in(60 * SECOND_NS, rate, burst)
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+const fn times_in(period_ns: u64, rate: u32, burst: u32) -> (u64, u64) {
     if rate == 0 {
         return (0, 0);
     }
-    let interval_ns = 1_000_000_000 / rate as u64;
+    let interval_ns = period_ns / rate as u64;
     (interval_ns, interval_ns * burst.saturating_sub(1) as u64)
 }
 
@@ -48,6 +59,12 @@ mod tests {
         // 1,000 packets a second for ten seconds: the burst and ten seconds' worth.
         assert_eq!(taken(100, 200, 10_000, 1_000_000), 200 + 10 * 100 - 1);
         assert_eq!(taken(100, 200, 1_000, 10_000_000), 1_000);
+    }
+
+    #[test]
+    fn by_the_minute() {
+        assert_eq!(times_a_minute(10, 20), (6_000_000_000, 19 * 6_000_000_000));
+        assert_eq!(times_a_minute(60, 5), times(1, 5));
     }
 
     #[test]

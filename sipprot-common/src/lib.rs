@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod block;
 pub mod ceiling;
 pub mod containment;
+pub mod guard;
 pub mod hash;
 pub mod policy;
 pub mod reason;

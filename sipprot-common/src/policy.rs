@@ -14,10 +14,14 @@ pub enum Protection {
     UserAgent = 4,
     Ceiling = 5,
     Attempts = 6,
+    Dns = 7,
+    Ssh = 8,
+    Http = 9,
+    Tftp = 10,
 }
 
 impl Protection {
-    pub const ALL: [Protection; 7] = [
+    pub const ALL: [Protection; 11] = [
         Self::Deny,
         Self::Block,
         Self::Containment,
@@ -25,6 +29,10 @@ impl Protection {
         Self::UserAgent,
         Self::Ceiling,
         Self::Attempts,
+        Self::Dns,
+        Self::Ssh,
+        Self::Http,
+        Self::Tftp,
     ];
 
     /// The word in the configuration.
@@ -37,6 +45,10 @@ impl Protection {
             Self::UserAgent => "user_agent",
             Self::Ceiling => "ceiling",
             Self::Attempts => "attempts",
+            Self::Dns => "dns",
+            Self::Tftp => "tftp",
+            Self::Ssh => "ssh",
+            Self::Http => "http",
         }
     }
 
@@ -65,6 +77,10 @@ pub const fn protection(reason: Reason) -> Option<Protection> {
         Reason::UserAgent => Some(Protection::UserAgent),
         Reason::SourceCeiling | Reason::EndpointCeiling => Some(Protection::Ceiling),
         Reason::Held | Reason::TcpBudget => Some(Protection::Attempts),
+        Reason::DnsOversize => Some(Protection::Dns),
+        Reason::TftpCeiling => Some(Protection::Tftp),
+        Reason::SshCeiling => Some(Protection::Ssh),
+        Reason::HttpCeiling => Some(Protection::Http),
         _ => None,
     }
 }

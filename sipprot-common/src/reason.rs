@@ -76,6 +76,10 @@ reasons! {
     39 EndpointCeiling "endpoint_ceiling" Drop "more SIP packets a second than all untrusted sources of an endpoint may send";
     40 Held "held" Drop "attempt window full: all SIP of the source is held";
     41 TcpBudget "tcp_budget" Drop "too much SIP over TCP without an acceptance: the source is held";
+    42 DnsOversize "dns_oversize" Drop "a DNS answer longer than old resolvers survive (CVE-2015-7547)";
+    43 SshCeiling "ssh_ceiling" Drop "more new ssh connections than one source may open";
+    44 HttpCeiling "http_ceiling" Drop "more new http connections than one source may open";
+    45 TftpCeiling "tftp_ceiling" Drop "more TFTP requests than one source may send";
 }
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ unsafe impl Zeroed for PlaceTable {}
 // SAFETY: likewise.
 unsafe impl Zeroed for Strangers {}
 
-const _: () = assert!(size_of::<ListTable>() == (28 << 20) + (1 << 13) + 64);
-const _: () = assert!(size_of::<Strangers>() == 1 << 20);
+const _: () = assert!(size_of::<ListTable>() == (30 << 20) + (3 << 18) + (1 << 13) + 64);
+const _: () = assert!(size_of::<Strangers>() == 1 << 18);
 const _: () = assert!(size_of::<PlaceTable>() == (18 << 20) + 528);
 
 /// The allow and deny lists of the host.
@@ -74,10 +74,10 @@ impl ListTable {
     pub fn look(&self, address: &Address) -> u32 {
         let (high, low) = address.halves();
         if !address.is_v4() {
-            return self.prefixes.look(high, low, self.seed.get(), self.zero.get()) | GEO;
+            return self.prefixes.look(high, low, self.seed.get(), self.zero.get());
         }
         let address = low as u32;
-        let found = self.networks.get(address);
+        let found = self.networks.look(address, self.zero.get());
         let hit = found & HOSTS != 0 && self.hosts.has(address, self.seed.get());
         if hit { found | LISTED } else { found }
     }

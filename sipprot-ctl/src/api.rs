@@ -21,9 +21,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
-    EndpointView, Entries, Entry, EventView, GeoData, GeoView, InterfaceView, ListCounts, MapFill,
-    PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version,
-    country_name,
+    EndpointView, Entries, Entry, EventView, GeoData, GeoView, GuardView, Ingested, InterfaceView,
+    ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status, StoreView,
+    TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
@@ -124,6 +124,12 @@ pub enum Command {
     Reload {
         consent: Consent,
     },
+    /// Lines of a log, from an endpoint that its token names.
+    Ingest {
+        log: String,
+        token: String,
+        text: String,
+    },
     Metrics,
 }
 
@@ -147,6 +153,7 @@ pub enum Answer {
     #[serde(skip)]
     Read(ReadSheet),
     Sheet(SheetAnswer),
+    Ingested(Ingested),
     /// Prometheus' text format.
     Metrics(String),
 }

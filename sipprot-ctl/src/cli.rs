@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod filter;
 mod learn;
 mod lists;
 mod log;
@@ -118,6 +119,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
+        Verb::Filter(filter) => filter::run(&context, filter.verb),
         Verb::Reload { confirm } => change::reload(&context, confirm),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Setup => service::setup(&context),

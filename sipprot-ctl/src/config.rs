@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod guards;
 mod keys;
 mod read;
 #[cfg(test)]
@@ -26,8 +27,10 @@ use ipnetwork::IpNetwork;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
+pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
-    BlockScope, Choice, GeoMode, LogLevel, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
+    SyslogTransport, Transport,
 };
 
 use crate::geo::Country;
@@ -61,9 +64,14 @@ pub struct Config {
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
     pub geo: GeoPolicy,
+    /// The services beside SIP.
+    pub guards: Guards,
     /// Protections whose drops are only counted.
     pub observe: Vec<Protection>,
+    /// Whether the host's ssh log is followed without being named.
+    pub follow_ssh: bool,
     pub endpoints: Vec<Endpoint>,
+    pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
 }
 
@@ -141,6 +149,12 @@ pub struct RuleLimits {
     /// Distinct failing accounts from one source within `accounts_window`.
     pub accounts_limit: u32,
     pub accounts_window: Duration,
+    /// Failed ssh logins in ten minutes.
+    pub ssh_limit: u32,
+    /// Requests in ten minutes for folders that only scanners ask for.
+    pub http_scan_limit: u32,
+    /// Requests a minute for what is not there or forbidden.
+    pub http_missed_limit: u32,
     /// Failing INVITEs a minute from one untrusted source.
     pub invite_limit: u32,
     /// Probes a minute from one untrusted source.
@@ -148,7 +162,7 @@ pub struct RuleLimits {
     pub block_time: Duration,
     /// The dynamic block that becomes a permanent one.
     pub block_threshold: u32,
-    pub scope: Scope,
+    pub scope: RuleScope,
     pub containment: Duration,
     pub containment_max: Duration,
     pub escalate_unproven: bool,
@@ -184,7 +198,60 @@ pub struct Endpoint {
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
     pub register_limit: Option<u32>,
+    pub ssh_mode: Option<Mode>,
+    pub http_mode: Option<Mode>,
+    pub tftp_mode: Option<Mode>,
+    pub dns_mode: Option<Mode>,
     pub block_scope: BlockScope,
+    /// Of the token by which its own logs are known.
+    pub log_token: Option<String>,
+}
+
+/// A log that is followed or received.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Log {
+    pub name: String,
+    pub kind: LogKind,
+    /// Names of ready filters, or files.
+    pub filters: Vec<String>,
+    pub path: Option<PathBuf>,
+    pub units: Vec<String>,
+    pub listen: Option<SocketAddr>,
+    pub transport: SyslogTransport,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Whose UDP messages are taken by their address.
+    pub senders: Vec<IpNetwork>,
+    /// Whose log it is; the host's own otherwise.
+    pub endpoint: Option<String>,
+    pub mode: Mode,
+}
+
+impl Log {
+    /// Whether it may be the word of this endpoint.
+    pub fn may_speak_for(&self, endpoint: &str) -> bool {
+        let received = matches!(self.kind, LogKind::Syslog | LogKind::Api);
+        self.mode != Mode::Off && (received || self.endpoint.as_deref() == Some(endpoint))
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: LogKind::default(),
+            filters: Vec::new(),
+            path: None,
+            units: Vec::new(),
+            listen: None,
+            transport: SyslogTransport::default(),
+            certificate: None,
+            key: None,
+            senders: Vec::new(),
+            endpoint: None,
+            mode: Mode::Enforce,
+        }
+    }
 }
 
 /// A configuration and the files that it came from.
@@ -307,9 +374,12 @@ impl Default for Config {
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),
             geo: GeoPolicy::default(),
+            guards: Guards::default(),
             observe: Vec::new(),
+            follow_ssh: true,
             endpoints: Vec::new(),
             blocklists: Vec::new(),
+            logs: Vec::new(),
         }
     }
 }
@@ -348,11 +418,14 @@ impl Default for RuleLimits {
             account_limit_day: 100,
             accounts_limit: 5,
             accounts_window: Duration::from_secs(10 * MINUTE),
+            ssh_limit: 6,
+            http_scan_limit: 3,
+            http_missed_limit: 30,
             invite_limit: 5,
             probe_limit: 30,
             block_time: Duration::from_secs(HOUR),
             block_threshold: 5,
-            scope: Scope::All,
+            scope: RuleScope::All,
             containment: Duration::from_secs(MINUTE),
             containment_max: Duration::from_secs(10 * MINUTE),
             escalate_unproven: false,

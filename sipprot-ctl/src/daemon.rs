@@ -16,8 +16,10 @@ mod core;
 mod entries;
 mod events;
 mod evidence;
+mod feed;
 mod geography;
 mod guard;
+pub mod guards;
 mod journal;
 mod kernel;
 mod learn;
@@ -31,8 +33,10 @@ mod proposal;
 mod refused;
 pub mod rescued;
 mod restore;
+pub(crate) mod scope;
 mod sessions;
 mod sheets;
+mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -52,6 +56,7 @@ use tracing::{error, info};
 use crate::api::{Call, Caller};
 use crate::config::Loaded;
 use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
+use crate::feed::Heard;
 use crate::http;
 
 use core::Core;
@@ -125,7 +130,9 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         None => None,
     };
     core.announce(detach);
-    turn(&mut core, reader, calls).await?;
+    let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
+    core.start_logs(heard);
+    turn(&mut core, reader, calls, told).await?;
     info!("ending");
     let _ = stop.send(true);
     // Open connections must not keep us.
@@ -166,6 +173,7 @@ async fn turn(
     core: &mut Core,
     mut reader: Option<EventReader>,
     mut calls: mpsc::Receiver<Call>,
+    mut told: mpsc::Receiver<Heard>,
 ) -> anyhow::Result<()> {
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
@@ -184,6 +192,7 @@ async fn turn(
                 }
             },
             Some(call) = calls.recv() => core.answer(call),
+            Some(heard) = told.recv() => core.heard(&heard),
             _ = seconds.tick() => core.second(),
             () = received(&mut hang_up) => core.reload_and_log(),
             () = received(&mut terminate) => return Ok(()),

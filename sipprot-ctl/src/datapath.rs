@@ -350,12 +350,11 @@ impl Datapath {
             return Err(DatapathError::Invalid(message));
         }
         let mut list = Box::new(UserAgents::EMPTY);
-        for (pattern, text) in list.patterns.iter_mut().zip(patterns) {
-            *pattern = UserAgentPattern::parse(text).ok_or_else(|| {
+        for text in patterns {
+            list.add(UserAgentPattern::parse(text).ok_or_else(|| {
                 DatapathError::Invalid(format!("the user agent {text:?} is too short or too long"))
-            })?;
+            })?);
         }
-        list.count = patterns.len() as u32;
         self.maps.user_agents.insert(&0, &list, Insert::Any).map(drop)
     }
 

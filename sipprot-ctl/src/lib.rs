@@ -15,6 +15,8 @@ pub mod config;
 pub mod daemon;
 /// The programs in the kernel, their maps and their events.
 pub mod datapath;
+/// What logs tell: files, the journal, syslog, and the filters that read them.
+pub mod feed;
 /// What an operator's URL names: lists of networks, country databases.
 pub mod fetch;
 /// Countries: MaxMind-format databases and Debian's text ranges.

@@ -19,6 +19,7 @@ pub struct Metrics {
     pub maps: Maps,
     pub events: Events,
     pub health: Health,
+    pub logs: Logs,
 }
 
 /// Packets.
@@ -57,6 +58,14 @@ pub struct Events {
     pub lag: Gauge,
 }
 
+/// Logs that are followed or received.
+pub struct Logs {
+    pub lines: IntCounterVec,
+    pub matched: IntCounterVec,
+    pub left_out: IntCounterVec,
+    pub healthy: IntGaugeVec,
+}
+
 /// Whether everything is in order.
 pub struct Health {
     pub attached: IntGaugeVec,
@@ -81,6 +90,7 @@ impl Metrics {
             maps: Maps::new(&made)?,
             events: Events::new(&made)?,
             health: Health::new(&made)?,
+            logs: Logs::new(&made)?,
             registry: made.registry,
         })
     }
@@ -181,6 +191,25 @@ impl Events {
                 "sipprot_controller_lag_seconds",
                 "From the last event's packet to its judgement.",
             )?,
+        })
+    }
+}
+
+impl Logs {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            lines: made.counters("sipprot_log_lines_total", "Lines of a log.", &["log"])?,
+            matched: made.counters(
+                "sipprot_log_matched_lines_total",
+                "Lines that a filter knows.",
+                &["log"],
+            )?,
+            left_out: made.counters(
+                "sipprot_log_left_out_lines_total",
+                "Lines that were not judged: too long, from senders that speak for nobody, or too many.",
+                &["log", "why"],
+            )?,
+            healthy: made.gauges("sipprot_log_healthy", "Whether the log can be read.", &["log"])?,
         })
     }
 }

@@ -36,6 +36,8 @@ pub fn daily(
             BlockKind::Dynamic => row.blocks += 1,
             BlockKind::Containment | BlockKind::Quarantine => row.containments += 1,
         }
+        let line = block.evidence.and_then(|evidence| evidence.last.line);
+        row.line = line.or(row.line.take());
         row.country = row.country.take().or(block.country);
         row.user_agent = block.user_agent.or(row.user_agent.take());
         row.first = row.first.min(block.evidence_first.as_second());
@@ -117,6 +119,7 @@ fn attack_row(attack: &AttackRecord) -> ReportRow {
         drops: 0,
         observed: 0,
         user_agent: None,
+        line: None,
         first: attack.first.as_second(),
         last: attack.last.as_second(),
     }
@@ -135,6 +138,7 @@ fn block_row(block: &BlockRecord) -> ReportRow {
         drops: 0,
         observed: 0,
         user_agent: None,
+        line: None,
         first: block.evidence_first.as_second(),
         last: block.evidence_last.as_second(),
     }

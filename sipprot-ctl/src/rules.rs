@@ -39,8 +39,8 @@ pub use learn::{
     Would, WouldBe,
 };
 pub use observation::{
-    Challenge, Credentials, Direction, EndpointId, KernelDrop, Method, Observation, Request,
-    Response, Transport,
+    Carrier, Challenge, Credentials, Direction, EndpointId, KernelDrop, LogLine, Logged, Method,
+    Observation, Request, Response, Speaker, Told, Transport,
 };
 pub use peak::Peak;
 pub use proof::Proof;

@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod flow;
 mod frame;
+mod home;
 mod known;
 mod lists;
 mod maps;
@@ -28,7 +29,7 @@ use aya_ebpf::programs::XdpContext;
 use sipprot_common::source::Address;
 
 use crate::maps::Direction;
-use crate::packet::{Packet, protocol};
+use crate::packet::{NOT_FRAGMENTED, protocol};
 use crate::verdict::Judge;
 use crate::work::Work;
 
@@ -111,14 +112,15 @@ pub fn bench_random_v6(frame: XdpContext) -> u32 {
 /// As `packet::read` would leave it.
 #[inline(always)]
 fn from(work: &mut Work, source: Address) {
-    work.packet = Packet {
-        source,
-        source_literal: source,
-        source_key: source.key().0,
-        protocol: protocol::UDP,
-        payload_len: 22,
-        ..Packet::default()
-    };
+    // Field by field: all of them at once would be zeroed byte by byte.
+    let packet = &mut work.packet;
+    packet.source = source;
+    packet.source_literal = source;
+    packet.source_key = source.key().0;
+    packet.protocol = protocol::UDP;
+    packet.fragment = NOT_FRAGMENTED;
+    packet.payload_len = 22;
+    packet.beyond = 0;
 }
 
 /// Allow, deny and geo: everything that is asked of the lists for one source.
@@ -136,7 +138,7 @@ fn judge_by_lists(source: Option<Address>) -> u32 {
     if lists::is_allowed(work, 0) {
         return 0;
     }
-    if lists::is_denied(work, 0, true) {
+    if lists::is_denied(work, 0, sipprot_common::abi::SCOPE_SIP) {
         return 1;
     }
     2 + lists::geo(work, config, policy).is_some() as u32

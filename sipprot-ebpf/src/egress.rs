@@ -11,9 +11,8 @@ use sipprot_common::source::{SourceKey, Wider};
 use crate::frame::Frame;
 use crate::maps::Direction;
 use crate::packet::protocol;
-use crate::verdict::Judge;
 use crate::work::{Place, Work};
-use crate::{clock, event, flow, maps, packet, sip};
+use crate::{clock, event, flow, guards, home, maps, packet, sip};
 
 /// Bytes that must be readable directly: link, network and transport headers with their options.
 const HEADERS_LEN: u32 = 256;
@@ -32,13 +31,13 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     if config.flags & CONFIG_TRACK_FLOWS != 0 {
         flow::note_outward(&work.packet, config.seed, clock::coarse_ns());
     }
-    let index = match maps::endpoint(&work.packet.source) {
-        Some(index) if index < POLICIES_MAX => index,
-        _ => 0,
-    };
+    if work.packet.protocol == protocol::TCP && work.packet.destination_port == guards::DNS_PORT {
+        flow::note_opened(&work.packet, config.seed);
+    }
+    let index = home::policy_of(&work.packet.source, config);
     let Some(policy) = maps::policy(index) else { return };
-    let class = crate::port_class_of(work, policy, work.packet.source_port);
-    if policy.mode == MODE_OFF || class != PORT_SIP {
+    let port = crate::port_of(work, policy, work.packet.source_port);
+    if policy.mode == MODE_OFF || port.sip != PORT_SIP {
         return;
     }
     if work.packet.protocol == protocol::TCP {
@@ -49,20 +48,19 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     if work.packet.payload_len == 0 {
         return;
     }
-    let judge = Judge { config, policy, index };
     work.facts.now_ns = clock::coarse_ns();
     work.facts.seed = config.seed;
     work.facts.policy = index;
     work.facts.event_flags = EVENT_FLAG_OUTBOUND as u32;
     work.event.header.ifindex = frame.ifindex();
     sip::read::read(frame, work);
-    said(frame, &judge, work);
+    said(frame, work);
 }
 
 /// An answer has no share of its own events: there are no more of them than requests that passed.
 /// But a peer decides into how many segments TCP cuts them.
 #[inline(always)]
-fn said(frame: &TcContext, judge: &Judge, work: &mut Work) {
+fn said(frame: &TcContext, work: &mut Work) {
     let remote = work.packet.destination.key().0;
     if sip::is_response(work) {
         match work.facts.status {
@@ -74,9 +72,9 @@ fn said(frame: &TcContext, judge: &Judge, work: &mut Work) {
     if work.packet.protocol == protocol::TCP {
         sip::tell_stream(frame, work, remote, sip::passing(work).0);
     } else if sip::is_request(work) && sip::is_telling(work) {
-        tell(judge, work, EVENT_REQUEST);
+        tell(work, EVENT_REQUEST);
     } else if sip::is_response(work) && work.facts.status >= 200 {
-        tell(judge, work, EVENT_RESPONSE);
+        tell(work, EVENT_RESPONSE);
     }
 }
 
@@ -132,8 +130,8 @@ fn challenge_nonce(work: &mut Work) -> Option<u64> {
 }
 
 #[inline(always)]
-fn tell(judge: &Judge, work: &mut Work, kind: u8) {
+fn tell(work: &mut Work, kind: u8) {
     work.facts.event_kind = kind as u32;
     let reason = if kind == EVENT_REQUEST { Reason::SipRequest } else { Reason::SipResponse };
-    event::send(work, judge.config, None, reason);
+    event::send(Direction::Egress, None, reason);
 }

@@ -1,9 +1,13 @@
 //! Events to the controller: bounded per source and per CPU, what is left out is counted.
 
+use core::ptr;
+
 use sipprot_common::abi::{
-    Config, EVENT_FLAG_OBSERVED, EVENT_SEGMENT, EventCounts, EventHeader, Source, Trust,
+    BUCKET_GUARD_EVENTS, EVENT_DROP, EVENT_FLAG_OBSERVED, EVENT_SEGMENT, EventCounts, EventHeader,
+    Source, Trust,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard;
 use sipprot_common::reason::Reason;
 use sipprot_common::share::{RECORDS_MAX, Share};
 use sipprot_common::sip::CAPACITY;
@@ -11,9 +15,10 @@ use sipprot_common::sip::text::{Flow, Step, repeat};
 
 use crate::clock;
 use crate::frame::Frame;
-use crate::maps;
+use crate::maps::{self, Direction};
 use crate::packet::bounded;
-use crate::work::Work;
+use crate::rate;
+use crate::work::{Place, Work};
 
 /// Events of one CPU: 20,000 a second, 4,000 at once.
 const CPU_TIMES: (u64, u64) = ceiling::times(20_000, 4_000);
@@ -23,21 +28,53 @@ const STRANGE_TIMES: (u64, u64) = ceiling::times(200, 1_000);
 
 const HEADER_LEN: usize = size_of::<EventHeader>();
 
-/// Sends what `work` knows of the packet. `share` is the bucket of its source, if it has one.
+/// Sends what the scratch space of `direction` knows of the packet. `share` is the bucket of its source,
+/// if it has one.
+#[inline(always)]
+pub fn send(direction: Direction, share: Option<&mut u64>, reason: Reason) {
+    let share = share.map_or(ptr::null_mut(), |bucket| &raw mut *bucket);
+    sipprot_send(direction as u32, share, reason as u32);
+}
+
+/// A global function: there are many reasons to tell, and the verifier goes through this once.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn send(work: &mut Work, config: &Config, share: Option<&mut u64>, reason: Reason) {
-    let Some(counts) = maps::event_counts() else { return };
-    let now_ns = clock::coarse_ns();
-    if let Some(bucket) = share {
+extern "C" fn sipprot_send(direction: u32, share: *mut u64, reason: u32) -> u32 {
+    let Some(work) = maps::work_of(direction) else { return 0 };
+    let Some(config) = maps::config() else { return 0 };
+    let Some(counts) = maps::event_counts() else { return 0 };
+    let now_ns = work.facts.now_ns;
+    // SAFETY: null, or a bucket in a map.
+    if let Some(bucket) = unsafe { share.as_mut() } {
         let (interval_ns, burst_ns) = (config.event_interval_ns, config.event_burst_ns);
         if !charged(bucket, ceiling::take(*bucket, now_ns, interval_ns, burst_ns), counts) {
-            return;
+            return 0;
         }
     }
     if !may_tell(work, counts, now_ns) {
-        return;
+        return 0;
     }
     fill(work, reason);
+    record(work, counts, now_ns);
+    0
+}
+
+/// Tells of a packet that a guard stops, or would: without its bytes, and only now and then.
+#[inline(always)]
+pub fn sample(work: &mut Work, ifindex: u32, reason: Reason) {
+    let Some(counts) = maps::event_counts() else { return };
+    let now_ns = clock::coarse_ns();
+    let Some(bucket) = maps::bucket(BUCKET_GUARD_EVENTS) else { return };
+    if !rate::take(bucket, now_ns, guard::EVENT_TIMES.0, guard::EVENT_TIMES.1) {
+        return;
+    }
+    work.facts.event_kind = EVENT_DROP as u32;
+    work.facts.event_flags = 0;
+    work.facts.captured = 0;
+    work.scan.credentials = 0;
+    work.place = Place::default();
+    work.event.header.ifindex = ifindex;
+    fill(work, reason as u32);
     record(work, counts, now_ns);
 }
 
@@ -92,7 +129,7 @@ pub fn send_stream(frame: &impl Frame, work: &mut Work, stream: Option<Stream>, 
         return;
     }
     work.facts.event_kind = EVENT_SEGMENT as u32;
-    fill(work, reason);
+    fill(work, reason as u32);
     if record(work, counts, now_ns) && work.packet.payload_len > CAPACITY as u32 {
         repeat(RECORDS_MAX - 1, work, frame);
     }
@@ -134,7 +171,7 @@ fn record(work: &mut Work, counts: &mut EventCounts, now_ns: u64) -> bool {
 }
 
 #[inline(always)]
-fn fill(work: &mut Work, reason: Reason) {
+fn fill(work: &mut Work, reason: u32) {
     let (packet, facts) = (&work.packet, &work.facts);
     let header = &mut work.event.header;
     header.at_ns = clock::precise_ns();

@@ -1,10 +1,11 @@
 //! Flows that were opened outward, and TCP connections to SIP ports.
 
-use sipprot_common::abi::TcpConnection;
+use sipprot_common::abi::{OPENED_INWARD, OPENED_OUTWARD, OPENED_WHOLLY, TcpConnection};
 use sipprot_common::hash;
 use sipprot_common::source::Address;
 
 use crate::maps;
+pub use crate::packet::SYN;
 use crate::packet::{FIRST_FRAGMENT, Packet, protocol};
 use crate::work::Place;
 
@@ -13,9 +14,8 @@ const FLOW_IDLE_NS: u64 = 300_000_000_000;
 /// A flow's time is written at most this often.
 const FLOW_REFRESH_NS: u64 = 1_000_000_000;
 
-pub const SYN: u32 = 0x02;
 const RST: u32 = 0x04;
-const ACK: u32 = 0x10;
+pub const ACK: u32 = 0x10;
 
 #[inline(always)]
 fn key(seed: u64, protocol: u32, local: (&Address, u32), remote: (&Address, u32)) -> u64 {
@@ -103,7 +103,7 @@ pub fn note_tcp_sent(packet: &Packet, seed: u64, place: &mut Place) {
             first_seq: first,
             next_seq: first,
             peer_seq: packet.acknowledgement,
-            pad: 0,
+            opened: OPENED_INWARD,
         };
         maps::add_tcp_connection(key, &connection);
         return;
@@ -136,6 +136,49 @@ pub fn is_established(packet: &Packet, seed: u64, place: &mut Place) -> bool {
     place.connection = number(connection);
     place.sequence = packet.sequence.wrapping_sub(connection.peer_seq);
     true
+}
+
+/// Notes a connection that is opened outward, so that its first answer is known: where that begins is
+/// what we acknowledge of the other end's SYN, whatever else it sends.
+#[inline(never)]
+pub fn note_opened(packet: &Packet, seed: u64) {
+    let key = key_of(packet, seed, true);
+    match packet.tcp_flags & (SYN | ACK | RST) {
+        SYN => {
+            let connection = TcpConnection { opened: OPENED_OUTWARD, ..TcpConnection::default() };
+            maps::add_tcp_connection(key, &connection);
+        }
+        ACK => {
+            if let Some(connection) = maps::tcp_connection(key)
+                && connection.opened == OPENED_OUTWARD
+            {
+                connection.peer_seq = packet.acknowledgement;
+                connection.opened = OPENED_WHOLLY;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Of a segment in which the first answer doesn't begin.
+pub const NO_ANSWER: u32 = u32::MAX;
+/// Of one that comes before we have acknowledged anything: it can't be told.
+pub const TOO_EARLY: u32 = u32::MAX - 1;
+
+/// Where in a segment's payload the first answer on a connection begins that was opened outward.
+#[inline(always)]
+pub fn first_answer(packet: &Packet, seed: u64) -> u32 {
+    if packet.payload_len == 0 {
+        return NO_ANSWER;
+    }
+    let Some(connection) = maps::tcp_connection(key_of(packet, seed, false)) else {
+        return NO_ANSWER;
+    };
+    if connection.opened == OPENED_OUTWARD {
+        return TOO_EARLY;
+    }
+    let at = connection.peer_seq.wrapping_sub(packet.sequence);
+    if connection.opened == OPENED_WHOLLY && at < packet.payload_len { at } else { NO_ANSWER }
 }
 
 /// The endpoint's first sequence number is new with each connection, and no stranger's to guess.

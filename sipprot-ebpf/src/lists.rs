@@ -37,68 +37,78 @@ pub fn look(work: &mut Work, config: &Config, strangers: &Strangers) {
 
 /// Is an entry of the host's list in force, or one of this endpoint's own?
 #[inline(always)]
-fn find(list: List, address: &Address, generation: u32, policy: u32, on_sip: bool) -> bool {
-    if applies(maps::listed(list, &ScopedAddress::new(generation, 0, *address)), on_sip) {
+fn find(list: List, address: &Address, generation: u32, policy: u32, scopes: u8) -> bool {
+    if applies(maps::listed(list, &ScopedAddress::new(generation, 0, *address)), scopes) {
         return true;
     }
     policy != 0
-        && applies(maps::listed(list, &ScopedAddress::new(generation, policy, *address)), on_sip)
+        && applies(maps::listed(list, &ScopedAddress::new(generation, policy, *address)), scopes)
 }
 
 #[inline(always)]
-fn applies(entry: Option<&ListEntry>, on_sip: bool) -> bool {
+fn applies(entry: Option<&ListEntry>, scopes: u8) -> bool {
     let Some(entry) = entry else { return false };
-    if entry.scope == SCOPE_SIP && !on_sip {
+    if !covers(entry.scope, scopes) {
         return false;
     }
     entry.expires_ns == 0
         || (clock::coarse_ns() < entry.expires_ns) != (entry.scope == SCOPE_LATER)
 }
 
-#[inline(never)]
+#[inline(always)]
 pub fn is_allowed(work: &Work, policy: u32) -> bool {
-    let (source, generation) = (&work.packet.source_literal, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Allow, source, generation, policy, true)
+    work.facts.known & ASK != 0 && find_allowed(work, policy)
 }
 
 #[inline(never)]
-pub fn is_denied(work: &Work, policy: u32, on_sip: bool) -> bool {
-    if work.facts.known & LISTED != 0 {
-        return true;
-    }
-    let (source, generation) = (&work.packet.source, work.facts.generation);
-    work.facts.known & ASK != 0 && find(List::Deny, source, generation, policy, on_sip)
+fn find_allowed(work: &Work, policy: u32) -> bool {
+    let scopes = SCOPE_SIP | SCOPE_LATER;
+    find(List::Allow, &work.packet.source_literal, work.facts.generation, policy, scopes)
+}
+
+#[inline(always)]
+pub fn is_denied(work: &Work, policy: u32, scopes: u8) -> bool {
+    work.facts.known & LISTED != 0
+        || work.facts.known & ASK != 0 && find_denied(work, policy, scopes)
+}
+
+#[inline(never)]
+fn find_denied(work: &Work, policy: u32, scopes: u8) -> bool {
+    find(List::Deny, &work.packet.source, work.facts.generation, policy, scopes)
 }
 
 /// The dynamic block that stops this packet: the host's, or the endpoint's own.
 #[inline(always)]
-pub fn blocked(
-    work: &Work,
-    policy: &Policy,
-    index: u32,
-    on_sip: bool,
-) -> Option<&'static mut Block> {
+pub fn blocked(work: &Work, policy: &Policy, index: u32, scopes: u8) -> Option<&'static mut Block> {
     if work.facts.known & KNOWN == 0 {
         return None;
     }
     let packet = &work.packet;
-    let host = maps::block(packet.source_key, 0).filter(|block| stops(block, on_sip));
+    let host = maps::block(packet.source_key, 0).filter(|block| stops(block, scopes));
     if host.is_some() || policy.own_blocks == 0 {
         return host;
     }
-    maps::block(packet.source_key, index).filter(|block| stops(block, on_sip))
+    maps::block(packet.source_key, index).filter(|block| stops(block, scopes))
 }
 
 #[inline(always)]
-fn stops(block: &Block, on_sip: bool) -> bool {
-    (block.scope == SCOPE_ALL || on_sip) && block::in_force(block.expires_ns, clock::coarse_ns())
+fn stops(block: &Block, scopes: u8) -> bool {
+    covers(block.scope, scopes) && block::in_force(block.expires_ns, clock::coarse_ns())
 }
 
 /// The country for which a packet is kept out, [`COUNTRY_UNKNOWN`] for one in no list.
-#[inline(never)]
+#[inline(always)]
 pub fn geo(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
+    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 {
+        return None;
+    }
+    kept_out(work, config, policy)
+}
+
+#[inline(never)]
+fn kept_out(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
     let source = &work.packet.source;
-    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 || source.is_local() {
+    if source.is_local() {
         return None;
     }
     let country = country(source, config);

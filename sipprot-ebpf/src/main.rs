@@ -1,8 +1,9 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
-//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `lists`
-//! judges by source, `sip` by what is said, `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event`
-//! tells the controller, `verdict` drops and counts.
+//! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `home` says
+//! whose address is whose, `lists` judges by source, `guards` by port, `sip` by what is said, `known` says
+//! whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the controller, `verdict`
+//! drops and counts.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -12,6 +13,8 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod guards;
+mod home;
 mod known;
 mod lists;
 mod maps;
@@ -26,6 +29,7 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use sipprot_common::abi::*;
 use sipprot_common::block;
+use sipprot_common::guard::Service;
 use sipprot_common::reason::{Class, Reason};
 use sipprot_common::sip::Method;
 
@@ -36,6 +40,7 @@ use crate::verdict::Judge;
 use crate::work::{Place, Work};
 
 #[xdp]
+#[inline(always)]
 pub fn sipprot_ingress(frame: XdpContext) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return xdp_action::XDP_PASS };
     work.facts.policy = 0;
@@ -63,7 +68,9 @@ pub fn sipprot_egress(frame: TcContext) -> i32 {
 #[inline(always)]
 fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let (start, end) = frame.bounds();
-    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet) {
+    if let Some(fault) = packet::read(start, end, frame.length(), &mut work.packet)
+        && !packet::is_cut_in_two(&mut work.packet)
+    {
         return fault;
     }
     let Some(config) = maps::config() else { return Reason::LookupFailed };
@@ -71,7 +78,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
     lists::look(work, config, strangers);
     // 0: whose packet?
-    let index = policy_of(work, config);
+    let index = home::policy_of(&work.packet.destination, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
     work.facts.policy = index;
     if policy.mode == MODE_OFF {
@@ -81,9 +88,10 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if is_control(frame, work, config) {
         return Reason::Control;
     }
-    let class = port_class(work, policy);
+    let port = port_of(work, policy, work.packet.destination_port);
+    work.facts.service = port.service as u32;
     // 1 to 4: by the source alone.
-    if let Some(reason) = by_source(frame, &judge, work, class != PORT_NONE) {
+    if let Some(reason) = by_source(frame, &judge, work, port) {
         return reason;
     }
     if work.packet.beyond != 0 {
@@ -92,21 +100,14 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     if work.packet.fragment == LATER_FRAGMENT {
         return Reason::LaterFragment;
     }
+    // 5: the services beside SIP.
+    if let Some(reason) = guards::judge(frame, work) {
+        return reason;
+    }
     // 6: what is said on a SIP port.
-    match class {
+    match port.sip {
         PORT_NONE => Reason::Other,
         class => by_message(frame, &judge, work, class),
-    }
-}
-
-#[inline(always)]
-fn policy_of(work: &Work, config: &Config) -> u32 {
-    if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
-        return 0;
-    }
-    match maps::endpoint(&work.packet.destination) {
-        Some(index) if index < POLICIES_MAX => index,
-        _ => 0,
     }
 }
 
@@ -124,42 +125,63 @@ fn is_control(frame: &XdpContext, work: &mut Work, config: &Config) -> bool {
         && flow::quotes_live(&work.packet, &work.quoted, config.seed, clock::coarse_ns())
 }
 
-/// What the destination port means to the policy; `PORT_NONE` where its transport isn't read.
-#[inline(always)]
-fn port_class(work: &Work, policy: &Policy) -> u8 {
-    port_class_of(work, policy, work.packet.destination_port)
+/// What a port means to a policy.
+#[derive(Clone, Copy)]
+struct Port {
+    /// `PORT_*`: what SIP is spoken there; none where its transport isn't read.
+    sip: u8,
+    /// The number of the guarded service, 0 for none.
+    service: u8,
+}
+
+impl Port {
+    const NONE: Self = Self { sip: PORT_NONE, service: 0 };
+
+    /// The scopes that a packet to this port is of.
+    #[inline(always)]
+    fn scopes(self) -> u8 {
+        let service = (1 << self.service) & !SCOPE_SIP;
+        service | (self.sip != PORT_NONE) as u8
+    }
 }
 
 #[inline(always)]
-fn port_class_of(work: &Work, policy: &Policy, port: u32) -> u8 {
+fn port_of(work: &Work, policy: &Policy, port: u32) -> Port {
     let transport = match work.packet.protocol {
         protocol::UDP => PROTOCOL_UDP,
         protocol::TCP => PROTOCOL_TCP,
-        _ => return PORT_NONE,
+        _ => return Port::NONE,
     };
-    let without_ports = work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0;
-    if policy.protocols & transport == 0 || without_ports {
-        return PORT_NONE;
+    if work.packet.fragment == LATER_FRAGMENT || work.packet.beyond != 0 {
+        return Port::NONE;
     }
-    let Some(set) = maps::port_set(policy.port_set) else { return PORT_NONE };
-    (*packet::slot(&mut set.words, port as u64 >> 4) >> ((port & 15) * 4)) as u8 & 15
+    let Some(set) = maps::port_set(policy.port_set) else { return Port::NONE };
+    let bits = (*packet::slot(&mut set.words, port as u64 >> 4) >> ((port & 15) * 4)) as u8 & 15;
+    let service = bits >> PORT_SERVICE_SHIFT;
+    let guarded = if service == Service::Tftp as u8 { PROTOCOL_UDP } else { PROTOCOL_TCP };
+    Port {
+        sip: if policy.protocols & transport != 0 { bits & PORT_SIP_MASK } else { PORT_NONE },
+        service: if guarded == transport { service } else { 0 },
+    }
 }
 
 /// Allow, deny, dynamic block, geo.
 #[inline(always)]
-fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -> Option<Reason> {
+fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> Option<Reason> {
+    let scopes = port.scopes();
     if lists::is_allowed(work, judge.index) {
         return Some(Reason::Allowed);
     }
-    if lists::is_denied(work, judge.index, on_sip) && judge.drops(work, Reason::Denied) {
+    if lists::is_denied(work, judge.index, scopes) && judge.drops(work, Reason::Denied) {
         return Some(Reason::Denied);
     }
-    if let Some(block) = lists::blocked(work, judge.policy, judge.index, on_sip)
+    if let Some(block) = lists::blocked(work, judge.policy, judge.index, scopes)
         && judge.drops(work, Reason::Blocked)
     {
         block.drops += 1;
-        if on_sip && work.packet.fragment != LATER_FRAGMENT {
-            renew(frame, judge, work, block);
+        let opens = guards::opens_connection(work);
+        if port.sip != PORT_NONE || opens {
+            renew(frame, work, block, opens);
         }
         return Some(Reason::Blocked);
     }
@@ -175,30 +197,32 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, on_sip: bool) -
     None
 }
 
-/// A SIP request of a blocked source may renew the block.
+/// A SIP request of a blocked source may renew the block, and so may a new connection to what is
+/// guarded.
 #[inline(always)]
-fn renew(frame: &XdpContext, judge: &Judge, work: &mut Work, block: &mut Block) {
+fn renew(frame: &XdpContext, work: &mut Work, block: &mut Block, opens: bool) {
     work.facts.now_ns = clock::coarse_ns();
-    sip::read::read(frame, work);
-    if !sip::is_request(work) {
-        return;
-    }
-    rate::count(
-        work.packet.source_key,
-        rate::Seen {
+    if opens {
+        sip::read::leave_unread(work);
+    } else {
+        sip::read::read(frame, work);
+        if !sip::is_request(work) {
+            return;
+        }
+        let seen = rate::Seen {
             register: work.facts.method == Method::Register as u32,
             credentials: work.scan.credentials,
             dropped: true,
-        },
-        work.facts.now_ns,
-    );
+        };
+        rate::count(work.packet.source_key, seen, work.facts.now_ns);
+    }
     if block::renew(block, work.facts.now_ns) {
         work.facts.event_kind = EVENT_RENEWED as u32;
         work.facts.event_flags = 0;
         work.place = Place::default();
         work.facts.strange = 0;
         work.event.header.ifindex = frame.ifindex();
-        event::send(work, judge.config, None, Reason::Blocked);
+        event::send(Direction::Ingress, None, Reason::Blocked);
     }
 }
 

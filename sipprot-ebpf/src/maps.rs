@@ -6,10 +6,12 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use sipprot_common::abi::*;
+use sipprot_common::guard::GuardSet;
 use sipprot_common::sketch::{PAGES, Page};
 use sipprot_common::source::Address;
 use sipprot_common::table::{ListTable, PlaceTable, Strangers};
 
+use crate::home::{self, Home};
 use crate::work::Work;
 
 #[map]
@@ -58,6 +60,11 @@ static FLOWS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(FLOWS_MAX, 0);
 static TCP_CONNS: LruHashMap<u64, TcpConnection> =
     LruHashMap::with_max_entries(TCP_CONNECTIONS_MAX, 0);
 #[map]
+static GUARDED: Array<GuardSet> = Array::with_max_entries(GUARD_SETS, 0);
+#[map]
+static RESOLVERS: LpmTrie<Address, u32> =
+    LpmTrie::with_max_entries(RESOLVERS_MAX, BPF_F_NO_PREALLOC);
+#[map]
 static USER_AGENTS: Array<UserAgents> = Array::with_max_entries(1, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(POLICIES_MAX, 0);
@@ -69,6 +76,8 @@ static BUCKETS: Array<u64> = Array::with_max_entries(BUCKETS_MAX, 0);
 static EVENT_COUNTS: PerCpuArray<EventCounts> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+#[map]
+static HOMES: PerCpuArray<Home> = PerCpuArray::with_max_entries(home::PLACES, 0);
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(2, 0);
 
@@ -138,6 +147,17 @@ pub fn bucket(index: u32) -> Option<&'static mut u64> {
 }
 
 #[inline(always)]
+pub fn guarded(set: u32) -> Option<&'static mut GuardSet> {
+    get!(GUARDED.get_ptr_mut(set))
+}
+
+/// Is the source a name server that may answer at any length?
+#[inline(always)]
+pub fn is_resolver(address: &Address) -> bool {
+    RESOLVERS.get(Key::new(128, *address)).is_some()
+}
+
+#[inline(always)]
 pub fn sketch(page: u32) -> Option<&'static mut Page> {
     get!(SKETCH.get_ptr_mut(page))
 }
@@ -145,6 +165,11 @@ pub fn sketch(page: u32) -> Option<&'static mut Page> {
 #[inline(always)]
 pub fn event_counts() -> Option<&'static mut EventCounts> {
     get!(EVENT_COUNTS.get_ptr_mut(0))
+}
+
+#[inline(always)]
+pub fn home(place: u32) -> Option<&'static mut Home> {
+    get!(HOMES.get_ptr_mut(place))
 }
 
 /// Policy of the endpoint that an address belongs to.

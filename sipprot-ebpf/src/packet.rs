@@ -9,6 +9,7 @@ use sipprot_common::source::Address;
 const VLAN_TAGS_MAX: usize = 2;
 /// IPv6 extension headers that are followed.
 const EXTENSIONS_MAX: usize = 6;
+pub const SYN: u32 = 0x02;
 /// No transport header begins behind this offset.
 const TRANSPORT_MAX: u64 = 1023;
 
@@ -165,6 +166,7 @@ pub fn read(start: usize, end: usize, length: u64, packet: &mut Packet) -> Optio
 
 #[inline(always)]
 fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
+    packet.fragment = NOT_FRAGMENTED;
     let (ether_type, offset) = ethernet(frame)?;
     let network = match ether_type {
         EtherType::IPV4 => ipv4(frame, offset, packet)?,
@@ -196,6 +198,20 @@ fn read_into(frame: Cursor, packet: &mut Packet) -> Result<(), Reason> {
         }
         _ => Ok(()),
     }
+}
+
+/// Is what can't be read the TCP header of a first fragment, cut in two by its sender (RFC 1858)? Then
+/// what isn't there is taken for the worst: it opens a connection.
+#[inline(always)]
+pub fn is_cut_in_two(packet: &mut Packet) -> bool {
+    if packet.fragment != FIRST_FRAGMENT || packet.protocol != protocol::TCP {
+        return false;
+    }
+    if packet.tcp_flags == 0 {
+        packet.tcp_flags = SYN;
+    }
+    packet.sequence = 0;
+    true
 }
 
 #[inline(always)]

@@ -53,8 +53,12 @@ pub fn judge(frame: &impl Frame, judge: &Judge, work: &mut Work) -> Reason {
     work.facts.strange = 0;
     work.facts.streams = 0;
     work.facts.listed = lists_agent(work) as u32;
-    mark_proof(work);
-    let reason = match maps::trust(work.packet.source_key) {
+    if work.packet.protocol == protocol::TCP || work.scan.credentials != 0 {
+        mark_proof(work);
+    }
+    let known = work.facts.known & KNOWN != 0;
+    let trust = if known { maps::trust(work.packet.source_key) } else { None };
+    let reason = match trust {
         Some(trust) => trusted(judge, work, trust),
         None => untrusted(judge, work),
     };
@@ -97,7 +101,7 @@ fn trusted(judge: &Judge, work: &mut Work, trust: &mut Trust) -> Reason {
     {
         return Reason::SourceCeiling;
     }
-    pass(judge, work, Some(&mut trust.events_ns))
+    pass(work, Some(&mut trust.events_ns))
 }
 
 #[inline(always)]
@@ -184,7 +188,7 @@ fn stranger(judge: &Judge, work: &mut Work) -> Reason {
     {
         return Reason::EndpointCeiling;
     }
-    pass(judge, work, None)
+    pass(work, None)
 }
 
 /// A TCP segment without payload says nothing and counts for nothing.
@@ -201,40 +205,52 @@ fn refuses(judge: &Judge, work: &mut Work, share: Option<&mut u64>, reason: Reas
         count(work, true);
     }
     work.facts.event_kind = EVENT_DROP as u32;
-    event::send(work, judge.config, share, reason);
+    event::send(Direction::Ingress, share, reason);
     drops
 }
 
-/// Is one of the user agents on the list?
+/// Is one of the user agents on the list? Nearly every message has one, and no more.
 #[inline(always)]
 fn lists_agent(work: &mut Work) -> bool {
-    work.facts.captured != 0
-        && work.scan.agent(0).is_some()
-        && !only_answers(work)
-        && sipprot_lists_agent() != 0
+    if work.facts.captured == 0 || work.scan.agent(0).is_none() || only_answers(work) {
+        return false;
+    }
+    match sipprot_next_agent(1) {
+        MORE_AGENTS => sipprot_other_agents() != 0,
+        hit => hit != 0,
+    }
 }
+
+const LISTED_AGENT: u32 = 1;
+const MORE_AGENTS: u32 = 2;
 
 /// As [`sipprot_parse`], of what comes in.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sipprot_lists_agent() -> u32 {
-    let Some(work) = maps::work(Direction::Ingress) else { return 0 };
-    work.agent.begin();
-    let mut agent = 0;
-    while agent < header::AGENTS_MAX && sipprot_next_agent() != 0 {
+pub extern "C" fn sipprot_other_agents() -> u32 {
+    let (mut agent, mut found) = (1, MORE_AGENTS);
+    while agent < header::AGENTS_MAX && found == MORE_AGENTS {
+        found = sipprot_next_agent(0);
         agent += 1;
     }
-    work.agent.hit() as u32
+    (found == LISTED_AGENT) as u32
 }
 
-/// 1: there are more.
+/// What it found, or [`MORE_AGENTS`]; `first` begins anew. All by numbers: a caller that holds the scratch
+/// space would be taken for the only one who writes there.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sipprot_next_agent() -> u32 {
+pub extern "C" fn sipprot_next_agent(first: u32) -> u32 {
     let Some(work) = maps::work(Direction::Ingress) else { return 0 };
+    if first != 0 {
+        work.agent.begin();
+    }
     let Some(list) = maps::user_agents() else { return 0 };
     let (text, length, scan) = (&work.event.text, work.facts.captured, &work.scan);
-    (work.agent.next(&Agents { text, length, scan, list }) == Flow::More) as u32
+    match work.agent.next(&Agents { text, length, scan, list }) {
+        Flow::More => MORE_AGENTS,
+        Flow::Stop => work.agent.hit() as u32,
+    }
 }
 
 /// What an untrusted source may say before the PBX has accepted it, by what is known of it.
@@ -246,7 +262,7 @@ fn unaccepted(judge: &Judge, work: &mut Work, source: &mut Source) -> Reason {
         count(work, true);
         return reason;
     }
-    pass(judge, work, Some(&mut source.events_ns))
+    pass(work, Some(&mut source.events_ns))
 }
 
 /// The attempt window, the TCP budget and containment. `Some` is the reason of a drop.
@@ -458,7 +474,7 @@ fn is_stream(work: &Work) -> bool {
 
 /// Counts a packet that passes, and tells the controller what it needs.
 #[inline(always)]
-fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
+fn pass(work: &mut Work, share: Option<&mut u64>) -> Reason {
     count(work, false);
     let (reason, kind) = passing(work);
     if is_stream(work) {
@@ -469,7 +485,7 @@ fn pass(judge: &Judge, work: &mut Work, share: Option<&mut u64>) -> Reason {
         if kind == EVENT_NOT_SIP {
             work.facts.captured = 0;
         }
-        event::send(work, judge.config, share, reason);
+        event::send(Direction::Ingress, share, reason);
     }
     reason
 }
@@ -538,7 +554,7 @@ fn holds(judge: &Judge, work: &mut Work, source: &mut Source, reason: Reason) ->
     let drops = judge.drops(work, reason);
     if work.facts.held == 0 || matches!(reason, Reason::Contained) {
         work.facts.event_kind = EVENT_HOLD as u32;
-        event::send(work, judge.config, Some(&mut source.events_ns), reason);
+        event::send(Direction::Ingress, Some(&mut source.events_ns), reason);
     }
     drops
 }

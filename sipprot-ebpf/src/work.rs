@@ -65,7 +65,8 @@ pub struct Facts {
     pub streams: u32,
     /// 1: one of its user agents is on the list.
     pub listed: u32,
-    pub pad: u32,
+    /// The number of the guarded service that the packet is for; 0 for none.
+    pub service: u32,
     /// Bytes of the payload before those in the text, when its segment is told in several records.
     pub told: u32,
 }

@@ -30,10 +30,16 @@ pub mod office;
 pub mod pbx;
 /// A child process that never outlives its owner.
 pub mod process;
+/// Services beside SIP, and the clients that ask them.
+pub mod services;
 /// SIP as the counter and the cracker need it: messages out of datagrams and streams.
 pub mod sip;
 /// SIPp: one run, its bounds and its counts.
 pub mod sipp;
+/// OpenSSH: a server that logs, and clients that log in or fail.
+pub mod sshd;
+/// TLS as openssl speaks it: a certificate, and a client that says lines and hears the answers.
+pub mod tls;
 /// Addresses, all from the documentation ranges, and the links between the namespaces.
 pub mod topology;
 /// The trunk: a provider that never registers.

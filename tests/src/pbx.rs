@@ -15,10 +15,12 @@ use crate::{
     counter::SipCounter,
     namespace::Namespace,
     process::Process,
+    tls,
     topology::{Addresses, Family, INTERFACE, TRUNK, lines},
 };
 
 pub const SIP_PORT: u16 = 5060;
+pub const SIP_TLS_PORT: u16 = 5061;
 const CONFIG: &str = include_str!("pbx.cfg");
 const START_LIMIT: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,8 @@ pub struct Manners {
     pub logs_failures: bool,
     /// It listens on its [`lines`] too, as if each were a tenant's PBX.
     pub many_lines: bool,
+    /// It speaks TLS, too, and logs who failed to authenticate as the log feed wants it.
+    pub speaks_tls: bool,
 }
 
 impl Default for Manners {
@@ -68,6 +72,7 @@ impl Default for Manners {
             qualifies_trunk: false,
             logs_failures: false,
             many_lines: false,
+            speaks_tls: false,
         }
     }
 }
@@ -80,6 +85,8 @@ impl Manners {
             (!self.answers_to_via, "FORCE_RPORT"),
             (self.qualifies_trunk, "QUALIFY_TRUNK"),
             (self.logs_failures, "LOG_FAILURES"),
+            (self.speaks_tls, "SPEAK_TLS"),
+            (self.speaks_tls, "TELL_FAILURES"),
         ];
         let wanted = names.into_iter().filter(|(wanted, _)| *wanted);
         wanted.map(|(_, name)| format!("#!define {name}\n")).collect()
@@ -186,6 +193,9 @@ fn run(
     directory: &Path,
     start: u32,
 ) -> Result<Process> {
+    if manners.speaks_tls {
+        tls::certificate(directory, "pbx")?;
+    }
     let config_file = directory.join("kamailio.cfg");
     std::fs::write(&config_file, config(addresses, manners, start, directory))
         .context("write kamailio.cfg")?;

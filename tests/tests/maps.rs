@@ -192,13 +192,18 @@ fn the_quarantine_flag_follows_the_ports() {
 fn endpoints_follow_the_configuration() {
     let Some(fixture) = Fixture::new() else { return };
     let datapath = fixture.open();
-    let set = |wanted: &[(&str, u32)]| {
+    let mut last = datapath.config().unwrap().endpoints_generation;
+    let mut set = |wanted: &[(&str, u32)]| {
         let wanted: Vec<_> = wanted.iter().map(|(text, policy)| (network(text), *policy)).collect();
         datapath.set_endpoints(&wanted).unwrap();
         let found = datapath.endpoints().unwrap();
         assert_eq!(BTreeSet::from_iter(found), BTreeSet::from_iter(wanted.iter().copied()));
-        let flag = datapath.config().unwrap().flags & CONFIG_HAS_ENDPOINTS != 0;
-        assert_eq!(flag, !wanted.is_empty());
+        let config = datapath.config().unwrap();
+        assert_eq!(config.flags & CONFIG_HAS_ENDPOINTS != 0, !wanted.is_empty());
+        assert_ne!(
+            config.endpoints_generation,
+            std::mem::replace(&mut last, config.endpoints_generation)
+        );
     };
     set(&[("192.0.2.10/32", 1), ("2001:db8::10/128", 1), ("192.0.2.11/32", 2)]);
     set(&[("192.0.2.10/32", 3), ("192.0.2.12/32", 2)]);

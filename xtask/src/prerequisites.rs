@@ -83,6 +83,9 @@ impl Package {
 /// bpf-linker reads.
 const RUSTC: Probe = Probe::PackageSince(1, 96);
 
+/// The module itself lies where the machine's architecture says.
+const KAMAILIO_TLS: Probe = Probe::File("/usr/share/doc/kamailio-tls-modules/copyright");
+
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
     use Purpose::{Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
@@ -97,8 +100,16 @@ pub const PACKAGES: &[Package] = {
         linker_package("libzstd-dev", "a library that this LLVM names"),
         package("kamailio", Lab, Program("kamailio"), "the PBX that the lab protects")
             .with_service("kamailio"),
+        package("kamailio-tls-modules", Lab, KAMAILIO_TLS, "its TLS"),
+        package("openssh-server", Lab, File("/usr/sbin/sshd"), "logins that fail, and its log")
+            .with_service("ssh"),
+        package("openssh-client", Lab, Program("ssh"), "those who log in"),
+        package("openssl", Lab, Program("openssl"), "certificates and a client that speaks TLS"),
         package("sip-tester", Lab, Program("sipp"), "the office's phones and the trunk"),
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
+        package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
+            .with_service("tftpd-hpa"),
+        package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),

@@ -23,6 +23,8 @@ const PIECES: u32 = 8;
 const PATTERNS: u32 = 8;
 /// Substrings are searched by their first three bytes at once.
 const SUBSTRING_LEN_MIN: usize = 3;
+/// By so many of its first bytes a value is told from most patterns at once.
+const HEAD: u32 = 3;
 /// A pattern takes one step; a substring one per word of the window and per place that may match.
 const STEPS_MAX: u32 = (USER_AGENTS_MAX * (WINDOW + WINDOW / 8 + 2)) as u32;
 
@@ -61,9 +63,10 @@ struct Value {
     blank: u32,
     /// The pattern that is compared next, and from where in the value.
     next: u32,
+    /// No pattern from this one on can fit.
+    last: u32,
     place: u32,
     hit: u32,
-    pad: u32,
 }
 
 impl AgentMatch {
@@ -106,9 +109,14 @@ impl AgentMatch {
         self.value.at = at;
         self.value.end = end;
         repeat(WINDOW as u32 / PIECES, &mut self.value, agents.text);
-        repeat(STEPS_MAX, &mut self.value, agents.list);
+        let may_begin = agents.list.may_begin(self.value.word(0));
+        self.value.last = if may_begin { agents.list.count } else { agents.list.substrings };
+        if self.value.last != 0 {
+            repeat(STEPS_MAX, &mut self.value, agents.list);
+        }
         self.hit = self.value.hit;
-        if self.hit != 0 { Flow::Stop } else { Flow::More }
+        let others = agents.scan.agent(self.header).is_some();
+        if self.hit == 0 && others { Flow::More } else { Flow::Stop }
     }
 }
 
@@ -123,9 +131,9 @@ impl Value {
         end: 0,
         blank: 0,
         next: 0,
+        last: 0,
         place: 0,
         hit: 0,
-        pad: 0,
     };
 
     #[inline(always)]
@@ -262,7 +270,7 @@ impl Step<UserAgents> for Value {
         let mut index = 0;
         while index < PATTERNS {
             let next = first + index;
-            if next >= list.count {
+            if next >= reread(&self.last) {
                 return Flow::Stop;
             }
             // SAFETY: masked to the length.
@@ -337,10 +345,46 @@ impl UserAgentPattern {
 impl UserAgents {
     pub const EMPTY: Self = Self {
         count: 0,
-        pad: 0,
+        substrings: 0,
+        heads: [0; 4],
         patterns: [UserAgentPattern { value: [0; 4], mask: [0; 4], kind: 0, length: 0 };
             USER_AGENTS_MAX],
     };
+
+    /// Adds a pattern, if there is room.
+    pub fn add(&mut self, pattern: UserAgentPattern) {
+        let (count, substrings) = (self.count as usize, self.substrings as usize);
+        if count >= USER_AGENTS_MAX {
+            return;
+        }
+        self.count += 1;
+        if pattern.kind == AGENT_SUBSTRING {
+            self.patterns[count] = self.patterns[substrings];
+            self.patterns[substrings] = pattern;
+            self.substrings += 1;
+            return;
+        }
+        self.patterns[count] = pattern;
+        let (word, bit) = head(pattern.value[0]);
+        match pattern.length < HEAD {
+            true => self.heads = [u64::MAX; 4],
+            false => self.heads[word] |= 1 << bit,
+        }
+    }
+
+    /// Is there a pattern, no substring, with which a value may begin whose first word this is?
+    #[inline(always)]
+    fn may_begin(&self, first: u64) -> bool {
+        let (word, bit) = head(first);
+        self.heads[word] >> bit & 1 != 0
+    }
+}
+
+/// Of the first bytes: a word of the bits, and a bit in it.
+#[inline(always)]
+const fn head(first: u64) -> (usize, u32) {
+    let hash = (first as u32 & ((1 << (HEAD * 8)) - 1)).wrapping_mul(0x9e37_79b1);
+    ((hash >> 30) as usize, hash >> 24 & 63)
 }
 
 #[cfg(test)]

@@ -17,8 +17,7 @@ const PATTERNS: &[&str] = &[
 fn list(patterns: &[&str]) -> Box<UserAgents> {
     let mut list = Box::new(UserAgents::EMPTY);
     for text in patterns {
-        list.patterns[list.count as usize] = UserAgentPattern::parse(text).unwrap();
-        list.count += 1;
+        list.add(UserAgentPattern::parse(text).unwrap());
     }
     list
 }

@@ -24,6 +24,9 @@ pub struct PlaceTable {
 }
 
 impl PlaceTable {
+    /// Index of the last /24 of 2000::/3.
+    pub const V6_LAST: u32 = V6_WORDS as u32 * 8 - 1;
+
     /// Index of the country of an address; `None` when the trie is to be asked.
     #[inline(always)]
     pub fn country(&self, address: &Address) -> Option<u32> {
@@ -63,22 +66,13 @@ impl PlaceTable {
     }
 
     /// Calls `each` with first, last and code of every run of /24s of IPv4 that have the same code.
-    pub fn each_v4_run(&self, mut each: impl FnMut(u32, u32, u8)) {
-        let (mut first, mut code) = (0, self.v4_code(0));
-        for (word, index) in self.v4.iter().zip((0u32..).step_by(8)) {
-            // Most words are in the midst of a run.
-            if word.get() == u64::from(code) * SPREAD {
-                continue;
-            }
-            for index in index..index + 8 {
-                let next = self.v4_code(index);
-                if next != code {
-                    each(first, index - 1, code);
-                    (first, code) = (index, next);
-                }
-            }
-        }
-        each(first, u32::MAX >> 8, code);
+    pub fn each_v4_run(&self, each: impl FnMut(u32, u32, u8)) {
+        each_run(&self.v4, each);
+    }
+
+    /// The same of 2000::/3.
+    pub fn each_v6_run(&self, each: impl FnMut(u32, u32, u8)) {
+        each_run(&self.v6, each);
     }
 
     /// The code of the `index`th /24 of 2000::/3.
@@ -101,6 +95,25 @@ impl PlaceTable {
 #[inline(always)]
 fn code_at<const WORDS: usize>(words: &[Word; WORDS], index: u32) -> u64 {
     words[(index >> 3) as usize].get() >> ((index & 7) * 8) & 0xff
+}
+
+fn each_run<const WORDS: usize>(words: &[Word; WORDS], mut each: impl FnMut(u32, u32, u8)) {
+    let code_at = |index| code_at(words, index) as u8;
+    let (mut first, mut code) = (0, code_at(0));
+    for (word, index) in words.iter().zip((0u32..).step_by(8)) {
+        // Most words are in the midst of a run.
+        if word.get() == u64::from(code) * SPREAD {
+            continue;
+        }
+        for index in index..index + 8 {
+            let next = code_at(index);
+            if next != code {
+                each(first, index - 1, code);
+                (first, code) = (index, next);
+            }
+        }
+    }
+    each(first, WORDS as u32 * 8 - 1, code);
 }
 
 fn put(words: &[Word], first: u32, last: u32, code: u8) {

@@ -13,7 +13,8 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    pub const WORDS: usize = 1 << 17;
+    /// With every place for a block or a trusted source taken, one stranger of eleven isn't told.
+    pub const WORDS: usize = 1 << 15;
 
     /// 1 for a stranger, else 0.
     #[inline(always)]
@@ -43,7 +44,7 @@ impl Strangers {
 #[inline(always)]
 const fn place(key: u64, seed: u64) -> (usize, u32) {
     let hash = fold(seed, key);
-    ((hash >> 47) as usize, (hash >> 41) as u32 & 63)
+    ((hash >> 49) as usize, (hash >> 43) as u32 & 63)
 }
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ mod tests {
         table.replace(known(), 1, &mut vec![0; Strangers::WORDS]);
         assert!(known().all(|key| table.has(key, 1) == 0));
         let strangers = (0..50_000u64).filter(|key| table.has(key << 8 | 1, 1) == 1).count();
-        assert!(strangers > 49_000, "{strangers} of 50,000");
+        assert!(strangers > 48_000, "{strangers} of 50,000");
         let newcomer = (0..).map(|key| key << 8 | 1).find(|key| table.has(*key, 1) == 1).unwrap();
         table.remove(newcomer, 1);
         assert_eq!(table.has(newcomer, 1), 0);

@@ -5,22 +5,29 @@
 //! kept.
 
 use super::cuckoo::Places;
-use super::{ASK, LISTED, Word};
+use super::{ASK, GEO, LISTED, Word};
 use crate::hash::{finish, fold};
 
 const WIDE_WORDS: usize = 1 << 10;
+const PLACE_WORDS: usize = 1 << 15;
+const TOP_WORDS: usize = 1 << 16;
 const MARK_WORDS: usize = 1 << 19;
 const BUCKETS: usize = 1 << 18;
 const WIDTH: usize = 4;
 
 /// What a mark stands for; the rungs' own numbers are their lengths.
-const SOMETHING: u64 = 1;
+const TOP: u64 = 1;
 const IN_TRIE: u64 = 2;
 
 #[repr(C)]
 pub struct Prefixes {
     /// A bit for each /16: the tries have something wide above or in it.
     wide: [Word; WIDE_WORDS],
+    /// A bit for each /24 of 2000::/3: some policy may keep its country out.
+    places: [Word; PLACE_WORDS],
+    /// A mark for each /32 with anything at or below it: all that nearly every source needs, and small
+    /// enough to stay in caches.
+    tops: [Word; TOP_WORDS],
     marks: [Word; MARK_WORDS],
     buckets: [[Word; WIDTH]; BUCKETS],
 }
@@ -37,34 +44,31 @@ impl Prefixes {
     #[inline(always)]
     pub fn look(&self, high: u64, low: u64, seed: u64, zero: u64) -> u32 {
         let mut asks = self.wide[(high >> 54) as usize].get() >> ((high >> 48) & 63) & 1;
+        let place = self.places[(high >> 46) as usize & (PLACE_WORDS - 1)].get();
+        // Outside of 2000::/3 nobody has a country, which may be reason enough.
+        let geo = place >> ((high >> 40) & 63) & 1 | is_zero((high >> 61) ^ 1) ^ 1;
         let mut hit = zero & 1;
         let top = high >> 32;
-        if self.is_marked(hash(seed, SOMETHING, top)) != 0 {
-            asks |= self.is_marked(hash(seed, IN_TRIE, top));
+        if is_marked(&self.tops, hash(seed, TOP, top)) != 0 {
+            asks |= is_marked(&self.marks, hash(seed, IN_TRIE, top));
             let host = hash(seed, 128, high);
             hit |= self.has(hash(seed, 64, high), zero);
             hit |= self.has(hash(seed, 48, high >> 16), zero);
             hit |= self.has(hash(seed, 32, top), zero);
-            if self.is_marked(host) != 0 {
+            if is_marked(&self.marks, host) != 0 {
                 hit |= self.is_placed(fingerprint(fold(host, low)), zero);
             }
         }
-        (asks as u32 * ASK) | (hit as u32 * LISTED)
+        (asks as u32 * ASK) | (hit as u32 * LISTED) | (geo as u32 * GEO)
     }
 
     /// 1 or 0, as all that follows: a branch here would be one more way for the verifier.
     #[inline(always)]
     fn has(&self, hash: u64, zero: u64) -> u64 {
-        if self.is_marked(hash) == 0 {
+        if is_marked(&self.marks, hash) == 0 {
             return zero & 1;
         }
         self.is_placed(fingerprint(hash), zero)
-    }
-
-    #[inline(always)]
-    fn is_marked(&self, hash: u64) -> u64 {
-        let word = self.marks[(hash & (MARK_WORDS as u64 - 1)) as usize].get();
-        is_zero(!word & mark(hash))
     }
 
     #[inline(always)]
@@ -88,8 +92,8 @@ impl Prefixes {
         let (mark, place) = spelled(high, low, rung, seed);
         let added = self.put(place);
         if added {
-            self.mark(hash(seed, SOMETHING, high >> 32));
-            self.mark(mark);
+            set_mark(&self.marks, mark);
+            set_mark(&self.tops, hash(seed, TOP, high >> 32));
         }
         added
     }
@@ -101,8 +105,8 @@ impl Prefixes {
 
     /// Says that the tries know something below this /32.
     pub fn ask_below(&self, high: u64, seed: u64) {
-        self.mark(hash(seed, IN_TRIE, high >> 32));
-        self.mark(hash(seed, SOMETHING, high >> 32));
+        set_mark(&self.marks, hash(seed, IN_TRIE, high >> 32));
+        set_mark(&self.tops, hash(seed, TOP, high >> 32));
     }
 
     /// Says that the tries know something for these /16s, both included.
@@ -112,9 +116,27 @@ impl Prefixes {
         }
     }
 
-    fn mark(&self, hash: u64) {
-        self.marks[(hash & (MARK_WORDS as u64 - 1)) as usize].add_bits(mark(hash));
+    /// Says for the /24s of 2000::/3, from `first` to `last` by their index, whether their country
+    /// matters.
+    pub fn mark_places(&self, first: u32, last: u32, matters: bool) {
+        for index in first >> 6..=last >> 6 {
+            let from = if index == first >> 6 { first & 63 } else { 0 };
+            let to = if index == last >> 6 { last & 63 } else { 63 };
+            let span = (u64::MAX << from) & (u64::MAX >> (63 - to));
+            let word = &self.places[index as usize];
+            word.set(if matters { word.get() | span } else { word.get() & !span });
+        }
     }
+}
+
+#[inline(always)]
+fn is_marked<const WORDS: usize>(words: &[Word; WORDS], hash: u64) -> u64 {
+    let word = words[(hash & (WORDS as u64 - 1)) as usize].get();
+    is_zero(!word & mark(hash))
+}
+
+fn set_mark<const WORDS: usize>(words: &[Word; WORDS], hash: u64) {
+    words[(hash & (WORDS as u64 - 1)) as usize].add_bits(mark(hash));
 }
 
 impl Places for Prefixes {

@@ -31,11 +31,16 @@ pub struct Status {
     pub started_at: i64,
     pub interfaces: Vec<InterfaceView>,
     pub endpoints: Vec<EndpointView>,
+    /// The host's, of the services beside SIP.
+    #[serde(default)]
+    pub guards: Vec<GuardView>,
     pub lists: ListCounts,
     pub events: EventView,
     pub maps: Vec<MapFill>,
     pub store: StoreView,
     pub geo: GeoView,
+    #[serde(default)]
+    pub logs: Vec<LogView>,
     pub config_files: Vec<String>,
     /// A change that waits for its confirmation.
     #[serde(default)]
@@ -55,6 +60,56 @@ pub struct EndpointView {
     pub name: String,
     pub addresses: Vec<IpNetwork>,
     pub mode: String,
+    /// The mode of each guard.
+    #[serde(default)]
+    pub guards: BTreeMap<String, String>,
+}
+
+/// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GuardView {
+    pub name: String,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// Those of ssh are found, if nobody names them.
+    pub ports: Vec<String>,
+    /// New connections or requests a minute of one source, and at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Bytes of an answer over UDP and TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<(u16, u16)>,
+}
+
+/// How a log fares that is followed or received.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct LogView {
+    pub name: String,
+    pub kind: String,
+    pub filters: Vec<String>,
+    /// Whose file or journal it is, if not the host's own.
+    pub endpoint: Option<String>,
+    pub mode: String,
+    pub lines: u64,
+    pub matched: u64,
+    /// Too long.
+    pub left_out: u64,
+    /// From senders that speak for nobody.
+    pub refused: u64,
+    /// Matched, and lost under load.
+    pub lost: u64,
+    pub last_line_at: Option<i64>,
+    pub error: Option<String>,
+}
+
+/// What came of lines that were sent to the API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ingested {
+    pub lines: u64,
+    /// Of these, how many told something.
+    pub told: u64,
 }
 
 /// How many entries each list has.
@@ -350,6 +405,9 @@ pub struct ReportRow {
     #[serde(default)]
     pub observed: u64,
     pub user_agent: Option<String>,
+    /// The last line of a log that told of it.
+    #[serde(default)]
+    pub line: Option<String>,
     pub first: i64,
     pub last: i64,
 }

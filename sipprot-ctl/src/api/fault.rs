@@ -14,6 +14,8 @@ pub enum Code {
     Refused,
     /// Something else changed meanwhile: it may be tried again.
     Conflict,
+    /// Whoever asks may not.
+    Denied,
     /// No room left for it.
     Full,
     /// Not now.
@@ -53,6 +55,10 @@ impl Fault {
 
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Code::Refused, message)
+    }
+
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(Code::Denied, message)
     }
 
     pub fn unavailable(message: impl Into<String>) -> Self {

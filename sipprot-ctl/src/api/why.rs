@@ -100,6 +100,9 @@ pub struct PacketView {
     pub proof: Proof,
     /// The proof in words.
     pub proven_by: String,
+    /// The log's, where it was one that told of it.
+    #[serde(default)]
+    pub line: Option<String>,
 }
 
 /// How far it is from breaking a rule.

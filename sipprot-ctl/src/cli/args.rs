@@ -77,6 +77,8 @@ pub enum Verb {
     Peer(Peer),
     /// Watch without dropping, then propose peers and limits before enforcing.
     Learn(Learn),
+    /// What lines of logs mean.
+    Filter(Filter),
     /// Read the configuration again; a wrong one changes nothing.
     Reload {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
@@ -373,6 +375,33 @@ pub struct Accept {
 }
 
 #[derive(ClapArgs, Debug)]
+pub struct Filter {
+    #[command(subcommand)]
+    pub verb: FilterVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum FilterVerb {
+    /// Print the filters that are built in.
+    List,
+    /// Print a filter that is built in, to be read or copied.
+    Show { name: String },
+    /// Tell what a filter makes of each line of a file; needs neither a daemon nor root.
+    ///
+    /// The JSON object (--json) has: filter; lines; matched; ignored; unmatched; signals {name: lines};
+    /// matches [{line, signal, address, port, account, method, status, path, transport, times}];
+    /// unmatched_lines [{line, text}]; each at most 10,000.
+    Test {
+        /// A filter that is built in, or a TOML file of one's own.
+        filter: String,
+        /// The log; - is stdin.
+        file: PathBuf,
+    },
+    /// Make a token for an endpoint's logs, and print it with the line for the configuration.
+    Token,
+}
+
+#[derive(ClapArgs, Debug)]
 pub struct Config {
     #[command(subcommand)]
     pub verb: ConfigVerb,
@@ -422,7 +451,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn scope(text: &str) -> Result<Scope, String> {
     use crate::config::Choice;
-    Scope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
+    Scope::from_name(text).ok_or_else(|| "expected all, sip, ssh or http".to_owned())
 }
 
 /// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their

@@ -60,6 +60,8 @@ fn decided(decision: &Decision, outcome: &Outcome) -> (&'static str, String) {
             let what = match block.scope {
                 Scope::All => "all traffic",
                 Scope::Sip => "SIP only",
+                Scope::Ssh => "ssh only",
+                Scope::Http => "http only",
             };
             let peer = if block.known_peer { "; a known peer" } else { "" };
             let why = because(&block.case, outcome);
@@ -101,6 +103,7 @@ fn decided(decision: &Decision, outcome: &Outcome) -> (&'static str, String) {
                 ReleaseReason::Spared => "no rule may act on it".to_owned(),
             },
         ),
+        Decision::Remember(_) => ("remember", "logged in by ssh".to_owned()),
         Decision::Alert(alert) => ("alert", alerted(&alert.kind)),
     }
 }
@@ -122,6 +125,8 @@ fn alerted(kind: &AlertKind) -> String {
             "most SIP comes from this address: rules don't act on it".to_owned()
         }
         AlertKind::Spared { rule } => format!("broke {rule}, but is never blocked"),
+        AlertKind::Watched { rule } => format!("broke {rule} by a log that is only watched"),
+        AlertKind::ServiceCut { rule } => format!("broke {rule}: its SIP goes on"),
         AlertKind::TrustFull => "no room for another trusted peer".to_owned(),
     }
 }

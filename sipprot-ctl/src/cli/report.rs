@@ -39,9 +39,10 @@ pub(super) fn text(report: &Report) -> String {
         observed => format!("   Would have been dropped: {observed}"),
     };
     let alerts: String = report.alerts.iter().map(alert).collect();
+    let lines: String = report.rows.iter().filter_map(line).collect();
     format!(
         "Daily Firewall Report\n\nHost: {}\nDate: {}\n\n{}\nBlocks: {}   Containments: {}   \
-         Packets dropped: {}{observed}\n{alerts}",
+         Packets dropped: {}{observed}\n{lines}{alerts}",
         report.host,
         day(&report.date),
         table.render(),
@@ -49,6 +50,12 @@ pub(super) fn text(report: &Report) -> String {
         report.total_containments,
         report.total_drops
     )
+}
+
+/// What a log said of it.
+fn line(row: &ReportRow) -> Option<String> {
+    let line = row.line.as_ref()?;
+    Some(format!("Log: {}  {}  {line}\n", time(row.last), row.attacker))
 }
 
 fn alert(alert: &AlertView) -> String {

@@ -4,7 +4,7 @@ use super::args::Shown;
 use super::client::Client;
 use super::table::{Align, Table};
 use super::{CliError, Context, lists};
-use crate::api::{BlocksAnswer, Entries, Status};
+use crate::api::{BlocksAnswer, Entries, GuardView, LogView, Status};
 
 pub(super) fn run(context: &Context, shown: &Shown) -> Result<(), CliError> {
     let client = context.client()?;
@@ -51,6 +51,15 @@ pub(super) fn text(status: &Status) -> String {
     format!("{}{}", table.render(), health(status))
 }
 
+fn guard(guard: &GuardView) -> String {
+    let detail = match guard.bytes_max {
+        Some((udp, tcp)) if udp == tcp => format!("{udp} bytes"),
+        Some((udp, tcp)) => format!("{udp} bytes, {tcp} over TCP"),
+        None => guard.ports.join(" "),
+    };
+    format!("{} {} ({detail})", guard.name, guard.mode)
+}
+
 fn health(status: &Status) -> String {
     let interfaces: Vec<String> = status
         .interfaces
@@ -80,6 +89,10 @@ fn health(status: &Status) -> String {
     if status.lists.networks_contained > 0 {
         text += &format!("Networks contained by the kernel: {}\n", status.lists.networks_contained);
     }
+    if !status.guards.is_empty() {
+        let guards: Vec<String> = status.guards.iter().map(guard).collect();
+        text += &format!("Guards: {}\n", guards.join(", "));
+    }
     if let Some(learning) = &status.learning {
         text += &format!("{}\n", super::learn::told(learning));
     }
@@ -90,8 +103,26 @@ fn health(status: &Status) -> String {
             pending.what, pending.by
         );
     }
+    for log in &status.logs {
+        text += &format!("Log {}\n", of_log(log));
+    }
     for problem in &status.problems {
         text += &format!("  - {problem}\n");
     }
     text
+}
+
+/// `kamailio: 120 lines, 14 matched, the last 2026-11-22 17:21:03`.
+fn of_log(log: &LogView) -> String {
+    let mut parts = vec![format!("{}: {} lines, {} matched", log.name, log.lines, log.matched)];
+    parts.extend(log.endpoint.as_ref().map(|endpoint| format!("of {endpoint}")));
+    parts.extend((log.mode == "observe").then(|| "only watched".to_owned()));
+    for (count, why) in
+        [(log.left_out, "too long"), (log.refused, "refused"), (log.lost, "lost under load")]
+    {
+        parts.extend((count > 0).then(|| format!("{count} {why}")));
+    }
+    parts.extend(log.last_line_at.map(|at| format!("the last {}", lists::time(at))));
+    parts.extend(log.error.clone());
+    parts.join(", ")
 }

@@ -5,7 +5,8 @@ use clap::Parser;
 use super::args::{self, Args, Verb};
 use super::*;
 use crate::api::{
-    Check, EventView, GeoView, InterfaceView, ListCounts, Report, ReportRow, Status, StoreView,
+    Check, EventView, GeoView, GuardView, InterfaceView, ListCounts, Report, ReportRow, Status,
+    StoreView,
 };
 
 fn parse(line: &str) -> Result<Args, clap::Error> {
@@ -63,6 +64,7 @@ fn aliases_and_single_dashes() {
     check("sipprot why 2001:db8::1", "Why { address: 2001:db8::1 }");
     check("sipprot peer add 192.0.2.0/28 --note trunk", "Peer(Peer { verb: Add {");
     check("sipprot peer list", "Peer(Peer { verb: List");
+    check("sipprot filter test sshd - --json", "Filter(Filter { verb: Test { filter: \"sshd\"");
     check(
         "sipprot replay a.pcap --endpoints 192.0.2.0/24,2001:db8::1",
         "Replay(Replay { file: \"a.pcap\", endpoints: [V4(",
@@ -100,6 +102,16 @@ fn version_line() {
 }
 
 fn status() -> Status {
+    let guard = |name: &str, mode: &str| GuardView {
+        name: name.to_owned(),
+        mode: mode.to_owned(),
+        ports: vec!["22".to_owned(), "2222".to_owned()],
+        rate: Some(10),
+        burst: Some(20),
+        bytes_max: None,
+    };
+    let dns = GuardView { bytes_max: Some((512, 1024)), ..guard("dns", "observe") };
+    let ssh = guard("ssh", "enforce");
     Status {
         learning: None,
         version: "1".to_owned(),
@@ -113,6 +125,7 @@ fn status() -> Status {
             xdp: Some("native".to_owned()),
         }],
         endpoints: Vec::new(),
+        guards: vec![dns, ssh],
         lists: ListCounts {
             allow: 493,
             deny: 482,
@@ -126,6 +139,7 @@ fn status() -> Status {
         maps: Vec::new(),
         store: StoreView { healthy: true, notes: Vec::new() },
         geo: GeoView { available: false, databases: Vec::new(), age_days: None },
+        logs: Vec::new(),
         config_files: Vec::new(),
         pending: None,
     }
@@ -145,6 +159,7 @@ fn status_table_and_health() {
 +---------------------+------------+
 The system is protected.
 Mode: enforce   Interfaces: eth0 (XDP native)   Contained: 2   Trusted: 7
+Guards: dns observe (512 bytes, 1024 over TCP), ssh enforce (22 2222)
 ";
     assert_eq!(super::status::text(&status()), expected);
     let ill = Status { protected: false, problems: vec!["eth0 is gone".to_owned()], ..status() };
@@ -167,6 +182,7 @@ fn report_table() {
         drops: 7,
         observed: 3,
         user_agent: None,
+        line: None,
         first: 0,
         last: 0,
     };

@@ -94,6 +94,9 @@ fn of_evidence(evidence: &EvidenceView, say: &mut impl FnMut(&str, String)) {
 
 /// `2026-11-22 17:21:03.120 REGISTER, answered 401, from port 5060, account …, "agent", proven by …`.
 fn packet(packet: &PacketView) -> String {
+    if let Some(line) = &packet.line {
+        return format!("{} {line}", precise(packet.at_ms));
+    }
     let mut parts = vec![match packet.method {
         Some(method) => format!("{} {}", precise(packet.at_ms), method.as_str()),
         None => format!("{} a packet", precise(packet.at_ms)),

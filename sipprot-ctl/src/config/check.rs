@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::error::Fault;
 use super::read::Places;
-use super::values::{GeoMode, PortRange};
+use super::values::{GeoMode, LogKind, PortRange, SyslogTransport};
 use super::{Config, ENDPOINTS_MAX};
 
 pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
@@ -22,7 +22,9 @@ pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     if config.geo.mode == GeoMode::Allow && config.geo.countries.is_empty() {
         refuse(&["geo.mode"], "geo.mode", LETS_NOBODY_IN.to_owned());
     }
+    services(config, &mut refuse);
     endpoints(config, &mut refuse);
+    logs(config, &mut refuse);
     blocklists(config, &mut refuse);
 }
 
@@ -40,6 +42,20 @@ fn blocklists(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
             _ => continue,
         };
         refuse(&[&place("url"), &place("")], "blocklist.url", what.to_owned());
+    }
+}
+
+/// A port has one guard.
+fn services(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    let guards = &config.guards;
+    for (left, right, ports, others) in [
+        ("http.ports", "ssh.ports", &guards.http, &guards.ssh),
+        ("tftp.ports", "ssh.ports", &guards.tftp, &guards.ssh),
+        ("tftp.ports", "http.ports", &guards.tftp, &guards.http),
+    ] {
+        if let Some((ports, _)) = overlap(&ports.ports, &others.ports) {
+            refuse(&[left, right], left, format!("{ports} is in {right} too"));
+        }
     }
 }
 
@@ -78,6 +94,38 @@ fn endpoints(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
         if index == ENDPOINTS_MAX {
             let what = format!("more than {ENDPOINTS_MAX} endpoints");
             refuse(&[&place("")], "endpoint", what);
+        }
+    }
+}
+
+fn logs(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    for (index, log) in config.logs.iter().enumerate() {
+        let mut wrong = |key: &str, what: &str| {
+            let places = [format!("log[{index}].{key}"), format!("log[{index}].")];
+            let places = places.each_ref().map(String::as_str);
+            refuse(&places, &format!("log.{key}"), what.to_owned());
+        };
+        let (received, tls) = (log.kind == LogKind::Syslog, log.transport == SyslogTransport::Tls);
+        if config.logs[..index].iter().any(|other| other.name == log.name) {
+            wrong("name", "another log has this name");
+        }
+        if log.kind == LogKind::File && log.path.is_none() {
+            wrong("path", "missing: a file has one");
+        }
+        if received && log.listen.is_none() {
+            wrong("listen", "missing: syslog is received somewhere");
+        }
+        if received && tls && (log.certificate.is_none() || log.key.is_none()) {
+            wrong("certificate", "missing: TLS needs a certificate and its key");
+        }
+        match &log.endpoint {
+            Some(_) if matches!(log.kind, LogKind::Syslog | LogKind::Api) => {
+                wrong("endpoint", "whoever sends is known by its address or token");
+            }
+            Some(name) if !config.endpoints.iter().any(|endpoint| &endpoint.name == name) => {
+                wrong("endpoint", "there is no such endpoint");
+            }
+            _ => {}
         }
     }
 }

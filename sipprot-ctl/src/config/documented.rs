@@ -1,14 +1,15 @@
 //! The configuration as text: the documented default file, and what is in force.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use toml_edit::Value;
 
 use super::keys::{
-    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, SECTIONS, Section,
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section,
 };
-use super::values::{BlockScope, GeoMode, Mode, PortRange};
-use super::{Blocklist, Config, Endpoint};
+use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, SyslogTransport};
+use super::{Blocklist, Config, Endpoint, Log};
 
 const WIDTH: usize = 100;
 
@@ -40,6 +41,7 @@ pub(super) fn documented_default() -> String {
         }
     }
     document_table(&mut text, &ENDPOINT, ENDPOINT_KEYS, &example_endpoint());
+    document_table(&mut text, &LOG, LOG_KEYS, &example_log());
     document_table(&mut text, &BLOCKLIST, BLOCKLIST_KEYS, &example_blocklist());
     text
 }
@@ -74,7 +76,30 @@ fn example_endpoint() -> Endpoint {
         geo_mode: Some(GeoMode::Deny),
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
         register_limit: Some(20),
+        ssh_mode: Some(Mode::Observe),
+        http_mode: Some(Mode::Observe),
+        tftp_mode: Some(Mode::Off),
+        dns_mode: Some(Mode::Enforce),
         block_scope: BlockScope::Host,
+        log_token: Some(format!("sha256:{}", "0".repeat(64))),
+    }
+}
+
+/// A log in which every key is set.
+fn example_log() -> Log {
+    Log {
+        name: "tenants".to_owned(),
+        kind: LogKind::File,
+        filters: vec!["asterisk".to_owned(), "kamailio".to_owned()],
+        path: Some("/var/log/kamailio.log".into()),
+        units: vec!["kamailio.service".to_owned()],
+        listen: Some(SocketAddr::from(([192, 0, 2, 1], 6514))),
+        transport: SyslogTransport::Tls,
+        certificate: Some("/etc/sipprot/log.pem".into()),
+        key: Some("/etc/sipprot/log.key".into()),
+        senders: ["192.0.2.10/32"].iter().flat_map(|network| network.parse()).collect(),
+        endpoint: Some("pbx1".to_owned()),
+        mode: Mode::Observe,
     }
 }
 
@@ -129,21 +154,24 @@ impl fmt::Display for Config {
                 write!(f, "{}", assignment(key.path, &value))?;
             }
         }
-        self.endpoints.iter().try_for_each(|it| show_table(f, &ENDPOINT, ENDPOINT_KEYS, it))?;
-        self.blocklists.iter().try_for_each(|it| show_table(f, &BLOCKLIST, BLOCKLIST_KEYS, it))
+        write_tables(f, &ENDPOINT, ENDPOINT_KEYS, &self.endpoints)?;
+        write_tables(f, &LOG, LOG_KEYS, &self.logs)?;
+        write_tables(f, &BLOCKLIST, BLOCKLIST_KEYS, &self.blocklists)
     }
 }
 
-fn show_table<T>(
+fn write_tables<T>(
     f: &mut fmt::Formatter<'_>,
     section: &Section,
     keys: &[Key<T>],
-    table: &T,
+    tables: &[T],
 ) -> fmt::Result {
-    write!(f, "\n[[{}]]\n", section.name)?;
-    for key in keys {
-        if let Some(value) = (key.show)(table) {
-            write!(f, "{}", assignment(key.path, &value))?;
+    for table in tables {
+        write!(f, "\n[[{}]]\n", section.name)?;
+        for key in keys {
+            if let Some(value) = (key.show)(table) {
+                write!(f, "{}", assignment(key.path, &value))?;
+            }
         }
     }
     Ok(())

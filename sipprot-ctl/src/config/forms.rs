@@ -236,6 +236,27 @@ pub(super) const ENDPOINT_NAME: Text = Text {
 
 pub(super) const URL: Text =
     Text { expected: "a URL that begins with https:// or http://", holds: crate::fetch::is_url };
+/// SHA-256, so that whoever reads the configuration has no token.
+pub(super) const TOKEN_HASH: Text = Text {
+    expected: "what `sipprot filter token` prints: sha256: and 64 hex digits",
+    holds: |text| {
+        let hex = text.strip_prefix("sha256:");
+        hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|it| it.is_ascii_hexdigit()))
+    },
+};
+
+pub(super) const FILTER: Text = Text {
+    expected: "a filter that `sipprot filter list` names, or the absolute path of one's own",
+    holds: |text| text.starts_with('/') || crate::feed::filter::ready_text(text).is_some(),
+};
+
+pub(super) const UNIT: Text = Text {
+    expected: "a systemd unit such as \"ssh.service\"",
+    holds: |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"@._:\\-".contains(&byte);
+        (1..=255).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed)
+    },
+};
 
 pub(super) struct Ports;
 

@@ -7,11 +7,13 @@ use toml_edit::Value;
 
 use super::error::Wrong;
 use super::forms::{
-    AbsolutePath, CountryName, ENDPOINT_NAME, Flag, Form, INTERFACE, Listen, Many, Maybe, Network,
-    OneOf, PeerEntry, Ports, RATE_MAX, Span, URL, USER_AGENT, Whole,
+    AbsolutePath, CountryName, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
+    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT, Whole,
 };
-use super::values::{BlockScope, GeoMode, LogLevel, Mode, Protection, Scope, Transport};
-use super::{Blocklist, Config, Endpoint, USER_AGENTS_MAX};
+use super::values::{
+    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
+};
+use super::{Blocklist, Config, Endpoint, Log, USER_AGENTS_MAX};
 
 /// One key of a table that is read into a `T`.
 pub(super) struct Key<T: 'static> {
@@ -49,6 +51,8 @@ macro_rules! keys {
 const NETWORKS_MAX: usize = 4096;
 const PORTS_MAX: usize = 64;
 const COUNT_MAX: u32 = 10_000;
+/// At once; so that a bucket is never emptied for longer than some years.
+const BURST_MAX: u32 = 1_000_000;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -63,6 +67,22 @@ pub(super) const SECTIONS: &[Section] = &[
         help: "What the kernel drops by itself, in packets a second to SIP ports.",
     },
     Section { name: "geo", help: "Countries." },
+    Section {
+        name: "ssh",
+        help: "New ssh connections from one source. What is more is dropped; nobody is blocked for it, \
+               since the sender of a SYN may be forged.",
+    },
+    Section { name: "http", help: "New http connections from one source, likewise." },
+    Section {
+        name: "tftp",
+        help: "TFTP requests from one source. An office that is trusted may send so many for each of \
+               its phones, over http too.",
+    },
+    Section {
+        name: "dns",
+        help: "Answers of name servers that are longer than old resolvers survive (getaddrinfo, \
+               CVE-2015-7547).",
+    },
     Section { name: "observe", help: "Protections to watch before they bite." },
 ];
 
@@ -77,6 +97,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "No rule ever blocks these. The denylist still can.";
     "confirm_within" = confirm_within, Span(2, HOUR),
         "A change that may cut off its operator, made with --confirm, is taken back after this time unless `sipprot confirm` follows.";
+    "follow_ssh" = follow_ssh, Flag,
+        "Whether the host's own ssh log is followed, the journal or /var/log/auth.log, where no [[log]] of the host's has the filter sshd.";
 
     "daemon.state_dir" = daemon.state_dir, AbsolutePath,
         "Lists, blocks, trust and history.";
@@ -108,6 +130,12 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Distinct accounts that fail from one source within accounts_window, none of which it ever registered.";
     "rules.accounts_window" = rules.accounts_window, Span(1, DAY),
         "See accounts_limit.";
+    "rules.ssh_limit" = rules.ssh_limit, Whole(1, COUNT_MAX),
+        "Failed ssh logins in ten minutes from one source, as logs tell.";
+    "rules.http_scan_limit" = rules.http_scan_limit, Whole(1, COUNT_MAX),
+        "Requests in ten minutes from one source for folders that only scanners ask for (phpMyAdmin, billing and the like) and that are not there or forbidden, as logs tell.";
+    "rules.http_missed_limit" = rules.http_missed_limit, Whole(1, COUNT_MAX),
+        "Requests a minute from one source for anything else that is not there or forbidden; what phones fetch doesn't count.";
     "rules.invite_limit" = rules.invite_limit, Whole(1, COUNT_MAX),
         "Failing calls a minute from one untrusted source to one endpoint.";
     "rules.probe_limit" = rules.probe_limit, Whole(1, COUNT_MAX),
@@ -116,7 +144,7 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "How long a dynamic block lasts. A new attack starts the time again.";
     "rules.block_threshold" = rules.block_threshold, Whole(1, 20),
         "The dynamic block that is the permanent one: the source moves to the denylist.";
-    "rules.scope" = rules.scope, OneOf::<Scope>::new(),
+    "rules.scope" = rules.scope, OneOf::<RuleScope>::new(),
         "What a dynamic block cuts off: all traffic, or the SIP ports.";
     "rules.containment" = rules.containment, Span(1, HOUR),
         "How long a source without proof is held off SIP, but for a trickle; doubles each time.";
@@ -147,8 +175,42 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
     "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
         "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
 
-    "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 7),
-        "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts.";
+    "ssh.mode" = guards.ssh.mode, OneOf::<Mode>::new(),
+        "Of this guard alone; it never does more than the host's mode.";
+    "ssh.ports" = guards.ssh.ports, Many(Ports, 0, PORTS_MAX),
+        "TCP ports of ssh. Empty: 22, and wherever an sshd of this host listens.";
+    "ssh.rate" = guards.ssh.rate, Whole(1, RATE_MAX),
+        "New connections a minute.";
+    "ssh.burst" = guards.ssh.burst, Whole(1, BURST_MAX),
+        "New connections at once.";
+
+    "http.mode" = guards.http.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "http.ports" = guards.http.ports, Many(Ports, 0, PORTS_MAX),
+        "TCP ports of web servers.";
+    "http.rate" = guards.http.rate, Whole(1, RATE_MAX),
+        "New connections a minute.";
+    "http.burst" = guards.http.burst, Whole(1, BURST_MAX),
+        "New connections at once.";
+
+    "tftp.mode" = guards.tftp.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "tftp.ports" = guards.tftp.ports, Many(Ports, 0, PORTS_MAX),
+        "UDP ports on which TFTP is asked for files. Every packet to them counts, whatever it says.";
+    "tftp.rate" = guards.tftp.rate, Whole(1, RATE_MAX),
+        "Requests a minute.";
+    "tftp.burst" = guards.tftp.burst, Whole(1, BURST_MAX),
+        "Requests at once.";
+
+    "dns.mode" = guards.dns.mode, OneOf::<Mode>::new(),
+        "Of this guard alone.";
+    "dns.strict" = guards.dns.strict, Flag,
+        "Drop answers over 512 bytes (UDP) and 1,024 (TCP), as glibc's maintainers advise, in place of 2,048. DNSSEC and long records need more.";
+    "dns.resolvers" = guards.dns.resolvers, Many(Network, 0, NETWORKS_MAX),
+        "Name servers that may answer at any length.";
+
+    "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 11),
+        "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts, dns, ssh, http, tftp.";
 };
 
 pub(super) const ENDPOINT: Section = Section {
@@ -172,8 +234,52 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Its countries, in place of the host's.";
     "register_limit" = register_limit, Maybe(Whole(1, COUNT_MAX)),
         "Its rules.register_limit.";
+    "ssh.mode" = ssh_mode, Maybe(OneOf::<Mode>::new()),
+        "Its ssh.mode.";
+    "http.mode" = http_mode, Maybe(OneOf::<Mode>::new()),
+        "Its http.mode.";
+    "tftp.mode" = tftp_mode, Maybe(OneOf::<Mode>::new()),
+        "Its tftp.mode.";
+    "dns.mode" = dns_mode, Maybe(OneOf::<Mode>::new()),
+        "Its dns.mode.";
     "block_scope" = block_scope, OneOf::<BlockScope>::new(),
         "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
+    "log_token" = log_token, Maybe(TOKEN_HASH),
+        "The hash of the token by which its own logs are known, over syslog or the API.";
+};
+
+pub(super) const LOG: Section = Section {
+    name: "log",
+    help: "A log that tells of failures the wire does not show: of ssh, of http, of SIP over TLS or WebSocket. \
+           As many as there are. What an endpoint's own log says acts for that endpoint alone, unless the wire \
+           or another endpoint's log says the same.",
+};
+
+pub(super) const LOG_KEYS: &[Key<Log>] = keys! { Log;
+    "name" = name, ENDPOINT_NAME,
+        "What status, evidence and metrics call it. Required, and unique.";
+    "kind" = kind, OneOf::<LogKind>::new(),
+        "Where it is read: a file that is followed, systemd's journal, syslog messages that are received, or what is sent to the API at /api/v1/logs/NAME.";
+    "filters" = filters, Many(FILTER, 1, 16),
+        "What its lines mean. Required.";
+    "path" = path, Maybe(AbsolutePath),
+        "The file. It may be rotated, cut short or missing.";
+    "units" = units, Many(UNIT, 0, 16),
+        "Units whose journal is read. Without any, of the whole journal what root's processes wrote.";
+    "listen" = listen, Listen,
+        "Where syslog messages are received, with a port.";
+    "transport" = transport, OneOf::<SyslogTransport>::new(),
+        "How they come. Whoever sends over tcp or tls is known by its address, an endpoint's; over udp an address can be forged, so each message needs the endpoint's token: [sipprot@32473 token=\"…\"].";
+    "certificate" = certificate, Maybe(AbsolutePath),
+        "Of the TLS listener: a chain in PEM.";
+    "key" = key, Maybe(AbsolutePath),
+        "Its private key in PEM.";
+    "senders" = senders, Many(Network, 0, 64),
+        "Endpoints' addresses from which udp is taken without a token, by the operator's word that nobody can forge them.";
+    "endpoint" = endpoint, Maybe(ENDPOINT_NAME),
+        "Whose file or journal it is, if not the host's own.";
+    "mode" = mode, OneOf::<Mode>::new(),
+        "enforce: what it tells counts. observe: it counts apart, and only alerts say what would follow. off: it is not read.";
 };
 
 pub(super) const BLOCKLIST: Section = Section {

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{ConfigError, Fault, Wrong};
-use super::keys::{BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, Section};
+use super::keys::{
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
+};
 use super::{Config, DEFAULT_PATH, check};
 
 /// Headings in double brackets.
-const TABLES: [&str; 2] = [ENDPOINT.name, BLOCKLIST.name];
+const TABLES: [&str; 3] = [ENDPOINT.name, LOG.name, BLOCKLIST.name];
 
 /// The main file and its drop-ins, in reading order.
 pub(super) fn find_files(named: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
@@ -105,13 +107,16 @@ impl Reader<'_> {
             }
         };
         self.walk(document.as_table(), "", "", KEYS, config);
-        if let Some(item) = document.get("endpoint") {
+        if let Some(item) = document.get(ENDPOINT.name) {
             let required = ["name", "addresses"];
-            self.read_tables(item, &ENDPOINT, ENDPOINT_KEYS, &required, &mut config.endpoints);
+            self.read_tables(item, &ENDPOINT, (ENDPOINT_KEYS, &required), &mut config.endpoints);
         }
-        if let Some(item) = document.get("blocklist") {
-            let lists = &mut config.blocklists;
-            self.read_tables(item, &BLOCKLIST, BLOCKLIST_KEYS, &["name"], lists);
+        if let Some(item) = document.get(LOG.name) {
+            self.read_tables(item, &LOG, (LOG_KEYS, &["name", "filters"]), &mut config.logs);
+        }
+        if let Some(item) = document.get(BLOCKLIST.name) {
+            let keys = (BLOCKLIST_KEYS, &["name"][..]);
+            self.read_tables(item, &BLOCKLIST, keys, &mut config.blocklists);
         }
     }
 
@@ -161,16 +166,15 @@ impl Reader<'_> {
         }
     }
 
-    /// `[[heading]]`, as often as it comes.
+    /// `[[endpoint]]` and the like, with the keys that each of them must have.
     fn read_tables<T: Default>(
         &mut self,
         item: &Item,
         section: &Section,
-        keys: &[Key<T>],
-        required: &[&str],
-        read: &mut Vec<T>,
+        (keys, required): (&[Key<T>], &[&str]),
+        targets: &mut Vec<T>,
     ) {
-        let heading = section.name;
+        let name = section.name;
         let start = |span: Option<std::ops::Range<usize>>| span.map_or(0, |span| span.start);
         let mut tables: Vec<(&dyn TableLike, usize)> = Vec::new();
         if let Some(array) = item.as_array_of_tables() {
@@ -181,25 +185,23 @@ impl Reader<'_> {
                     Value::InlineTable(table) => tables.push((table, start(table.span()))),
                     other => {
                         let Wrong { what, .. } = Wrong::expected("a table", other);
-                        self.fault(start(other.span()), heading, what);
+                        self.fault(start(other.span()), name, what);
                     }
                 }
             }
         } else {
-            let what = format!("expected tables that begin with [[{heading}]]");
-            self.fault(start(item.span()), heading, what);
+            let what = format!("expected tables that begin with [[{name}]]");
+            self.fault(start(item.span()), name, what);
         }
         for (table, at) in tables {
-            let place = format!("{heading}[{}].", read.len());
+            let place = format!("{name}[{}].", targets.len());
             let mut target = T::default();
             self.remember(&place, "", at);
             self.walk(table, &place, "", keys, &mut target);
-            for required in required {
-                if !table.contains_key(required) {
-                    self.fault(at, &shown(&place, required), "missing".to_owned());
-                }
+            for required in required.iter().filter(|required| !table.contains_key(required)) {
+                self.fault(at, &shown(&place, required), "missing".to_owned());
             }
-            read.push(target);
+            targets.push(target);
         }
     }
 
@@ -218,12 +220,9 @@ impl Reader<'_> {
     }
 }
 
-/// A key as messages name it; the line tells which endpoint is meant.
+/// A key as messages name it; the line tells which endpoint or log is meant.
 fn shown(place: &str, path: &str) -> String {
-    match place.split_once('[') {
-        Some((heading, _)) => format!("{heading}.{path}"),
-        None => path.to_owned(),
-    }
+    place.split_once('[').map_or_else(|| path.to_owned(), |(name, _)| format!("{name}.{path}"))
 }
 
 /// "unknown key", and the nearest one of the same table if it is near enough to be meant.

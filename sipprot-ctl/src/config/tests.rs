@@ -39,9 +39,11 @@ fn the_documented_default_reads_back_to_the_defaults() {
     let mut config = parse(&uncommented(&text));
     assert_eq!(config.endpoints.len(), 1);
     assert_eq!(config.endpoints[0].geo_countries(&config)[0].code(), "KP");
+    assert_eq!(config.logs.len(), 1);
     config.endpoints.clear();
     assert_eq!(config.blocklists.len(), 1);
     config.blocklists.clear();
+    config.logs.clear();
     assert_eq!(config, Config::default());
 }
 
@@ -200,6 +202,28 @@ fn keys_that_contradict_each_other() {
         "\nrules.containment = \"20m\"",
         "t.toml:2: rules.containment_max: shorter than rules.containment",
     );
+}
+
+#[test]
+fn guards_are_checked() {
+    check("ssh = { ports = [22, 2222], rate = 5, burst = 9 }\ntftp.mode = \"observe\"", "ok");
+    check("sip.tls_ports = [443]", "ok");
+    check("http.ports = []", "ok");
+    check(
+        "\nhttp.ports = [8080, 22]\nssh.ports = [22]",
+        "t.toml:2: http.ports: 22 is in ssh.ports too",
+    );
+    check("ssh.ports = [80]", "t.toml:1: http.ports: 80 is in ssh.ports too");
+    check("tftp.ports = [\"60:80\"]", "t.toml:1: tftp.ports: 60:80 is in http.ports too");
+    check(
+        "ssh.rate = 0",
+        "t.toml:1: ssh.rate: expected a whole number from 1 to 10000000, found 0",
+    );
+    check(
+        "ssh.mode = \"on\"",
+        "t.toml:1: ssh.mode: expected \"enforce\", \"observe\" or \"off\", found \"on\"",
+    );
+    check("dns.resolvers = [\"192.0.2.0/24\", \"2001:db8::53\"]", "ok");
 }
 
 #[test]

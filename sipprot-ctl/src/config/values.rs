@@ -60,6 +60,20 @@ choices! {
         All = "all",
         /// SIP and SIP-over-TLS ports only.
         Sip = "sip",
+        /// The guarded ssh ports only.
+        Ssh = "ssh",
+        /// The guarded http ports only.
+        Http = "http",
+    }
+}
+
+choices! {
+    /// What a dynamic block of somebody who attacks SIP cuts off.
+    #[derive(Default)]
+    RuleScope {
+        #[default]
+        All = "all",
+        Sip = "sip",
     }
 }
 
@@ -95,6 +109,29 @@ choices! {
 }
 
 choices! {
+    /// Where a log is read.
+    #[derive(Default)]
+    LogKind {
+        #[default]
+        File = "file",
+        Journal = "journal",
+        Syslog = "syslog",
+        Api = "api",
+    }
+}
+
+choices! {
+    /// How syslog messages come.
+    #[derive(Default)]
+    SyslogTransport {
+        Udp = "udp",
+        #[default]
+        Tcp = "tcp",
+        Tls = "tls",
+    }
+}
+
+choices! {
     /// What can be set to observe by itself.
     Protection {
         Deny = "deny",
@@ -104,6 +141,10 @@ choices! {
         UserAgent = "user_agent",
         Ceiling = "ceiling",
         Attempts = "attempts",
+        Dns = "dns",
+        Ssh = "ssh",
+        Http = "http",
+        Tftp = "tftp",
     }
 }
 

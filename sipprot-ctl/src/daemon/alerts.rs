@@ -67,6 +67,8 @@ const fn alert_kind(kind: &AlertKind) -> &'static str {
         AlertKind::WorldBehindNat => "world-behind-nat",
         AlertKind::Spared { .. } => "spared",
         AlertKind::TrustFull => "trust-full",
+        AlertKind::Watched { .. } => "watched",
+        AlertKind::ServiceCut { .. } => "service-cut",
     }
 }
 
@@ -78,7 +80,9 @@ fn accounts(kind: &AlertKind) -> &[Account] {
         AlertKind::KnownPeerBlocked
         | AlertKind::WorldBehindNat
         | AlertKind::Spared { .. }
-        | AlertKind::TrustFull => &[],
+        | AlertKind::TrustFull
+        | AlertKind::Watched { .. }
+        | AlertKind::ServiceCut { .. } => &[],
     }
 }
 
@@ -101,6 +105,12 @@ fn words(kind: &AlertKind) -> String {
         }
         AlertKind::Spared { rule } => {
             format!("broke {rule}, and is spared: it is never blocked by a rule")
+        }
+        AlertKind::Watched { rule } => {
+            format!("broke {rule} by a log that is only watched: enforcing would have blocked it")
+        }
+        AlertKind::ServiceCut { rule } => {
+            format!("a trusted peer broke {rule}: that service is cut off, its SIP goes on")
         }
         AlertKind::TrustFull => "no room for another trusted peer: it stays a stranger".to_owned(),
     }

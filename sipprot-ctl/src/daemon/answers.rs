@@ -76,6 +76,7 @@ impl Core {
             Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
+            Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
             Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
         match outcome {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use sipprot_common::abi::{self, Contained, SCOPE_ALL, SCOPE_SIP, maps};
+use sipprot_common::abi::{self, Contained, maps};
 use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
 use super::clock::{after, timestamp};
 use super::core::{Core, Expiring};
 use super::plan::nanoseconds;
+use super::scope::{kernel_scope, scope};
 use crate::config::{Scope, format_duration};
 use crate::datapath::{
     BlockTarget, List as KernelList, ListItem, Quarantined, monotonic_ns, monotonic_precise_ns,
@@ -33,6 +34,10 @@ impl Core {
             Decision::Distrust(distrust) => self.distrust(&distrust),
             Decision::Release(release) => self.release(&release),
             Decision::Alert(alert) => self.alert(&alert),
+            Decision::Remember(source) => {
+                let standing = self.standing(source);
+                self.journal.write(vec![Change::PutStanding(standing)]);
+            }
         }
     }
 
@@ -55,15 +60,19 @@ impl Core {
             return self.refused(case.source, record, &error);
         }
         let reaction_us = self.reaction(case.evidence_at);
-        if self.blocks_wholly(policy) {
+        if block.scope.covers_sip() && self.blocks_wholly(policy) {
             // The block stands for the attempts: when it ends, they are not held against it again.
             self.kernel.carry("emptying a window", |it| it.clear_source(case.source));
         }
         let record = BlockRecord { reaction_us: Some(reaction_us), ..record };
         info!(
-            "blocked {} for {}: {} ({}), {} of {}, after {reaction_us} µs",
+            "blocked {} for {}{}: {} ({}), {} of {}, after {reaction_us} µs",
             address(record.source),
             format_duration(block.duration),
+            match &record.endpoint {
+                Some(endpoint) if record.endpoint_only => format!(" at {endpoint} alone"),
+                _ => String::new(),
+            },
             record.rule,
             record.reason,
             block.count,
@@ -143,9 +152,9 @@ impl Core {
         keys
     }
 
-    /// The host's, and those that block for themselves.
+    /// The host's, and those that may have blocks of their own.
     pub(super) fn blocking_policies(&self) -> Vec<u32> {
-        let own = (1..).zip(self.plan.own_blocks.iter().skip(1));
+        let own = (1..).zip(self.plan.keeps_blocks.iter().skip(1));
         std::iter::once(0).chain(own.filter(|(_, own)| **own).map(|(index, _)| index)).collect()
     }
 
@@ -327,26 +336,5 @@ pub fn kernel_block(duration: Duration, scope: rules::Scope) -> abi::Block {
         duration_ns: nanoseconds(duration),
         scope: kernel_scope(scope),
         ..abi::Block::default()
-    }
-}
-
-pub const fn kernel_scope(scope: rules::Scope) -> u8 {
-    match scope {
-        rules::Scope::All => SCOPE_ALL,
-        rules::Scope::Sip => SCOPE_SIP,
-    }
-}
-
-pub const fn scope(scope: rules::Scope) -> Scope {
-    match scope {
-        rules::Scope::All => Scope::All,
-        rules::Scope::Sip => Scope::Sip,
-    }
-}
-
-pub const fn rules_scope(scope: Scope) -> rules::Scope {
-    match scope {
-        Scope::All => rules::Scope::All,
-        Scope::Sip => rules::Scope::Sip,
     }
 }

@@ -11,13 +11,14 @@ use sipprot_common::source::{Address, SourceKey};
 use tracing::{info, warn};
 
 use super::answers::Outcome;
-use super::carry::{kernel_block, rules_scope};
+use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
 use super::guard::Former;
 use super::own::Own;
 use super::plan::Plan;
+use super::scope::rules_scope;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
@@ -205,7 +206,8 @@ impl Core {
             self.guard.former = Some(former);
             self.journal.write(vec![change]);
         }
-        let renumbered = plan.names != self.plan.names || plan.own_blocks != self.plan.own_blocks;
+        let renumbered =
+            plan.names != self.plan.names || plan.keeps_blocks != self.plan.keeps_blocks;
         // Also whom an outside list may not touch.
         let lists_changed =
             !loaded.config.blocklists.is_empty() || !self.config.blocklists.is_empty();
@@ -238,6 +240,7 @@ impl Core {
         self.forget_trust();
         self.restore_trust();
         self.follow_interfaces();
+        self.follow_logs();
         info!("configuration reloaded");
         Ok(Done {
             done: true,
@@ -250,7 +253,7 @@ impl Core {
         if let Err(error) = self.load_lists() {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
-        let own = (1..).zip(&before.names[1..]).zip(&before.own_blocks[1..]);
+        let own = (1..).zip(&before.names[1..]).zip(&before.keeps_blocks[1..]);
         let policies: Vec<u32> =
             own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();
         let records: Vec<BlockRecord> =

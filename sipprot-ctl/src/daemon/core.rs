@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::blocklists::Feed;
 use super::clock::Clock;
+use super::feed::Logs;
 use super::geography::Geography;
 use super::guard::Guard;
 use super::journal::Journal;
@@ -75,6 +76,7 @@ pub struct Core {
     /// How much trusted sources send.
     pub(super) peaks: Peaks,
     pub(super) lessons: Lessons,
+    pub(super) logs: Logs,
     pub(super) decisions: Vec<Decision>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
@@ -151,6 +153,7 @@ impl Core {
             peers_seen: HashSet::new(),
             peaks: Peaks::default(),
             lessons,
+            logs: Logs::default(),
             decisions: Vec::new(),
             seconds: 0,
             lag_seconds: 0.0,
@@ -177,6 +180,7 @@ impl Core {
             }
             datapath.set_user_agents(&plan.user_agents)?;
             datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())?;
             datapath.replace_geo(self.geography.networks(&plan.countries))

@@ -10,6 +10,7 @@ use super::answers::{Outcome, internal};
 use super::change::{escalation_lifted, is_one_source, name, now_or_fault, plain, text};
 use super::clock::after;
 use super::core::{Core, Expiring};
+use super::guard;
 use super::upkeep::kernel_list;
 use crate::api::{Consent, Done, EditEntry, Fault, NewEntry};
 use crate::config::Scope;
@@ -52,7 +53,7 @@ impl Core {
         let mut pending = None;
         if list == List::Deny {
             self.spares_own(network)?;
-            if entry.endpoint.is_none() && entry.scope == Scope::All {
+            if entry.endpoint.is_none() && guard::cuts_ssh(entry.scope) {
                 let what = format!("the denial of {}", address(network));
                 let before = store.list_entry(&entry.key()).map_err(|error| internal(&error))?;
                 let undo = before.map_or_else(|| Change::RemoveList(entry.key()), Change::PutList);

@@ -160,6 +160,11 @@ fn method(drop: &KernelDrop) -> Option<String> {
             Some(RuleId::KernelAttempts.signature().to_owned())
         }
         Reason::SourceCeiling => Some("FLOOD:source".to_owned()),
+        // The kernel tells samples of these.
+        Reason::SshCeiling => Some("FLOOD:ssh".to_owned()),
+        Reason::HttpCeiling => Some("FLOOD:http".to_owned()),
+        Reason::TftpCeiling => Some("FLOOD:tftp".to_owned()),
+        Reason::DnsOversize => Some("EXPLOIT:dns".to_owned()),
         // Many senders share this ceiling: whoever it hit need not be one of the flooders.
         _ => None,
     }

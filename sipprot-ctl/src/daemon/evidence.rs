@@ -64,5 +64,6 @@ pub(super) fn packet(seen: &Sighting) -> PacketRecord {
         account: seen.account.as_ref().map(Account::to_string),
         user_agent: seen.user_agent.clone(),
         proof: seen.proof,
+        line: seen.line.as_deref().map(str::to_owned),
     }
 }

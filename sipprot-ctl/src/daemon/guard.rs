@@ -53,6 +53,11 @@ impl Guard {
     }
 }
 
+/// Does a denial of this scope stop who works by ssh?
+pub(super) fn cuts_ssh(scope: Scope) -> bool {
+    matches!(scope, Scope::All | Scope::Ssh)
+}
+
 /// What a change of the configuration risks.
 struct GeoRisk {
     cut: Vec<IpAddr>,
@@ -172,7 +177,7 @@ impl Core {
 
     fn is_denied(&self, address: IpAddr) -> Result<bool, Fault> {
         let entries = self.covering(List::Deny, address)?;
-        Ok(entries.iter().any(|it| it.endpoint.is_none() && it.scope == Scope::All))
+        Ok(entries.iter().any(|it| it.endpoint.is_none() && cuts_ssh(it.scope)))
     }
 
     /// Would the host's policy stop an address that is on no allowlist?

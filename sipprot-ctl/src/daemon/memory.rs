@@ -11,6 +11,7 @@ use sipprot_common::source::SourceKey;
 
 use super::clock::{time, timestamp};
 use super::core::Core;
+use crate::config::Scope;
 use crate::rules::{
     AcceptedState, Account, BlockState, Peak, PortState, RecordState, RuleId, State, SuspectState,
     Time, Trust, TrustState,
@@ -117,7 +118,16 @@ impl Persisted {
             records.insert(standing.source, record_of(&standing));
             self.standings.insert(standing.source, standing);
         }
-        for block in blocks.iter().filter(|block| block.kind == BlockKind::Dynamic) {
+        // To the rules a source isn't blocked by what a tenant's log led to, nor by the loss of a service.
+        let by_tenant = |block: &BlockRecord| {
+            let line = block.evidence.as_ref().and_then(|evidence| evidence.last.line.as_ref());
+            block.endpoint_only && line.is_some()
+        };
+        let dynamic = |block: &&BlockRecord| {
+            let sip = !matches!(block.scope, Scope::Ssh | Scope::Http);
+            block.kind == BlockKind::Dynamic && sip && !by_tenant(block)
+        };
+        for block in blocks.iter().filter(dynamic) {
             let Some(rule) = RuleId::named(&block.rule) else { continue };
             let record = records.entry(block.source).or_insert_with(|| blank(block.source));
             record.block = Some(BlockState {
@@ -213,6 +223,7 @@ fn standing_of(record: &RecordState) -> SourceStanding {
         source: Core::network_of(record.source),
         blocks: record.blocks.iter().copied().map(timestamp).collect(),
         containments: record.containments.iter().copied().map(timestamp).collect(),
+        login_at: record.login.map(timestamp),
         grace_until: record.grace_until.map(timestamp),
         distrusted_until: record.distrusted_until.map(timestamp),
         suspects: record.suspects.iter().map(suspect_record).collect(),
@@ -224,6 +235,7 @@ fn blank(source: IpNetwork) -> RecordState {
         source: SourceKey::from(source.ip()),
         blocks: Vec::new(),
         block: None,
+        login: None,
         grace_until: None,
         distrusted_until: None,
         suspects: Vec::new(),
@@ -235,6 +247,7 @@ fn record_of(standing: &SourceStanding) -> RecordState {
     RecordState {
         blocks: standing.blocks.iter().copied().map(time).collect(),
         containments: standing.containments.iter().copied().map(time).collect(),
+        login: standing.login_at.map(time),
         grace_until: standing.grace_until.map(time),
         distrusted_until: standing.distrusted_until.map(time),
         suspects: standing.suspects.iter().map(suspect_state).collect(),
@@ -299,6 +312,7 @@ mod tests {
             }],
             records: vec![RecordState {
                 blocks: vec![Time::from_secs(20), Time::from_secs(30)],
+                login: Some(Time::from_secs(3)),
                 grace_until: Some(Time::from_secs(4000)),
                 distrusted_until: Some(Time::from_secs(5000)),
                 suspects: vec![SuspectState {

@@ -1,4 +1,5 @@
-//! How much trusted sources send, from the kernel's counts, for their ceilings.
+//! How much trusted sources send, from the kernel's counts, for their ceilings; and how many phones they
+//! have, for what phones fetch.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -64,6 +65,8 @@ impl Core {
     pub(super) fn look_at_peaks(&mut self) {
         let now_ns = monotonic_ns();
         for source in self.peaks.next(now_ns, self.engine.trusted()) {
+            let phones = self.engine.phones(source, self.clock.time_now());
+            self.kernel.carry("counting phones", |datapath| datapath.set_phones(source, phones));
             let counts = self.kernel.with(|datapath| datapath.source_counts(source));
             let Ok(Some(counts)) = counts else { continue };
             if let Some(rate) = self.peaks.rate(source, counts.sip, now_ns) {

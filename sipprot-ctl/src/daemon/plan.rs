@@ -9,11 +9,13 @@ use sipprot_common::abi::{
     PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard::Service;
 use sipprot_common::policy;
 
+use super::guards;
 use super::own::Own;
 use crate::config::{
-    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, Scope, Transport,
+    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope, Transport,
 };
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, RuleId, Settings};
@@ -27,6 +29,10 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     pub port_sets: Vec<Box<PortSet>>,
     pub endpoints: Vec<(IpNetwork, u32)>,
+    /// Name servers that may answer at any length.
+    pub resolvers: Vec<IpNetwork>,
+    /// Where sshd was found, if the configuration leaves that to us.
+    pub sshd: Option<Vec<u16>>,
     pub user_agents: Vec<String>,
     /// Countries that some policy lists: only their networks go into the kernel.
     pub countries: Vec<Country>,
@@ -36,6 +42,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// Whether the policy blocks for itself alone.
     pub own_blocks: Vec<bool>,
+    /// Whether there may be blocks in it, its own or by the word of its own log.
+    pub keeps_blocks: Vec<bool>,
 }
 
 /// The host's own policy in metrics and answers.
@@ -60,7 +68,7 @@ impl Plan {
         }
         let mut policies = Vec::with_capacity(tenants.len());
         for tenant in &tenants {
-            let port_set = sets.number(tenant.ports, &config.sip.tls_ports)?;
+            let port_set = sets.number(tenant.ports, config)?;
             policies.push(policy(config, tenant, port_set, observe));
         }
         let mut countries: Vec<Country> = tenants
@@ -78,12 +86,15 @@ impl Plan {
             policies,
             port_sets: sets.sets,
             endpoints: endpoints.collect(),
+            resolvers: config.guards.dns.resolvers.clone(),
+            sshd: config.guards.ssh.ports.is_empty().then(Vec::new),
             user_agents: config.sip.blocked_user_agents.clone(),
             countries,
             event_interval_ns,
             event_burst_ns,
             names: tenants.iter().map(|tenant| tenant.name.to_owned()).collect(),
             own_blocks: tenants.iter().map(|tenant| tenant.own_blocks).collect(),
+            keeps_blocks: tenants.iter().map(|tenant| tenant.keeps_blocks).collect(),
         })
     }
 
@@ -91,10 +102,27 @@ impl Plan {
     /// operator's word, or were before.
     #[must_use]
     pub fn learning(mut self) -> Self {
-        use policy::Protection::{Attempts, Ceiling, Containment, UserAgent};
-        let judged = [Attempts, Ceiling, Containment, UserAgent];
+        use policy::Protection::{Attempts, Ceiling, Containment, Http, Ssh, Tftp, UserAgent};
+        let judged = [Attempts, Ceiling, Containment, Http, Ssh, Tftp, UserAgent];
         let bits = judged.iter().fold(0, |bits, judged| bits | judged.bit());
         self.policies.iter_mut().for_each(|policy| policy.observe |= bits);
+        self
+    }
+
+    /// Guards the ports on which sshd was found, where nothing else is guarded.
+    #[must_use]
+    pub fn guarding(mut self, sshd: Vec<u16>) -> Self {
+        if self.sshd.is_none() {
+            return self;
+        }
+        for set in &mut self.port_sets {
+            for port in &sshd {
+                if set.service(*port).is_none() {
+                    set.guard(*port, Service::Ssh);
+                }
+            }
+        }
+        self.sshd = Some(sshd);
         self
     }
 
@@ -126,7 +154,9 @@ struct Tenant<'a> {
     geo_mode: GeoMode,
     geo_countries: &'a [Country],
     register_limit: u32,
+    guard_mode: [(policy::Protection, Mode); 4],
     own_blocks: bool,
+    keeps_blocks: bool,
 }
 
 impl<'a> Tenant<'a> {
@@ -138,7 +168,9 @@ impl<'a> Tenant<'a> {
             geo_mode: config.geo.mode,
             geo_countries: &config.geo.countries,
             register_limit: config.rules.register_limit,
+            guard_mode: guards::modes(config, None),
             own_blocks: false,
+            keeps_blocks: false,
         }
     }
 
@@ -150,7 +182,10 @@ impl<'a> Tenant<'a> {
             geo_mode: endpoint.geo_mode(config),
             geo_countries: endpoint.geo_countries(config),
             register_limit: endpoint.register_limit(config),
+            guard_mode: guards::modes(config, Some(endpoint)),
             own_blocks: endpoint.block_scope == BlockScope::Endpoint,
+            keeps_blocks: endpoint.block_scope == BlockScope::Endpoint
+                || config.logs.iter().any(|log| log.may_speak_for(&endpoint.name)),
         }
     }
 }
@@ -163,7 +198,7 @@ struct PortSets {
 }
 
 impl PortSets {
-    fn number(&mut self, ports: &[PortRange], tls: &[PortRange]) -> Result<u32, PlanError> {
+    fn number(&mut self, ports: &[PortRange], config: &Config) -> Result<u32, PlanError> {
         let mut key = ports.to_vec();
         key.sort();
         if let Some(number) = self.numbers.get(&key) {
@@ -174,11 +209,13 @@ impl PortSets {
             return Err(PlanError::TooManyPortSets);
         }
         let mut set = Box::new(PortSet::EMPTY);
+        let tls = config.sip.tls_ports.as_slice();
         for (ranges, class) in [(tls, PORT_SIP_OPAQUE), (ports, PORT_SIP)] {
             for range in ranges {
                 (range.first()..=range.last()).for_each(|port| set.set(port, class));
             }
         }
+        guards::mark(&mut set, &config.guards);
         self.sets.push(set);
         self.numbers.insert(key, number);
         Ok(number)
@@ -197,6 +234,7 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         Transport::Udp => bits | PROTOCOL_UDP,
         Transport::Tcp => bits | PROTOCOL_TCP,
     });
+    let (dns_udp_max, dns_tcp_max) = config.guards.dns.lengths();
     let mut geo_countries = [0u64; 11];
     for country in tenant.geo_countries {
         let index = usize::from(country.index());
@@ -214,8 +252,9 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
             GeoMode::Deny => GEO_DENY,
             GeoMode::Allow => GEO_ALLOW,
         },
-        own_blocks: tenant.own_blocks.into(),
-        observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit()),
+        own_blocks: tenant.keeps_blocks.into(),
+        observe: config.observe.iter().fold(0, |bits, only| bits | protection(*only).bit())
+            | guards::bits(&tenant.guard_mode, Mode::Observe),
         port_set,
         attempt_limit: tenant.register_limit,
         source_interval_ns,
@@ -227,7 +266,10 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         containment_ns: nanoseconds(config.rules.containment),
         containment_max_ns: nanoseconds(config.rules.containment_max),
         geo_countries,
-        pad: 0,
+        off: guards::bits(&tenant.guard_mode, Mode::Off),
+        dns_udp_max,
+        dns_tcp_max,
+        guards: guards::rates(&config.guards),
     }
 }
 
@@ -240,6 +282,10 @@ const fn protection(only: Protection) -> policy::Protection {
         Protection::UserAgent => policy::Protection::UserAgent,
         Protection::Ceiling => policy::Protection::Ceiling,
         Protection::Attempts => policy::Protection::Attempts,
+        Protection::Dns => policy::Protection::Dns,
+        Protection::Ssh => policy::Protection::Ssh,
+        Protection::Http => policy::Protection::Http,
+        Protection::Tftp => policy::Protection::Tftp,
     }
 }
 
@@ -267,6 +313,9 @@ pub const fn limit_key(rule: RuleId) -> Option<&'static str> {
         RuleId::Accounts => Some("rules.accounts_limit"),
         RuleId::Invite => Some("rules.invite_limit"),
         RuleId::Probe => Some("rules.probe_limit"),
+        RuleId::Ssh => Some("rules.ssh_limit"),
+        RuleId::HttpScan => Some("rules.http_scan_limit"),
+        RuleId::HttpMissed => Some("rules.http_missed_limit"),
         _ => None,
     }
 }
@@ -280,8 +329,8 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         block_time: limits.block_time,
         block_threshold: limits.block_threshold,
         block_scope: match limits.scope {
-            Scope::All => rules::Scope::All,
-            Scope::Sip => rules::Scope::Sip,
+            RuleScope::All => rules::Scope::All,
+            RuleScope::Sip => rules::Scope::Sip,
         },
         count_age: limits.count_age,
         unblock_grace: limits.unblock_grace,
@@ -304,6 +353,9 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
             }
             RuleId::Invite => rule.limit = limits.invite_limit,
             RuleId::Probe => rule.limit = limits.probe_limit,
+            RuleId::Ssh => rule.limit = limits.ssh_limit,
+            RuleId::HttpScan => rule.limit = limits.http_scan_limit,
+            RuleId::HttpMissed => rule.limit = limits.http_missed_limit,
             _ => {}
         }
     }

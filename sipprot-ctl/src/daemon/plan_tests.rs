@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sipprot_common::abi::Rate;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -61,6 +63,48 @@ fn endpoints_differ_where_they_say_so() {
     assert_eq!((plan.policy(Some("pbx2")), plan.policy(None)), (Some(2), Some(0)));
     assert_eq!(plan.policy(Some("pbx3")), None);
     assert_eq!((plan.block_policy(EndpointId(1)), plan.block_policy(EndpointId(2))), (0, 2));
+}
+
+#[test]
+fn services_are_guarded_by_default() {
+    let plan = plan("sip.tls_ports = [443]", false);
+    let (host, ports) = (plan.policies[0], &plan.port_sets[0]);
+    assert_eq!((host.off, host.observe), (0, 0));
+    assert_eq!((host.dns_udp_max, host.dns_tcp_max), (2048, 2048));
+    let rate = |service: Service| {
+        let Rate { interval_ns, burst_ns } = host.guards[service as usize];
+        (60_000_000_000 / interval_ns, burst_ns / interval_ns + 1)
+    };
+    assert_eq!(Service::ALL.map(rate), [(10, 20), (300, 600), (10, 100)]);
+    let found = [22, 80, 443, 69, 2222].map(|port| ports.service(port));
+    let (ssh, http, tftp) = (Some(Service::Ssh), Some(Service::Http), Some(Service::Tftp));
+    assert_eq!(found, [ssh, http, http, tftp, None]);
+    assert_eq!(ports.get(443), PORT_SIP_OPAQUE);
+}
+
+#[test]
+fn an_sshd_is_guarded_where_it_listens_unless_its_ports_are_named() {
+    let found = plan("", false).guarding(vec![80, 2222]);
+    let services = [22, 80, 2222].map(|port| found.port_sets[0].service(port));
+    assert_eq!(services, [Service::Ssh, Service::Http, Service::Ssh].map(Some));
+    assert_eq!(found.sshd, Some(vec![80, 2222]));
+    let named = plan("ssh.ports = [2200]", false).guarding(vec![2222]);
+    let services = [22, 2200, 2222].map(|port| named.port_sets[0].service(port));
+    assert_eq!((services, named.sshd), ([None, Some(Service::Ssh), None], None));
+}
+
+#[test]
+fn each_guard_has_its_mode_at_each_endpoint() {
+    let text = "tftp.mode = \"off\"\nhttp.mode = \"observe\"\ndns.strict = true\n\
+                observe.protections = [\"dns\"]\n\
+                [[endpoint]]\nname = \"a\"\naddresses = [\"192.0.2.1\"]\n\
+                ssh.mode = \"off\"\nhttp.mode = \"enforce\"\n";
+    let plan = plan(text, false);
+    let [host, a] = plan.policies.as_slice() else { panic!() };
+    use policy::Protection::{Dns, Http, Ssh, Tftp};
+    assert_eq!((host.off, host.observe), (Tftp.bit(), Http.bit() | Dns.bit()));
+    assert_eq!((a.off, a.observe), (Tftp.bit() | Ssh.bit(), Dns.bit()));
+    assert_eq!((a.dns_udp_max, a.dns_tcp_max), (512, 1024));
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use sipprot_common::abi::{self, Contained, SCOPE_SIP, maps};
+use sipprot_common::abi::{self, Contained, maps};
 use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
-use super::carry::{kernel_scope, rules_scope};
 use super::change::is_one_source;
 use super::clock::{Clock, boot_id, time};
 use super::core::{Core, Expiring};
 use super::plan::{nanoseconds, policy_of};
+use super::scope::{kernel_scope, known_scope, rules_scope};
 use crate::config::Scope;
 use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
 use crate::rules::{RuleId, Time};
@@ -256,7 +256,7 @@ impl Core {
         for (target, block) in blocks.unwrap_or_default() {
             let policy = (target.policy > 0).then(|| self.plan.name(target.policy).to_owned());
             let ends = self.clock.kernel_timestamp(block.expires_ns);
-            let scope = if block.scope == SCOPE_SIP { Scope::Sip } else { Scope::All };
+            let scope = known_scope(block.scope);
             let lasts = Duration::from_nanos(block.duration_ns);
             self.adopt_one(target.source, BlockKind::Dynamic, (ends, lasts), (policy, scope), now);
         }

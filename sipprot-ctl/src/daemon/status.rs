@@ -38,6 +38,7 @@ impl Core {
             started_at: self.started_at.as_second(),
             interfaces,
             endpoints: self.endpoint_views(),
+            guards: self.guard_views(),
             lists: self.list_counts(),
             events: EventView {
                 received: self.metrics.events.received.get(),
@@ -52,17 +53,19 @@ impl Core {
             },
             geo: self.geography.view(),
             pending: self.pending_view(),
+            logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
         }
     }
 
     fn endpoint_views(&self) -> Vec<EndpointView> {
-        let endpoints = self.config.endpoints.iter();
+        let endpoints = self.config.endpoints.iter().zip(self.plan.policies.iter().skip(1));
         endpoints
-            .map(|endpoint| EndpointView {
+            .map(|(endpoint, policy)| EndpointView {
                 name: endpoint.name.clone(),
                 addresses: endpoint.addresses.clone(),
                 mode: endpoint.mode(&self.config).to_string(),
+                guards: self.guard_modes(policy),
             })
             .collect()
     }
@@ -142,6 +145,7 @@ impl Core {
         if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
             problems.push("geo protection is on, and there is no country database".to_owned());
         }
+        problems.extend(self.log_problems());
         problems.extend(self.complaints.iter().cloned());
         problems
     }
@@ -186,6 +190,7 @@ impl Core {
             metrics.health.geo_age.set((days * 86_400) as f64);
         }
         self.rules_metrics();
+        self.log_metrics();
         self.kernel_metrics();
         self.metrics.render().map(Answer::Metrics).map_err(|failure| {
             error!("metrics: {failure}");

@@ -1,6 +1,7 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
 mod blocklists;
+mod feed;
 mod guard;
 mod learn;
 mod sheets;

@@ -18,6 +18,7 @@ const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
 const GEOGRAPHY_EVERY: u64 = 60;
+const SSHD_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -54,6 +55,9 @@ impl Core {
             && (self.engine.take_new_accounts() | self.persisted.dirty)
         {
             self.write_memory();
+        }
+        if self.seconds.is_multiple_of(SSHD_EVERY) {
+            self.look_at_sshd();
         }
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) && self.geography.has_changed() {
             info!("the country database has changed");

@@ -162,6 +162,7 @@ fn packet_view(record: &PacketRecord) -> PacketView {
         user_agent: record.user_agent.clone(),
         proof: record.proof,
         proven_by: record.proof.by().to_owned(),
+        line: record.line.clone(),
     }
 }
 

@@ -1,13 +1,14 @@
-//! Whose address is whose: endpoints and their policies, changed by difference.
+//! Whose address is whose: endpoints and their policies, and name servers; changed by difference.
 
 use std::collections::HashMap;
 
 use ipnetwork::IpNetwork;
-use sipprot_common::abi::{CONFIG_HAS_ENDPOINTS, ENDPOINTS_MAX, POLICIES_MAX, maps};
+use sipprot_common::abi::{CONFIG_HAS_ENDPOINTS, ENDPOINTS_MAX, POLICIES_MAX, RESOLVERS_MAX, maps};
+use sipprot_common::source::Address;
 
 use super::error::{DatapathError, Result};
 use super::keys::LpmKey;
-use super::map::Insert;
+use super::map::{Insert, Map};
 use super::{Datapath, keys};
 
 impl Datapath {
@@ -22,29 +23,33 @@ impl Datapath {
             let message = format!("there is no policy {policy} for the endpoint {network}");
             return Err(DatapathError::Invalid(message));
         }
-        let wanted: HashMap<_, u32> = endpoints
-            .iter()
-            .map(|(network, policy)| {
-                let (data, prefix_len) = keys::literal(*network);
-                (LpmKey { prefix_len, data }, *policy)
-            })
-            .collect();
-        let present: HashMap<_, u32> = self.maps.endpoints.entries()?.into_iter().collect();
+        let done = self.change_endpoints(endpoints);
+        self.change_config(|config| {
+            config.endpoints_generation = config.endpoints_generation.wrapping_add(1);
+        })?;
+        done
+    }
+
+    fn change_endpoints(&self, endpoints: &[(IpNetwork, u32)]) -> Result<()> {
+        let wanted: HashMap<_, u32> =
+            endpoints.iter().map(|(network, policy)| (key(*network), *policy)).collect();
         if !wanted.is_empty() {
             self.change_config(|config| config.flags |= CONFIG_HAS_ENDPOINTS)?;
         }
-        let gone: Vec<_> =
-            present.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
-        self.maps.endpoints.remove_all(&gone)?;
-        for (key, policy) in &wanted {
-            if present.get(key) != Some(policy) {
-                self.maps.endpoints.insert(key, policy, Insert::Any)?;
-            }
-        }
+        replace(&self.maps.endpoints, &wanted)?;
         if wanted.is_empty() {
             self.change_config(|config| config.flags &= !CONFIG_HAS_ENDPOINTS)?;
         }
         Ok(())
+    }
+
+    /// Name servers that may answer at any length.
+    pub fn set_resolvers(&self, resolvers: &[IpNetwork]) -> Result<()> {
+        if resolvers.len() > RESOLVERS_MAX as usize {
+            return Err(DatapathError::MapFull { map: maps::RESOLVERS });
+        }
+        let wanted = resolvers.iter().map(|network| (key(*network), 1)).collect();
+        replace(&self.maps.resolvers, &wanted)
     }
 
     pub fn endpoints(&self) -> Result<Vec<(IpNetwork, u32)>> {
@@ -54,4 +59,22 @@ impl Datapath {
             .filter_map(|(key, policy)| Some((keys::network(key.data, key.prefix_len)?, policy)));
         Ok(named.collect())
     }
+}
+
+fn key(network: IpNetwork) -> LpmKey<Address> {
+    let (data, prefix_len) = keys::literal(network);
+    LpmKey { prefix_len, data }
+}
+
+/// Makes a map hold this and nothing else; what stays is not touched.
+fn replace(map: &Map<LpmKey<Address>, u32>, wanted: &HashMap<LpmKey<Address>, u32>) -> Result<()> {
+    let present: HashMap<_, u32> = map.entries()?.into_iter().collect();
+    let gone: Vec<_> = present.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+    map.remove_all(&gone)?;
+    for (key, value) in wanted {
+        if present.get(key) != Some(value) {
+            map.insert(key, value, Insert::Any)?;
+        }
+    }
+    Ok(())
 }

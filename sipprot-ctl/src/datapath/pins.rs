@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 26] = [
+pub const MAPS: [&str; 28] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -36,6 +36,8 @@ pub const MAPS: [&str; 26] = [
     maps::REGISTERS,
     maps::FLOWS,
     maps::TCP_CONNS,
+    maps::GUARDED,
+    maps::RESOLVERS,
     maps::USER_AGENTS,
     maps::COUNTERS,
     maps::COUNTRIES,

@@ -254,6 +254,14 @@ impl Datapath {
         Ok(new)
     }
 
+    /// How many phones are registered from a trusted source. False if that is known, or it isn't trusted.
+    pub fn set_phones(&self, source: SourceKey, phones: u32) -> Result<bool> {
+        let Some(known) = self.maps.trust.get(&source.0)?.filter(|it| it.phones != phones) else {
+            return Ok(false);
+        };
+        self.maps.trust.insert(&source.0, &Trust { phones, ..known }, Insert::Existing)
+    }
+
     /// False when it was not trusted.
     pub fn distrust(&self, source: SourceKey) -> Result<bool> {
         self.maps.trust.remove(&source.0)

@@ -15,6 +15,7 @@ impl IntoResponse for Fault {
             Code::Invalid => StatusCode::BAD_REQUEST,
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Refused | Code::Conflict => StatusCode::CONFLICT,
+            Code::Denied => StatusCode::UNAUTHORIZED,
             Code::Full => StatusCode::INSUFFICIENT_STORAGE,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
@@ -163,6 +164,19 @@ pub(super) async fn discard_learned(
     Params(By { by }): Params<By>,
 ) -> Called {
     answer(&caller, Command::LearnDiscard { by }).await
+}
+
+/// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`.
+pub(super) async fn ingest(
+    State(caller): State<Caller>,
+    Path(log): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Called {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let (token, text) = (token.trim().to_owned(), String::from_utf8_lossy(&body).into_owned());
+    answer(&caller, Command::Ingest { log, token, text }).await
 }
 
 #[derive(Deserialize)]

@@ -106,6 +106,7 @@ async fn requests_become_commands() {
     check("POST", "/api/v1/learn/accept", "{\"peers\":true}", 200, "LearnAccept").await;
     check("POST", "/api/v1/learn/stop?by=ann", "", 200, "LearnStop").await;
     check("DELETE", "/api/v1/learn", "", 200, "LearnDiscard").await;
+    check("POST", "/api/v1/logs/pbx", "a line", 200, "Ingest").await;
     check("GET", "/api/v1/why/2001:db8::1", "", 200, "Why").await;
     check("GET", "/metrics", "", 200, "x 1").await;
 }

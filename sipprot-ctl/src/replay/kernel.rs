@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use sipprot_common::abi::{
     self, Contained, MODE_OFF, PORT_NONE, PORT_SIP, PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP,
-    SCOPE_ALL, SCOPE_SIP, UserAgentPattern, UserAgents,
+    SCOPE_SIP, UserAgentPattern, UserAgents,
 };
 use sipprot_common::block;
 use sipprot_common::reason::Reason;
@@ -22,7 +22,8 @@ use super::memory::Memory;
 use super::packet::Packet;
 use super::speech::{Kind, Speech};
 use crate::daemon::plan::{Plan, nanoseconds};
-use crate::rules::{Block, Contain, Decision, Deny, Quarantine, Scope};
+use crate::daemon::scope::kernel_scope;
+use crate::rules::{Block, Contain, Decision, Deny, Quarantine};
 use source::{TcpConnection, Untrusted};
 
 /// Half of how many sources, nonces and connections are remembered.
@@ -60,8 +61,8 @@ pub struct Kernel {
     endpoints: Vec<[u64; 2]>,
     contained: Memory<SourceKey, Contained>,
     blocks: HashMap<(SourceKey, u32), abi::Block>,
-    /// Whether of SIP alone, and until when.
-    denied: HashMap<SourceKey, (bool, u64)>,
+    /// The scope, and until when.
+    denied: HashMap<SourceKey, (u8, u64)>,
     quarantined: HashMap<(SourceKey, u16), u64>,
     /// To whom a nonce went: none when to several.
     nonces: Memory<u64, Option<SourceKey>>,
@@ -87,10 +88,7 @@ impl Kernel {
     pub fn user_agents(plan: &Plan) -> Box<UserAgents> {
         let mut list = Box::new(UserAgents::EMPTY);
         let patterns = plan.user_agents.iter().filter_map(|text| UserAgentPattern::parse(text));
-        for (place, pattern) in list.patterns.iter_mut().zip(patterns) {
-            *place = pattern;
-            list.count += 1;
-        }
+        patterns.for_each(|pattern| list.add(pattern));
         list
     }
 
@@ -156,9 +154,10 @@ impl Kernel {
 
     fn by_source(&mut self, passage: &Passage) -> Option<Verdict> {
         let (key, now_ns, on_sip) = (passage.key(), passage.now_ns, passage.port != PORT_NONE);
-        if let Some((sip_only, until_ns)) = self.denied.get(&key)
+        let scopes = if on_sip { SCOPE_SIP } else { 0 };
+        if let Some((scope, until_ns)) = self.denied.get(&key)
             && now_ns < *until_ns
-            && (on_sip || !sip_only)
+            && abi::covers(*scope, scopes)
         {
             return Some(Verdict::Drop(Reason::Denied));
         }
@@ -166,8 +165,7 @@ impl Kernel {
         let own = own.is_some_and(|policy| policy.own_blocks != 0).then_some(passage.policy);
         for policy in std::iter::once(0).chain(own) {
             let Some(block) = self.blocks.get_mut(&(key, policy)) else { continue };
-            let concerned = on_sip || block.scope == SCOPE_ALL;
-            if !concerned || !block::in_force(block.expires_ns, now_ns) {
+            if !abi::covers(block.scope, scopes) || !block::in_force(block.expires_ns, now_ns) {
                 continue;
             }
             let request = passage.port == PORT_SIP && passage.speech.kind == Kind::Request;
@@ -185,7 +183,7 @@ impl Kernel {
             Decision::Block(block) => self.block(block, now_ns),
             Decision::Deny(Deny { case, scope, expires_in, .. }) => {
                 let until_ns = expires_in.map_or(u64::MAX, |time| now_ns + nanoseconds(time));
-                self.denied.insert(case.source, (*scope == Scope::Sip, until_ns));
+                self.denied.insert(case.source, (kernel_scope(*scope), until_ns));
             }
             Decision::Contain(Contain { case, duration, .. }) => {
                 let duration_ns = nanoseconds(*duration);
@@ -199,7 +197,10 @@ impl Kernel {
                 self.contained.remove(release.source);
                 self.source(release.source).forget_attempts();
             }
-            Decision::Trust(_) | Decision::Distrust(_) | Decision::Alert(_) => {}
+            Decision::Trust(_)
+            | Decision::Distrust(_)
+            | Decision::Alert(_)
+            | Decision::Remember(_) => {}
         }
     }
 
@@ -215,12 +216,14 @@ impl Kernel {
             started_ns: now_ns,
             expires_ns: now_ns + duration_ns,
             duration_ns,
-            scope: if block.scope == Scope::All { SCOPE_ALL } else { SCOPE_SIP },
+            scope: kernel_scope(block.scope),
             ..abi::Block::default()
         };
         self.blocks.insert((case.source, policy), entry);
-        // The block stands for the attempts: when it ends, they are not held against it again.
-        self.source(case.source).forget_attempts();
+        if block.scope.covers_sip() {
+            // The block stands for the attempts: when it ends, they are not held against it again.
+            self.source(case.source).forget_attempts();
+        }
     }
 }
 

@@ -78,6 +78,7 @@ impl Outcome {
             Decision::Distrust(distrust) => (distrust.source, distrust.source.network().0),
             Decision::Release(release) => (release.source, release.source.network().0),
             Decision::Alert(alert) => (alert.source, alert.source_ip),
+            Decision::Remember(source) => (*source, source.network().0),
             Decision::Block(block) => of(&block.case),
             Decision::Deny(deny) => of(&deny.case),
             Decision::Contain(contain) => of(&contain.case),

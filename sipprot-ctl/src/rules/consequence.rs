@@ -1,5 +1,6 @@
 //! The table of consequences: a broken rule meets trust and proof.
 
+use super::decision::Scope;
 use super::rule::Consequence;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +15,8 @@ pub enum Verdict {
     Block {
         known_peer: bool,
     },
+    /// One service of a trusted peer; its SIP goes on.
+    Cut(Scope),
 }
 
 /// Who broke a rule, and with what.
@@ -32,9 +35,14 @@ pub struct Breach {
 pub fn verdict(breach: Breach) -> Verdict {
     match (breach.at_most, breach.trusted, breach.proven) {
         (Consequence::Alert, _, _) | (_, true, false) => Verdict::Nothing,
-        (Consequence::ContainAtMost, true, _) => Verdict::Nothing,
+        (Consequence::ContainAtMost, true, _) | (Consequence::Service(_), false, false) => {
+            Verdict::Nothing
+        }
+        (Consequence::Service(service), true, true) => Verdict::Cut(service),
         (Consequence::ContainAtMost, false, _) => Verdict::Contain { escalates: false },
-        (Consequence::ByProof, false, true) => Verdict::Block { known_peer: false },
+        (Consequence::ByProof | Consequence::Service(_), false, true) => {
+            Verdict::Block { known_peer: false }
+        }
         (Consequence::ByProof, false, false) => Verdict::Contain { escalates: true },
         (Consequence::ByProof, true, true) if breach.strange_accounts => {
             Verdict::Block { known_peer: true }
@@ -67,6 +75,10 @@ mod tests {
             (false, false, false, ContainAtMost, contain(false)),
             (true,  true,  true,  ContainAtMost, Verdict::Nothing),
             (true,  false, false, ContainAtMost, Verdict::Nothing),
+            (false, true,  false, Consequence::Service(Scope::Ssh), block(false)),
+            (true,  true,  true,  Consequence::Service(Scope::Ssh), Verdict::Cut(Scope::Ssh)),
+            (false, false, false, Consequence::Service(Scope::Http), Verdict::Nothing),
+            (true,  false, false, Consequence::Service(Scope::Http), Verdict::Nothing),
             (false, true,  true,  Alert, Verdict::Nothing),
             (true,  true,  true,  Alert, Verdict::Nothing),
         ];

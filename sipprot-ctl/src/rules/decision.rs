@@ -19,6 +19,15 @@ use super::time::Time;
 pub enum Scope {
     All,
     Sip,
+    /// The ports that are guarded as this service.
+    Ssh,
+    Http,
+}
+
+impl Scope {
+    pub const fn covers_sip(self) -> bool {
+        matches!(self, Self::All | Self::Sip)
+    }
 }
 
 /// One packet that counted.
@@ -33,6 +42,9 @@ pub struct Sighting {
     pub account: Option<Account>,
     pub user_agent: Option<String>,
     pub proof: Proof,
+    /// The log's, where it was one.
+    #[serde(default)]
+    pub line: Option<Box<str>>,
 }
 
 /// What was seen, from the first to the last packet that counted.
@@ -217,6 +229,14 @@ pub enum AlertKind {
     },
     /// No room for another trusted peer: this one is treated as a stranger.
     TrustFull,
+    /// A log that is only watched tells of a broken rule.
+    Watched {
+        rule: RuleId,
+    },
+    /// A trusted peer lost a service that it attacked; its SIP goes on.
+    ServiceCut {
+        rule: RuleId,
+    },
 }
 
 /// For people. The same alert about the same source and account comes at most once an hour.
@@ -239,4 +259,6 @@ pub enum Decision {
     Distrust(Distrust),
     Release(Release),
     Alert(Alert),
+    /// It may not be blocked by rules for days: what is remembered of it must last.
+    Remember(SourceKey),
 }

@@ -7,6 +7,7 @@
 mod acceptance;
 mod judge;
 mod kernel;
+mod logged;
 mod memory;
 mod pairing;
 mod sentence;
@@ -24,7 +25,7 @@ use super::decision::{Alert, AlertKind, Decision, Distrust, DistrustReason};
 use super::learn::Learning;
 use super::ledger::{Target, Tenancy, Told};
 use super::nat::Nat;
-use super::observation::{EndpointId, Observation};
+use super::observation::{EndpointId, Logged, Observation};
 use super::record::Record;
 use super::settings::Settings;
 use super::source::Source;
@@ -32,6 +33,7 @@ use super::table::{Queue, Table};
 use super::time::{HOUR, MINUTE, Time};
 use super::transaction::{Transaction, Transactions};
 use super::trust::Peers;
+use logged::Echo;
 
 /// Requests in flight; a request without its response is never a failure.
 const REQUESTS_MAX: usize = 32_768;
@@ -42,6 +44,8 @@ const REQUEST_LIFETIME: Duration = Duration::from_secs(40);
 const INVITE_LIFETIME: Duration = Duration::from_secs(200);
 const CHALLENGES_MAX: usize = 32_768;
 const PROBES_MAX: usize = 32_768;
+const HEARD_MAX: usize = 16_384;
+const ECHOES_MAX: usize = 16_384;
 /// Accounts at sources.
 const TENANCIES_MAX: usize = 65_536;
 const TENANCY_BYTES: usize = 208;
@@ -70,6 +74,10 @@ pub struct Engine {
     requests: Transactions,
     invites: Transactions,
     challenges: Queue<Challenged>,
+    /// Failures that logs tell of and the wire may show, too.
+    heard: Queue<Logged>,
+    /// Failures on the wire that logs have not told of yet, by source.
+    echoes: Table<SourceKey, Echo>,
     /// Numbers of probing requests that may stay without an answer.
     probes: Queue<u64>,
     tenancies: Table<u64, Tenancy>,
@@ -95,6 +103,8 @@ impl Engine {
             requests: Transactions::new(REQUEST_LIFETIME, REQUESTS_MAX),
             invites: Transactions::new(INVITE_LIFETIME, REQUESTS_MAX),
             challenges: Queue::new(CHALLENGES_MAX),
+            heard: Queue::new(HEARD_MAX),
+            echoes: Table::new(ECHOES_MAX),
             probes: Queue::new(PROBES_MAX),
             tenancies: Table::of_bytes(TENANCIES_MAX, TENANCY_BYTES),
             sources: Table::of_bytes(SOURCES_MAX, SOURCE_BYTES),
@@ -133,6 +143,7 @@ impl Engine {
             Observation::Request(request) => self.request(request),
             Observation::Response(response) => self.response(response, decisions),
             Observation::KernelDrop(drop) => self.kernel_drop(drop, decisions),
+            Observation::Logged(logged) => self.logged(logged, decisions),
             Observation::Tick { .. } => {}
         }
         if self.now.since(self.swept) >= MINUTE {
@@ -232,6 +243,12 @@ impl Engine {
         self.ceiling(source, at) != before
     }
 
+    /// Phones that were registered from a source within a week: after a power cut all of them come
+    /// back at once.
+    pub fn phones(&self, source: SourceKey, now: Time) -> u32 {
+        self.peers.phones(source, now)
+    }
+
     /// Sources with learned trust.
     pub fn trusted(&self) -> impl Iterator<Item = SourceKey> {
         self.peers.sources()
@@ -264,7 +281,9 @@ impl Engine {
             }
             AlertKind::PossibleBreakIn { account, .. } => self.is_news((name, source, account), at),
             AlertKind::AccountUnderAttack { account, .. } => self.is_news((name, account), at),
-            AlertKind::Spared { rule } => self.is_news((name, source, rule), at),
+            AlertKind::Spared { rule }
+            | AlertKind::Watched { rule }
+            | AlertKind::ServiceCut { rule } => self.is_news((name, source, rule), at),
             AlertKind::KnownPeerBlocked | AlertKind::WorldBehindNat | AlertKind::TrustFull => {
                 self.is_news((name, source), at)
             }

@@ -121,7 +121,10 @@ impl Learning {
             Decision::Contain(contain) => (&contain.case, WouldBe::Contained, None, false),
             Decision::Quarantine(it) => (&it.case, WouldBe::Quarantined, Some(it.port), true),
             Decision::Alert(alert) => return alert.kind == AlertKind::KnownPeerBlocked,
-            Decision::Trust(_) | Decision::Distrust(_) | Decision::Release(_) => return false,
+            Decision::Trust(_)
+            | Decision::Distrust(_)
+            | Decision::Release(_)
+            | Decision::Remember(_) => return false,
         };
         self.keep(of_case(case, what, port, known_peer));
         true
@@ -145,6 +148,7 @@ impl Learning {
             account: None,
             user_agent: drop.user_agent.as_deref().map(str::to_owned),
             proof: drop.proof,
+            line: None,
         };
         self.keep(Would {
             source_ip: Address::from(drop.source.ip()).to_ip(),

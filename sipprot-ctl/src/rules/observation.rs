@@ -1,6 +1,7 @@
 //! What was seen, in the words of the judgement. Where it came from (kernel events, a capture, a
 //! PBX's log) is not known here; whoever translates packets into observations lives elsewhere.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -154,6 +155,87 @@ pub struct Response {
     pub challenge: Option<Challenge>,
 }
 
+/// What a line of a log says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Told {
+    SshFailed,
+    SshAccepted,
+    /// A folder was asked for that only scanners ask for.
+    HttpScan,
+    /// Nothing is there, or nothing for strangers.
+    HttpMissed,
+    /// An account's password, or the account itself, was wrong.
+    SipRejected,
+    SipAccepted,
+}
+
+impl Told {
+    /// The word of filters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SshFailed => "ssh_failed",
+            Self::SshAccepted => "ssh_accepted",
+            Self::HttpScan => "http_scan",
+            Self::HttpMissed => "http_missed",
+            Self::SipRejected => "sip_rejected",
+            Self::SipAccepted => "sip_accepted",
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whose word a log is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Speaker {
+    /// The host's own.
+    Host,
+    /// A tenant's: it acts for this endpoint alone.
+    Tenant(EndpointId),
+    /// Of a log that is only watched.
+    Watched,
+}
+
+/// Where a failure was read.
+#[derive(PartialEq, Eq, Debug)]
+pub struct LogLine {
+    pub speaker: Speaker,
+    /// `name of the log: what it said`, fit to be shown.
+    pub text: String,
+}
+
+/// Something that a log told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Logged {
+    pub at: Time,
+    pub told: Told,
+    /// Port 0 where the log doesn't say.
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub endpoint: EndpointId,
+    pub carrier: Carrier,
+    pub method: Option<Method>,
+    pub status: Option<u16>,
+    pub account: Option<Account>,
+    pub times: u32,
+    pub line: Arc<LogLine>,
+}
+
+/// By what a request came that a log tells of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Carrier {
+    /// Not said, or UDP: whoever sent it may have forged the source.
+    Unproven,
+    /// Plain TCP: the wire shows it, too.
+    Stream,
+    /// TLS, WebSocket, ssh, http: a connection that stood, and that the wire tells nothing of.
+    Hidden,
+}
+
 /// What the kernel did, or saw, by itself.
 ///
 /// The reasons that mean something to the judgement: `UserAgent` (a listed agent dropped),
@@ -178,6 +260,7 @@ pub enum Observation {
     Request(Request),
     Response(Response),
     KernelDrop(KernelDrop),
+    Logged(Logged),
     /// Time goes by: to be given at least once a second, for what is due by then.
     Tick {
         at: Time,
@@ -190,6 +273,7 @@ impl Observation {
             Self::Request(request) => request.at,
             Self::Response(response) => response.at,
             Self::KernelDrop(drop) => drop.at,
+            Self::Logged(logged) => logged.at,
             Self::Tick { at } => *at,
         }
     }

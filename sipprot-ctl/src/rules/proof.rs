@@ -14,6 +14,8 @@ pub enum Proof {
     Nonce,
     /// It rides a TCP connection with data acknowledged both ways.
     Tcp,
+    /// A log tells of it, of a protocol that needs a connection.
+    Logged,
 }
 
 impl Proof {
@@ -27,6 +29,7 @@ impl Proof {
             Self::None => "nothing: the source may be forged",
             Self::Nonce => "a nonce sent to this source alone",
             Self::Tcp => "an established TCP connection",
+            Self::Logged => "a connection that a log tells of",
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sipprot_common::source::SourceKey;
 
 use super::account::Account;
+use super::decision::Scope;
+use super::observation::EndpointId;
 use super::rule::RuleId;
 use super::settings::Settings;
 use super::state::{BlockState, RecordState, SuspectState};
@@ -27,6 +29,10 @@ const UNPROVEN_LENGTHS_MAX: u32 = 4;
 const QUARANTINES_MAX: usize = 64;
 const COUNTS_MAX: usize = 20;
 const SUSPECTS_MAX: usize = 16;
+/// How long a login by ssh keeps rules off its address.
+const LOGIN_MEMORY: Duration = Duration::from_secs(7 * 86_400);
+/// Endpoints for which alone a source is blocked.
+const ENDPOINT_BLOCKS_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 struct Containment {
@@ -48,6 +54,12 @@ pub struct Record {
     pub containments: Vec<Time>,
     containment: Option<Containment>,
     quarantines: Vec<(u16, Time)>,
+    /// The last login by ssh.
+    pub login: Option<Time>,
+    /// Blocks that hold for one endpoint alone, by the word of its own log.
+    endpoint_blocks: Vec<(EndpointId, Scope, Time)>,
+    /// The service that is cut off from a trusted source: the kernel holds one block of each.
+    cut: Option<(Scope, Time)>,
     last: Time,
 }
 
@@ -62,6 +74,39 @@ impl Record {
 
     pub fn block_in_force(&self, now: Time) -> Option<&BlockState> {
         self.block.as_ref().filter(|block| now < block.until)
+    }
+
+    pub fn log_in(&mut self, at: Time) {
+        self.login = Some(at);
+        self.last = at;
+    }
+
+    pub fn logged_in_lately(&self, now: Time) -> bool {
+        self.login.is_some_and(|at| now.since(at) < LOGIN_MEMORY)
+    }
+
+    /// Endpoints for which alone it is blocked now, and what is.
+    pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = (EndpointId, Scope)> {
+        let in_force = self.endpoint_blocks.iter().filter(move |(.., until)| now < *until);
+        in_force.map(|(endpoint, scope, _)| (*endpoint, *scope))
+    }
+
+    /// Cuts off a service; false if it is already.
+    pub fn cut(&mut self, service: Scope, at: Time, until: Time) -> bool {
+        if self.cut.is_some_and(|(known, end)| known == service && at < end) {
+            return false;
+        }
+        self.cut = Some((service, until));
+        self.last = at;
+        true
+    }
+
+    pub fn block_for(&mut self, endpoint: EndpointId, scope: Scope, at: Time, until: Time) {
+        self.endpoint_blocks.retain(|(known, _, end)| *known != endpoint && at < *end);
+        if self.endpoint_blocks.len() < ENDPOINT_BLOCKS_MAX {
+            self.endpoint_blocks.push((endpoint, scope, until));
+        }
+        self.last = at;
     }
 
     /// Blocks that still count.
@@ -187,6 +232,8 @@ impl Record {
         self.block = None;
         self.containment = None;
         self.quarantines.clear();
+        self.endpoint_blocks.clear();
+        self.cut = None;
         self.grace_until = Some(now.after(settings.unblock_grace));
         if self.count(now, settings.count_age) >= settings.block_threshold {
             self.blocks.clear();
@@ -201,6 +248,8 @@ impl Record {
         self.block = self.block.filter(|block| block.start < then);
         self.containment = None;
         self.quarantines.clear();
+        self.endpoint_blocks.clear();
+        self.cut = None;
     }
 
     pub fn distrust(&mut self, now: Time) {
@@ -224,6 +273,7 @@ impl Record {
             source,
             blocks: self.blocks.iter().filter(counts).copied().collect(),
             block: self.block_in_force(now).copied(),
+            login: self.login.filter(|at| now.since(*at) < LOGIN_MEMORY),
             grace_until: self.grace_until.filter(|until| now < *until),
             distrusted_until: self.distrusted_until.filter(|until| now < *until),
             suspects: self.suspects.iter().filter(|it| now < it.until).cloned().collect(),
@@ -235,6 +285,7 @@ impl Record {
         Self {
             blocks: state.blocks,
             block: state.block,
+            login: state.login,
             grace_until: state.grace_until,
             distrusted_until: state.distrusted_until,
             suspects: state.suspects,
@@ -248,8 +299,10 @@ impl Record {
 impl Warmth for Record {
     /// Counted blocks are promises of escalation; a containment is forgotten first.
     fn warmth(&self) -> (u8, Time) {
-        let promised =
-            !self.blocks.is_empty() || self.distrusted_until.is_some() || !self.suspects.is_empty();
+        let promised = !self.blocks.is_empty()
+            || self.distrusted_until.is_some()
+            || !self.suspects.is_empty()
+            || self.login.is_some();
         (u8::from(promised), self.last)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::Scope;
 use super::time::{DAY, HOUR, MINUTE, SECOND};
 
 /// The largest limit a rule can have: it bounds the memory of a window.
@@ -31,6 +32,9 @@ pub enum RuleId {
     AccountAttacked,
     /// The kernel's attempt window started a containment by itself.
     KernelAttempts,
+    Ssh,
+    HttpScan,
+    HttpMissed,
 }
 
 impl RuleId {
@@ -49,6 +53,9 @@ impl RuleId {
             Self::UserAgent => "SCANNER:user-agent",
             Self::AccountAttacked => "BRUTEFORCE:account",
             Self::KernelAttempts => "BRUTEFORCE:attempts",
+            Self::Ssh => "BRUTEFORCE:ssh",
+            Self::HttpScan => "SCANNER:http-folders",
+            Self::HttpMissed => "SCANNER:http-rate",
         }
     }
 
@@ -73,6 +80,9 @@ impl RuleId {
             Self::UserAgent => "requests of a listed user agent",
             Self::AccountAttacked => "one account with proven failures from many sources",
             Self::KernelAttempts => "credentialed requests without an acceptance",
+            Self::Ssh => "failed ssh logins of one source",
+            Self::HttpScan => "requests for folders that only scanners ask for",
+            Self::HttpMissed => "http requests for what is not there or forbidden",
         }
     }
 }
@@ -102,6 +112,12 @@ pub enum Signal {
     ListedAgent,
     /// A proven failure on an account, by source.
     AccountFailure,
+    /// A log says that an ssh login failed.
+    SshFailure,
+    /// A log says that a folder was asked for that only scanners ask for.
+    HttpScan,
+    /// The same of anything that was answered 403 or 404.
+    HttpMiss,
 }
 
 /// Where the counts of a rule are kept apart.
@@ -141,6 +157,8 @@ pub enum Consequence {
     ByProof,
     /// Containment at most, proven or not.
     ContainAtMost,
+    /// A block where it is proven; a trusted source loses that service alone.
+    Service(Scope),
     Alert,
 }
 
@@ -167,11 +185,11 @@ impl Rule {
     /// All rules with their default limits.
     pub fn defaults() -> Vec<Rule> {
         use AppliesTo::{Everyone, Untrusted, UntrustedOnAttackedAccount};
-        use Consequence::{Alert, ByProof, ContainAtMost};
+        use Consequence::{Alert, ByProof, ContainAtMost, Service};
         use Counts::{Distinct, Occurrences};
         use Per::{Account, Source, SourceAccount, SourceEndpoint};
         use Signal::{AccountFailure, InviteFailure, ListedAgent, NotSip, Probe, ProbedAddress};
-        use Signal::{RegisterAttempt, StrangeAccount};
+        use Signal::{HttpMiss, HttpScan, RegisterAttempt, SshFailure, StrangeAccount};
         let rule = |id, signal, per, counts, limit, window, applies_to, consequence| Rule {
             id,
             signal,
@@ -197,6 +215,9 @@ impl Rule {
             rule(RuleId::NotSip, NotSip, Source, Occurrences, 30, MINUTE, Untrusted, ByProof),
             rule(RuleId::UserAgent, ListedAgent, Source, Occurrences, 20, MINUTE, Untrusted, ContainAtMost),
             rule(RuleId::AccountAttacked, AccountFailure, Account, Distinct, 5, ten_minutes, Everyone, Alert),
+            rule(RuleId::Ssh, SshFailure, Source, Occurrences, 6, ten_minutes, Everyone, Service(Scope::Ssh)),
+            rule(RuleId::HttpScan, HttpScan, Source, Occurrences, 3, ten_minutes, Everyone, Service(Scope::Http)),
+            rule(RuleId::HttpMissed, HttpMiss, Source, Occurrences, 30, MINUTE, Everyone, Service(Scope::Http)),
         ];
         rules
     }

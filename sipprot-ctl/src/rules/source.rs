@@ -8,7 +8,7 @@ use sipprot_common::source::{Address, SourceKey};
 
 use super::account::Account;
 use super::decision::{Evidence, Sighting};
-use super::observation::{EndpointId, Method};
+use super::observation::{EndpointId, LogLine, Method, Speaker};
 use super::proof::Proof;
 use super::rule::Signal;
 use super::table::Warmth;
@@ -37,9 +37,16 @@ pub struct Failure {
     pub proof: Proof,
     pub count: u32,
     pub signals: &'static [Signal],
+    /// None where the wire showed it.
+    pub line: Option<Arc<LogLine>>,
 }
 
 impl Failure {
+    /// Whose word it is; None is the wire's.
+    pub fn speaker(&self) -> Option<Speaker> {
+        self.line.as_ref().map(|line| line.speaker)
+    }
+
     pub fn key(&self) -> SourceKey {
         SourceKey::from(self.source.ip())
     }
@@ -61,6 +68,7 @@ impl Failure {
             account: self.account.clone(),
             user_agent: self.user_agent.as_deref().map(str::to_owned),
             proof: self.proof,
+            line: self.line.as_ref().map(|line| line.text.as_str().into()),
         }
     }
 }
@@ -76,7 +84,8 @@ pub struct Source {
 impl Source {
     pub fn note(&mut self, failure: Failure) {
         self.last = self.last.max(failure.at);
-        if failure.proof.is_proven() {
+        // What a tenant says must not wash out what others proved.
+        if failure.proof.is_proven() && matches!(failure.speaker(), None | Some(Speaker::Host)) {
             self.last_proven = Some(failure.at);
         }
         let most = if self.last_proven.is_some() { NOTES_PROVEN_MAX } else { NOTES_MAX };
@@ -130,7 +139,9 @@ impl Warmth for Source {
     }
 
     fn heap(&self) -> usize {
-        self.windows.heap() + self.notes.capacity() * size_of::<Failure>()
+        let lines = self.notes.iter().filter_map(|note| note.line.as_ref());
+        let lines: usize = lines.map(|line| line.text.len() + size_of::<LogLine>()).sum();
+        self.windows.heap() + self.notes.capacity() * size_of::<Failure>() + lines
     }
 }
 
@@ -154,6 +165,7 @@ mod tests {
                 proof: Proof::Nonce,
                 count: 1,
                 signals: &[],
+                line: None,
             });
         }
         let check = |from: u64, to: u64, first: u64, last: u64| {

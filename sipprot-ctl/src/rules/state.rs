@@ -56,6 +56,8 @@ pub struct RecordState {
     /// When the blocks counted that still do.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
+    /// The last login by ssh.
+    pub login: Option<Time>,
     pub grace_until: Option<Time>,
     /// No new trust until then.
     pub distrusted_until: Option<Time>,
@@ -67,7 +69,7 @@ pub struct RecordState {
 
 impl RecordState {
     pub fn is_worth_keeping(&self) -> bool {
-        let untils = [self.grace_until, self.distrusted_until];
+        let untils = [self.grace_until, self.distrusted_until, self.login];
         !self.blocks.is_empty()
             || !self.suspects.is_empty()
             || self.block.is_some()

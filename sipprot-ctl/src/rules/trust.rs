@@ -2,7 +2,7 @@
 //!
 //! Trust is a promise: a full table refuses newcomers, it never forgets a peer for another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -165,6 +165,22 @@ impl Peers {
         })
     }
 
+    /// Distinct accounts that were accepted lately; a port with several counts for one.
+    pub fn phones(&self, source: SourceKey, now: Time) -> u32 {
+        let used = self.ports.get(source).into_iter().flat_map(|ports| ports.by_port.values());
+        let lately = used.filter(|used| now.since(used.last) < PORT_MEMORY);
+        let (mut accounts, mut shared) = (HashSet::new(), 0);
+        for used in lately {
+            match &used.account {
+                Some(account) => {
+                    accounts.insert(account);
+                }
+                None => shared += 1,
+            }
+        }
+        u32::try_from(accounts.len() + shared).unwrap_or(u32::MAX)
+    }
+
     pub fn len(&self) -> usize {
         self.peers.len()
     }
@@ -280,6 +296,21 @@ mod tests {
         assert!(peers.only_by(source, 5060, &ann, later));
         peers.used_port(source, 5070, None, now);
         assert!(!peers.only_by(source, 5070, &ann, now), "a trunk's port");
+    }
+
+    #[test]
+    fn phones_are_accounts_whatever_ports_their_nat_gave_them() {
+        let (ann, bob) = (Account::from("ann@pbx"), Account::from("bob@pbx"));
+        let (source, now) = (SourceKey(7), Time::from_secs(10_000_000));
+        let mut peers = Peers::new();
+        assert_eq!(peers.phones(source, now), 0);
+        for (port, account) in
+            [(1024, Some(&ann)), (1025, Some(&ann)), (1026, Some(&bob)), (5060, None)]
+        {
+            peers.used_port(source, port, account, now);
+        }
+        assert_eq!(peers.phones(source, now), 3);
+        assert_eq!(peers.phones(source, now.after(PORT_MEMORY)), 0);
     }
 
     #[test]

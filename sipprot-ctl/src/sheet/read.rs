@@ -232,7 +232,7 @@ impl<R: Read> Rows<R> {
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
-    Scope::from_name(text).ok_or_else(|| format!("expected all or sip, found {text:?}"))
+    Scope::from_name(text).ok_or_else(|| format!("expected all, sip, ssh or http, found {text:?}"))
 }
 
 fn short(text: &str) -> Result<&str, String> {

@@ -81,7 +81,7 @@ fn rows_that_are_wrong() {
     row(&long, "2 NOTE: 1200 bytes; at most 1024 are taken");
     let time = "2 TIME: expected a time such as 2026-02-28 15:44:35, found \"28/02/2026\"";
     row("192.0.2.1,,28/02/2026", time);
-    row("192.0.2.1,,,ports", "2 SCOPE: expected all or sip, found \"ports\"");
+    row("192.0.2.1,,,ports", "2 SCOPE: expected all, sip, ssh or http, found \"ports\"");
     let cells = "2 row: 5 cells, and 4 columns: put a text with a ',' in it between quotes";
     row("192.0.2.1,a,2026-02-28 15:44:35,all,x", cells);
     let latin = b"IP_ADDRESS,NOTE\n192.0.2.1,\xe9t\xe9\n192.0.2.2,b\n";

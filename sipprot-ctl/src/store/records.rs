@@ -103,6 +103,9 @@ pub struct PacketRecord {
     #[serde(default)]
     pub user_agent: Option<String>,
     pub proof: Proof,
+    /// The log's, where it was one that told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
 }
 
 /// What a rule was broken by, and the rule as it was then.
@@ -268,6 +271,9 @@ pub struct SourceStanding {
     /// The containments that still count, where unproven sources escalate.
     #[serde(default)]
     pub containments: Vec<Timestamp>,
+    /// The last login by ssh: no rule blocks it for a while.
+    #[serde(default)]
+    pub login_at: Option<Timestamp>,
     /// No new block before this, after an unblock by hand.
     #[serde(default)]
     pub grace_until: Option<Timestamp>,

@@ -82,6 +82,7 @@ fn standing(source: &str) -> SourceStanding {
         source: network(source),
         blocks: vec![time(0), time(10)],
         containments: Vec::new(),
+        login_at: Some(time(1)),
         grace_until: Some(time(3600)),
         distrusted_until: Some(time(7200)),
         suspects: vec![SuspectRecord {

@@ -68,10 +68,20 @@ fn denied(facts: &Facts) -> String {
     };
     match facts.entries(List::Deny).next() {
         Some(entry) => {
-            let scope = if entry.scope == Scope::Sip { ", its SIP only" } else { "" };
+            let scope = only(entry.scope);
             format!("{address} is denied{time}{scope}: {}", listed(entry, "denylist"))
         }
         None => format!("{address} is denied{time}"),
+    }
+}
+
+/// What of it a block or an entry stops; nothing where that is everything.
+const fn only(scope: Scope) -> &'static str {
+    match scope {
+        Scope::All => "",
+        Scope::Sip => ", its SIP only",
+        Scope::Ssh => ", its ssh only",
+        Scope::Http => ", its http only",
     }
 }
 
@@ -80,7 +90,10 @@ fn blocked(facts: &Facts) -> String {
     let Some(block) = facts.block(BlockKind::Dynamic) else {
         return format!("{address} is blocked in the kernel, by nobody that the daemon knows of");
     };
-    let scope = if block.scope == Scope::Sip { ", its SIP only," } else { "" };
+    let scope = match only(block.scope) {
+        "" => String::new(),
+        only => format!("{only},"),
+    };
     let time = more(facts, Some(block.expires_at));
     format!("{address} is blocked{scope}{time}: {}{}", block.reason, proof(block))
 }

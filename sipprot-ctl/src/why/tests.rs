@@ -34,6 +34,7 @@ fn packet(at_ms: i64) -> PacketView {
         account: Some("100@pbx".to_owned()),
         user_agent: Some("cracker".to_owned()),
         proof: Proof::Nonce,
+        line: None,
         proven_by: Proof::Nonce.by().to_owned(),
     }
 }

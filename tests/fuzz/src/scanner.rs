@@ -82,9 +82,8 @@ impl Told {
 fn listed(text: &Text, length: u32, scan: &Scan) -> bool {
     let patterns = ["friendly-scanner", "=two words", "*scan*"];
     let mut list = Box::new(UserAgents::EMPTY);
-    for (place, pattern) in patterns.iter().enumerate() {
-        list.patterns[place] = UserAgentPattern::parse(pattern).expect("a pattern");
-        list.count += 1;
+    for pattern in patterns {
+        list.add(UserAgentPattern::parse(pattern).expect("a pattern"));
     }
     AgentMatch::default().listed(&Agents { text, length, scan, list: &list })
 }

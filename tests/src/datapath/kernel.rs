@@ -6,6 +6,7 @@ use std::env;
 use std::fs;
 use std::mem;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +15,7 @@ use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, RingBuf
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use sipprot_common::abi::*;
+use sipprot_common::guard::GuardSet;
 use sipprot_common::reason::REASONS_MAX;
 use sipprot_common::sketch::{self, Page};
 use sipprot_common::source::Address;
@@ -100,6 +102,8 @@ impl Kernel {
         self.clear::<u64, u64>(maps::FLOWS)?;
         self.clear::<u64, TcpConnection>(maps::TCP_CONNS)?;
         self.clear_trie::<Address, u32>(maps::ENDPOINTS)?;
+        self.clear_trie::<Address, u32>(maps::RESOLVERS)?;
+        self.change_guarded(|set| *set = GuardSet::EMPTY)?;
         self.clear_trie::<ScopedAddress, ListEntry>(maps::ALLOW)?;
         self.clear_trie::<ScopedAddress, ListEntry>(maps::DENY)?;
         self.clear_trie::<ScopedAddress, u32>(maps::GEO)?;
@@ -152,6 +156,7 @@ impl Kernel {
         let now_ns = now_ns()?;
         let at = |seconds: Seconds| now_ns.saturating_add_signed(seconds * 1_000_000_000);
         self.fill_policies(world)?;
+        self.fill_resolvers(world)?;
         self.fill_list(maps::ALLOW, &world.allow, at)?;
         let in_trie = |it: &&Listing| !world.compiled || !tables::is_compiled(it);
         let denied: Vec<_> = world.deny.iter().filter(in_trie).cloned().collect();
@@ -168,7 +173,10 @@ impl Kernel {
             self.trie(maps::GEO)?.insert(&key, world::country(code), 0)?;
         }
         self.array(maps::USER_AGENTS)?.set(0, *world.agents(), 0)?;
-        self.array(maps::CONFIG)?.set(0, world.config(), 0)?;
+        static FILLED: AtomicU32 = AtomicU32::new(0);
+        let endpoints_generation = FILLED.fetch_add(1, Ordering::Relaxed) + 1;
+        let config = Config { endpoints_generation, ..world.config() };
+        self.array(maps::CONFIG)?.set(0, config, 0)?;
         Ok(())
     }
 
@@ -179,6 +187,7 @@ impl Kernel {
             for (range, class) in &policy.ports {
                 range.clone().for_each(|port| ports.set(port, *class));
             }
+            policy.guarded.iter().for_each(|(port, service)| ports.guard(*port, *service));
             self.array(maps::PORT_SETS)?.set(set as u32, *ports, 0)?;
             let entry = Policy { port_set: set as u32, ..policy.abi };
             if world.policies_max.is_none_or(|most| policy.index < most) {
@@ -189,6 +198,28 @@ impl Kernel {
             let (base, length) = world::prefix(network);
             let key: Key<Address> = Key::new(length, base);
             self.trie(maps::ENDPOINTS)?.insert(&key, *policy, 0)?;
+        }
+        Ok(())
+    }
+
+    fn fill_resolvers(&mut self, world: &World) -> Result<()> {
+        for network in &world.resolvers {
+            let (base, length) = world::prefix(network);
+            let key: Key<Address> = Key::new(length, base);
+            self.trie(maps::RESOLVERS)?.insert(&key, 1u32, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Those sets in which a source is.
+    fn change_guarded(&mut self, change: impl Fn(&mut GuardSet)) -> Result<()> {
+        let mut map = self.array::<GuardSet>(maps::GUARDED)?;
+        for number in 0..GUARD_SETS {
+            let mut set = map.get(&number, 0)?;
+            if set != GuardSet::EMPTY {
+                change(&mut set);
+                map.set(number, set, 0)?;
+            }
         }
         Ok(())
     }
@@ -232,7 +263,8 @@ impl Kernel {
         }
         for (source, rate) in &world.trusted {
             let flags = world.trust_flags(*source);
-            let value = Trust { flags, rate: *rate, ..Trust::default() };
+            let value =
+                Trust { flags, rate: *rate, phones: world.phones_of(*source), ..Trust::default() };
             self.hash(maps::TRUST)?.insert(source.0, value, 0)?;
         }
         Ok(())
@@ -393,6 +425,9 @@ impl Datapath for Kernel {
         })?;
         self.age::<u64, Source>(maps::SOURCES, |source| age_source(source, by_ns))?;
         self.age_sketch(by_ns)?;
+        self.change_guarded(|set| {
+            set.buckets_ns.iter_mut().for_each(|end_ns| end_earlier(end_ns, by_ns));
+        })?;
         self.age::<u64, u64>(maps::FLOWS, |seen_ns| begin_earlier(seen_ns, by_ns))?;
         self.age_list(maps::ALLOW, by_ns)?;
         self.age_list(maps::DENY, by_ns)?;

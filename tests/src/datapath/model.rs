@@ -5,6 +5,7 @@
 //! everything around them is written a second time, from the design.
 
 mod answers;
+mod guards;
 mod headers;
 mod message;
 mod speech;
@@ -17,6 +18,7 @@ use anyhow::Result;
 use sipprot_common::abi::{self, *};
 use sipprot_common::attempt;
 use sipprot_common::block;
+use sipprot_common::guard::Service;
 use sipprot_common::policy::{Action, action, geo_drops};
 use sipprot_common::reason::{Class, Reason};
 use sipprot_common::source::{Address, SourceKey};
@@ -90,6 +92,11 @@ pub struct Model {
     nonces: HashMap<u64, Option<SourceKey>>,
     flows: HashMap<Flow, u64>,
     connections: HashMap<Flow, TcpConnection>,
+    /// Who asked something of a guarded service.
+    guarded: HashMap<(SourceKey, Service), u64>,
+    guard_events_ns: u64,
+    /// Connections opened to name servers: where the first answer begins, once that is known.
+    asked: HashMap<Flow, Option<u32>>,
     /// By policy, and whether of what is proven.
     buckets: HashMap<(u32, bool), u64>,
     /// When a source was last let through the ceilings.
@@ -107,6 +114,7 @@ struct Passage<'a> {
     index: u32,
     policy: abi::Policy,
     on_sip: u8,
+    service: Option<Service>,
     observed: Option<Reason>,
     flags: u8,
     trickles: bool,
@@ -116,6 +124,12 @@ struct Passage<'a> {
 impl Passage<'_> {
     fn key(&self) -> SourceKey {
         self.packet.source.key()
+    }
+
+    /// The scopes that it is of.
+    fn scopes(&self) -> u8 {
+        let sip = if self.on_sip == PORT_NONE { 0 } else { SCOPE_SIP };
+        sip | self.service.map_or(0, Service::scope)
     }
 
     fn is_proven(&self) -> bool {
@@ -155,7 +169,8 @@ impl Model {
         });
         let trusted = world.trusted.iter().map(|(source, rate)| {
             let flags = world.trust_flags(*source);
-            (*source, Trust { flags, rate: *rate, ..Trust::default() })
+            let phones = world.phones_of(*source);
+            (*source, Trust { flags, rate: *rate, phones, ..Trust::default() })
         });
         Self {
             start_ns,
@@ -167,6 +182,9 @@ impl Model {
             nonces: HashMap::new(),
             flows: HashMap::new(),
             connections: HashMap::new(),
+            guarded: HashMap::new(),
+            guard_events_ns: 0,
+            asked: HashMap::new(),
             buckets: HashMap::new(),
             seen: HashMap::new(),
             wider: HashMap::new(),
@@ -208,6 +226,18 @@ impl Model {
         sets.clone().find(|(range, _)| range.contains(&port)).map_or(PORT_NONE, |(_, class)| *class)
     }
 
+    /// The guarded service that a packet is for.
+    fn service(&self, index: u32, packet: &Packet) -> Option<Service> {
+        let policy = self.world.policies.iter().find(|policy| policy.index == index)?;
+        if packet.fragment == Fragment::Later || packet.beyond {
+            return None;
+        }
+        let guarded = policy.guarded.iter().rev();
+        let (_, service) = guarded.clone().find(|(port, _)| *port == packet.destination_port)?;
+        let wanted = if service.is_udp() { protocol::UDP } else { protocol::TCP };
+        (packet.protocol == wanted).then_some(*service)
+    }
+
     fn endpoint(&self, address: Address) -> u32 {
         let found = self.world.endpoints.iter().filter(|(network, _)| covers(network, address));
         found.max_by_key(|(network, _)| world::prefix(network).1).map_or(0, |(_, index)| *index)
@@ -228,11 +258,13 @@ impl Model {
             return Reason::LookupFailed;
         };
         let on_sip = self.port_class(index, &packet, packet.destination_port);
+        let service = self.service(index, &packet);
         let mut passage = Passage {
             packet,
             index,
             policy,
             on_sip,
+            service,
             observed: None,
             flags: 0,
             trickles: false,
@@ -258,6 +290,9 @@ impl Model {
         }
         if passage.packet.fragment == Fragment::Later {
             return Reason::LaterFragment;
+        }
+        if let Some(reason) = self.guard(passage) {
+            return reason;
         }
         match passage.on_sip {
             PORT_NONE => Reason::Other,
@@ -289,7 +324,7 @@ impl Model {
     }
 
     /// The entry with the longest prefix, of the host's list or else of the endpoint's own.
-    fn is_listed(&self, list: &[Listing], address: Address, index: u32, on_sip: bool) -> bool {
+    fn is_listed(&self, list: &[Listing], address: Address, index: u32, scopes: u8) -> bool {
         [0, index].iter().any(|policy| {
             let of_scope = |listing: &&Listing| {
                 listing.policy == *policy && listing.generation == LISTS_GENERATION
@@ -302,7 +337,7 @@ impl Model {
             covering.is_some_and(|listing| {
                 let is_later = listing.scope == SCOPE_LATER;
                 let is_before = |seconds| self.now_ns < self.at(seconds);
-                (on_sip || listing.scope != SCOPE_SIP)
+                (is_later || abi::covers(listing.scope, scopes))
                     && listing.expires.is_none_or(|seconds| is_before(seconds) != is_later)
             })
         })
@@ -310,12 +345,12 @@ impl Model {
 
     /// Allow, deny, block, geo.
     fn by_source(&mut self, passage: &mut Passage) -> Option<Reason> {
-        let (index, on_sip) = (passage.index, passage.on_sip != PORT_NONE);
+        let (index, scopes) = (passage.index, passage.scopes());
         let (literal, source) = (passage.packet.literal, passage.packet.source);
-        if self.is_listed(&self.world.allow, literal, index, true) {
+        if self.is_listed(&self.world.allow, literal, index, scopes) {
             return Some(Reason::Allowed);
         }
-        if self.is_listed(&self.world.deny, source, index, on_sip) && passage.drops(Reason::Denied)
+        if self.is_listed(&self.world.deny, source, index, scopes) && passage.drops(Reason::Denied)
         {
             return Some(Reason::Denied);
         }
@@ -333,7 +368,7 @@ impl Model {
         let keys = [Some(0), own].into_iter().flatten().map(|index| (passage.key(), index));
         keys.into_iter().find(|key| {
             self.blocks.get(key).is_some_and(|block| {
-                (block.scope == SCOPE_ALL || passage.on_sip != PORT_NONE)
+                abi::covers(block.scope, passage.scopes())
                     && block::in_force(block.expires_ns, self.now_ns)
             })
         })
@@ -342,6 +377,14 @@ impl Model {
     fn hit_block(&mut self, passage: &mut Passage, key: (SourceKey, u32)) {
         let Some(block) = self.blocks.get_mut(&key) else { return };
         block.drops += 1;
+        let opens = passage.packet.tcp.is_some_and(|tcp| tcp.syn && !tcp.ack);
+        if opens && passage.service.is_some() {
+            if block::renew(block, self.now_ns) {
+                let nothing = Speech::silent(Kind::Opaque);
+                self.tell(passage, &nothing, EVENT_RENEWED, Reason::Blocked, None);
+            }
+            return;
+        }
         if passage.on_sip == PORT_NONE {
             return;
         }

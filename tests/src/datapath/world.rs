@@ -8,6 +8,7 @@ use sipprot_common::abi::{
     SCOPE_SIP, TRUST_QUARANTINED, UserAgentPattern, UserAgents,
 };
 use sipprot_common::ceiling;
+use sipprot_common::guard::Service;
 use sipprot_common::policy::Protection;
 use sipprot_common::source::{Address, SourceKey, Wider};
 
@@ -25,6 +26,7 @@ pub struct Policy {
     pub index: u32,
     pub abi: abi::Policy,
     pub ports: Vec<(RangeInclusive<u16>, u8)>,
+    pub guarded: Vec<(u16, Service)>,
 }
 
 /// An entry of the allow or deny list.
@@ -62,6 +64,10 @@ pub struct World {
     pub quarantine: Vec<(SourceKey, u16, Seconds)>,
     /// Source, and its own ceiling in packets a second (0: the policy's).
     pub trusted: Vec<(SourceKey, u32)>,
+    /// Phones that are registered from a trusted source.
+    pub phones: Vec<(SourceKey, u32)>,
+    /// Name servers that may answer at any length.
+    pub resolvers: Vec<IpNetwork>,
     pub geo: Vec<(IpNetwork, String)>,
     pub user_agents: Vec<String>,
     /// Lists and countries lie in tables as the daemon compiles them; otherwise all in the tries.
@@ -111,7 +117,7 @@ impl Policy {
             containment_max_ns: 600_000_000_000,
             ..abi::Policy::default()
         };
-        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)] }
+        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)], guarded: Vec::new() }
     }
 
     pub fn mode(mut self, mode: u8) -> Self {
@@ -131,6 +137,28 @@ impl Policy {
 
     pub fn ports(mut self, ports: RangeInclusive<u16>, class: u8) -> Self {
         self.ports.push((ports, class));
+        self
+    }
+
+    pub fn guards(mut self, port: u16, service: Service) -> Self {
+        self.guarded.push((port, service));
+        self
+    }
+
+    /// Requests a minute and at once of one source, of a guarded service.
+    pub fn guard_ceiling(mut self, service: Service, rate: u32, burst: u32) -> Self {
+        self.abi.guards[service as usize] = ceiling::times_a_minute(rate, burst).into();
+        self
+    }
+
+    /// Bytes of DNS answers over UDP and TCP.
+    pub fn dns(mut self, udp_max: u16, tcp_max: u16) -> Self {
+        (self.abi.dns_udp_max, self.abi.dns_tcp_max) = (udp_max, tcp_max);
+        self
+    }
+
+    pub fn off(mut self, protection: Protection) -> Self {
+        self.abi.off |= protection.bit();
         self
     }
 
@@ -181,8 +209,12 @@ impl Listing {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -221,8 +253,12 @@ impl Block {
         }
     }
 
-    pub fn sip_only(mut self) -> Self {
-        self.scope = SCOPE_SIP;
+    pub fn sip_only(self) -> Self {
+        self.scope(SCOPE_SIP)
+    }
+
+    pub fn scope(mut self, scope: u8) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -291,6 +327,22 @@ impl World {
         self
     }
 
+    /// A trusted source with phones behind it.
+    pub fn office(mut self, text: &str, phones: u32) -> Self {
+        self.phones.push((source(text), phones));
+        self.trusted(text)
+    }
+
+    pub fn phones_of(&self, key: SourceKey) -> u32 {
+        let office = self.phones.iter().find(|(source, _)| *source == key);
+        office.map_or(0, |(_, phones)| *phones)
+    }
+
+    pub fn resolver(mut self, text: &str) -> Self {
+        self.resolvers.push(network(text));
+        self
+    }
+
     pub fn quarantine(mut self, text: &str, port: u16, until: Seconds) -> Self {
         self.quarantine.push((source(text), port, until));
         self
@@ -344,6 +396,7 @@ impl World {
             sketch_seed: 0x5eed,
             event_interval_ns,
             event_burst_ns,
+            ..Config::default()
         }
     }
 
@@ -356,10 +409,9 @@ impl World {
     /// The listed user agents, as the map holds them.
     pub fn agents(&self) -> Box<UserAgents> {
         let mut agents = Box::new(UserAgents::EMPTY);
-        for (pattern, text) in agents.patterns.iter_mut().zip(&self.user_agents) {
-            *pattern = UserAgentPattern::parse(text).expect("a pattern that fits");
+        for text in &self.user_agents {
+            agents.add(UserAgentPattern::parse(text).expect("a pattern that fits"));
         }
-        agents.count = self.user_agents.len() as u32;
         agents
     }
 }

@@ -8,6 +8,7 @@ mod containment;
 mod disguises;
 mod evasions;
 mod geo;
+mod guards;
 mod headers;
 mod lists;
 mod mutated;
@@ -39,6 +40,7 @@ fn every_reason_is_in_a_table() {
         containment::cases(),
         evasions::cases(),
         geo::cases(),
+        guards::cases(),
         headers::cases(),
         lists::cases(),
         observation::cases(),

@@ -37,8 +37,6 @@ const TCP: &[bool] = &[true];
 const MISSED: &[(&str, &[Signature], &[bool])] = &[
     // Behind the 2,048 bytes that are read. Since credentials may be there, it counts as a guess.
     ("behind 2,100 bytes", AGENTS_AND_REGISTER, BOTH),
-    // More lines than the scanner's steps, which bound what a forged packet may cost: likewise.
-    ("behind 600 folds", AGENTS_AND_REGISTER, BOTH),
     // Eight User-Agent headers of a packet are looked at.
     ("behind eight of its name", AGENTS, BOTH),
     ("behind eight others in the segment", AGENTS, TCP),

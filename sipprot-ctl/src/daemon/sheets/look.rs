@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 use sipprot_common::hash;
 
 use super::super::answers::internal;
-use super::super::carry::{kernel_scope, rules_scope};
 use super::super::clock::Clock;
 use super::super::core::Expiring;
+use super::super::guard::cuts_ssh;
 use super::super::own::Own;
 use super::super::plan::policy_of;
 use super::super::restore::item_of;
+use super::super::scope::{kernel_scope, rules_scope};
 use super::{Ready, Rewrite, from_start};
 use crate::api::{Fault, ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 use crate::config::Scope;
@@ -316,7 +317,7 @@ impl<'a> Merge<'a> {
         if sheet.list == List::Deny {
             self.warn_of_peers(network);
         }
-        if scope == Scope::All && sheet.endpoint.is_none() {
+        if cuts_ssh(scope) && sheet.endpoint.is_none() {
             self.touch(network, || {
                 before.clone().map_or_else(|| Change::RemoveList(key()), Change::PutList)
             });

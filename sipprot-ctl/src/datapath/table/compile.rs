@@ -161,18 +161,23 @@ pub fn let_in(table: &ListTable, address: Address) -> Vec<Network> {
     found
 }
 
-/// Says for each /24 of IPv4 whether some policy may keep its country out, by the country's code.
+/// Says for each /24 of IPv4 and of 2000::/3 whether some policy may keep its country out, by the country's code.
 /// Without `places` nobody knows.
 pub fn mark_geo(table: &ListTable, places: Option<&PlaceTable>, keeps_out: impl Fn(u8) -> bool) {
-    let mark = |first: u32, last: u32, kept_out: bool| {
-        let (clear, set) = if kept_out { (0, GEO) } else { (GEO, 0) };
+    let mark_v4 = |first: u32, last: u32, code| {
+        let (clear, set) = if keeps_out(code) { (0, GEO) } else { (GEO, 0) };
         table.networks.change(first << 8, last << 8, clear, set);
     };
+    let mark_v6 = |first, last, code| table.prefixes.mark_places(first, last, keeps_out(code));
     match places {
         Some(places) => {
-            places.each_v4_run(|first, last, code| mark(first, last, keeps_out(code)));
+            places.each_v4_run(mark_v4);
+            places.each_v6_run(mark_v6);
         }
-        None => mark(0, u32::MAX >> 8, keeps_out(MIXED)),
+        None => {
+            mark_v4(0, u32::MAX >> 8, MIXED);
+            mark_v6(0, PlaceTable::V6_LAST, MIXED);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an acceptance leads to: trust, the end of a containment, or the suspicion of a break-in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sipprot_common::source::{Address, SourceKey};
 
@@ -25,7 +25,8 @@ impl Engine {
         let source_ip = Address::from(request.source.ip()).to_ip();
         let source = SourceKey::from(source_ip);
         if matches!(request.given, Given::Response { .. }) {
-            let suspect = self.possible_break_in(request, at, decisions);
+            let (tried, endpoint) = (request.tried(), request.endpoint);
+            let suspect = self.possible_break_in(source_ip, tried, endpoint, at, decisions);
             let tenancy = self.tenancy(source, request.tried());
             let known = tenancy.accepted_lately(at);
             tenancy.accept(at);
@@ -66,15 +67,16 @@ impl Engine {
     }
 
     /// Whether the account that was just accepted may give no new trust.
-    fn possible_break_in(
+    pub(super) fn possible_break_in(
         &mut self,
-        request: &Transaction,
+        source_ip: IpAddr,
+        account: &Account,
+        endpoint: EndpointId,
         at: Time,
         decisions: &mut Vec<Decision>,
     ) -> bool {
-        let account = request.tried();
         let target_key = self.hash(account);
-        let failures = self.tenancy(request.source.ip().into(), account).failures(at);
+        let failures = self.tenancy(source_ip.into(), account).failures(at);
         let (sources, attacked) = self.attackers(target_key, at);
         if failures < BREAK_IN_FAILURES && !attacked {
             return self.targets.get(target_key).is_some_and(|target| target.is_suspect(at));
@@ -82,11 +84,10 @@ impl Engine {
         let until = at.after(DISTRUST);
         self.targets.entry(target_key, Target::default).suspect(until, at);
         let account = account.clone();
-        let record = self.records.entry(request.source.ip().into(), Record::default);
+        let record = self.records.entry(source_ip.into(), Record::default);
         record.suspect(&account, until, at);
         let kind = AlertKind::PossibleBreakIn { account, failures, sources };
-        let source_ip = Address::from(request.source.ip()).to_ip();
-        self.alert(kind, source_ip, request.endpoint, at, decisions);
+        self.alert(kind, source_ip, endpoint, at, decisions);
         true
     }
 
@@ -108,7 +109,7 @@ impl Engine {
         self.peers.trunk_port(peer, request.destination.port(), response.at);
     }
 
-    fn trust(
+    pub(super) fn trust(
         &mut self,
         peer: SocketAddr,
         kind: TrustKind,

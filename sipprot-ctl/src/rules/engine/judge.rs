@@ -5,10 +5,12 @@ use std::time::Duration;
 use sipprot_common::source::SourceKey;
 
 use super::Engine;
-use crate::rules::decision::{AlertKind, Decision};
+use crate::rules::decision::{AlertKind, Decision, Scope};
 use crate::rules::learn::Occurrence;
 use crate::rules::ledger::Target;
-use crate::rules::rule::{AppliesTo, Counts, Per, Rule, RuleId, Signal};
+use crate::rules::observation::Speaker;
+use crate::rules::rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
+use crate::rules::settings::Settings;
 use crate::rules::source::{Failure, Source};
 use crate::rules::time::Time;
 use crate::rules::window::{Mark, Slot};
@@ -21,10 +23,23 @@ pub(super) struct Breach {
     pub proven: bool,
 }
 
+impl Breach {
+    /// What a block for it cuts off: of an attack on another service, all, since it isn't about SIP.
+    pub fn scope(&self, settings: &Settings) -> Scope {
+        match self.rule.consequence {
+            Consequence::Service(_) => Scope::All,
+            _ => settings.block_scope,
+        }
+    }
+}
+
 impl Engine {
     /// Counts a failure by every rule it concerns, and judges the gravest that it breaks.
     pub(super) fn fail(&mut self, failure: Failure, decisions: &mut Vec<Decision>) {
-        let attacked = self.note_account_failure(&failure, decisions);
+        let speaker = failure.speaker();
+        // What a tenant's log says must not lower the limits of others.
+        let believed = matches!(speaker, None | Some(Speaker::Host));
+        let attacked = believed && self.note_account_failure(&failure, decisions);
         let trusted = self.is_trusted(failure.source.ip());
         let source = failure.key();
         if self.has_grace(source, failure.at) {
@@ -39,7 +54,9 @@ impl Engine {
                 AppliesTo::Everyone => true,
                 AppliesTo::Untrusted | AppliesTo::UntrustedOnAttackedAccount => !trusted,
             };
-            if !concerned || rule.per == Per::Account || !failure.signals(rule.signal) {
+            // A tenant may name any number of accounts: it has no windows for each.
+            let apart = !believed && rule.per == Per::SourceAccount;
+            if !concerned || apart || rule.per == Per::Account || !failure.signals(rule.signal) {
                 continue;
             }
             let Some((slot, proven)) = self.count(index, source, &failure) else { continue };
@@ -86,8 +103,17 @@ impl Engine {
         filled.reached(failure.at, window, limit).map(|proven| (slot, proven))
     }
 
-    /// Which of a rule's windows a failure goes into.
+    /// Which of a rule's windows a failure goes into. A tenant's word has windows of its own, and so has
+    /// a log that is only watched.
     fn scope(&self, rule: &Rule, failure: &Failure) -> u64 {
+        let scope = self.scope_of_rule(rule, failure);
+        match failure.speaker() {
+            None | Some(Speaker::Host) => scope,
+            Some(speaker) => self.hash((scope, speaker)),
+        }
+    }
+
+    fn scope_of_rule(&self, rule: &Rule, failure: &Failure) -> u64 {
         let own = self.settings.register_limits.contains_key(&failure.endpoint);
         match rule.per {
             Per::Source if rule.id == RuleId::Register && own => 1 + u64::from(failure.endpoint.0),

@@ -30,6 +30,7 @@ impl Engine {
             proof: drop.proof,
             count: drop.count.max(1),
             signals,
+            line: None,
         };
         match drop.reason {
             Reason::UserAgent | Reason::NotSip => self.fail(failure, decisions),

@@ -209,28 +209,13 @@ impl Engine {
         // A call that is refused where the account is at home is the dialplan's word: a barred number.
         let guess = account && !(invite && response.status == 403 && self.is_at_home(request));
         if guess {
+            self.note_echo(request.source.ip().into(), response.at);
             let tenancy = self.tenancy(request.source.ip().into(), request.tried());
             if std::mem::take(&mut tenancy.free) {
                 return;
             }
         }
-        // A wrong password is a guess, whatever the method.
-        let signals: &[Signal] = match (invite, guess, strange) {
-            (true, false, _) => &[Signal::InviteFailure],
-            (true, true, false) => {
-                &[Signal::InviteFailure, Signal::RegisterAttempt, Signal::AccountFailure]
-            }
-            (true, true, true) => &[
-                Signal::InviteFailure,
-                Signal::RegisterAttempt,
-                Signal::AccountFailure,
-                Signal::StrangeAccount,
-            ],
-            (false, _, false) => &[Signal::RegisterAttempt, Signal::AccountFailure],
-            (false, _, true) => {
-                &[Signal::RegisterAttempt, Signal::AccountFailure, Signal::StrangeAccount]
-            }
-        };
+        let signals = rejection(invite, guess, strange);
         self.fail(failure(request, response.at, Some(response.status), signals), out);
     }
 
@@ -255,6 +240,9 @@ impl Engine {
                 _ => &[Signal::Probe],
             };
             self.fail(failure(&request, due, Some(status), signals), decisions);
+        }
+        while let Some((due, logged)) = self.heard.pop_due(self.now) {
+            self.unechoed(&logged, due, decisions);
         }
         while let Some((due, number)) = self.probes.pop_due(self.now) {
             if let Some(request) = self.requests.unanswered(number) {
@@ -283,5 +271,26 @@ fn failure(
         proof: request.proof,
         count: 1,
         signals,
+        line: None,
+    }
+}
+
+/// What a rejection counts as. A wrong password is a guess, whatever the method.
+pub(super) const fn rejection(invite: bool, guess: bool, strange: bool) -> &'static [Signal] {
+    match (invite, guess, strange) {
+        (true, false, _) => &[Signal::InviteFailure],
+        (true, true, false) => {
+            &[Signal::InviteFailure, Signal::RegisterAttempt, Signal::AccountFailure]
+        }
+        (true, true, true) => &[
+            Signal::InviteFailure,
+            Signal::RegisterAttempt,
+            Signal::AccountFailure,
+            Signal::StrangeAccount,
+        ],
+        (false, _, false) => &[Signal::RegisterAttempt, Signal::AccountFailure],
+        (false, _, true) => {
+            &[Signal::RegisterAttempt, Signal::AccountFailure, Signal::StrangeAccount]
+        }
     }
 }

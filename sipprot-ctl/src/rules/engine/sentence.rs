@@ -12,6 +12,7 @@ use crate::rules::consequence::{self, Verdict};
 use crate::rules::decision::{
     AlertKind, Block, Case, Contain, Decision, Deny, Evidence, Quarantine, Scope,
 };
+use crate::rules::observation::Speaker;
 use crate::rules::record::Record;
 use crate::rules::rule::{Counts, Per, RuleId};
 use crate::rules::source::{Failure, Source};
@@ -44,10 +45,21 @@ impl Engine {
             return;
         }
         let source_ip = failure.address().to_ip();
+        if failure.speaker() == Some(Speaker::Watched) {
+            let kind = AlertKind::Watched { rule: breach.rule.id };
+            self.alert(kind, source_ip, failure.endpoint, failure.at, decisions);
+            return;
+        }
         if self.is_spared(source_ip) {
             let kind = AlertKind::Spared { rule: breach.rule.id };
             self.alert(kind, source_ip, failure.endpoint, failure.at, decisions);
             return;
+        }
+        if let Some(Speaker::Tenant(endpoint)) = failure.speaker() {
+            return self.judge_tenant(failure, breach, (verdict, endpoint), decisions);
+        }
+        if let Verdict::Cut(service) = verdict {
+            return self.cut_service(failure, breach, service, decisions);
         }
         let case = self.case(failure, breach);
         if self.is_blocked(source, failure.at) {
@@ -56,8 +68,10 @@ impl Engine {
             return;
         }
         match verdict {
-            Verdict::Nothing => {}
-            Verdict::Block { known_peer } => self.block(case, known_peer, decisions),
+            Verdict::Nothing | Verdict::Cut(_) => {}
+            Verdict::Block { known_peer } => {
+                self.block(case, breach.scope(&self.settings), known_peer, decisions);
+            }
             Verdict::Contain { escalates } => {
                 self.forget_unproven(source);
                 self.contain(case, escalates, decisions);
@@ -69,7 +83,9 @@ impl Engine {
     /// No rule acts on this address.
     pub(super) fn is_spared(&self, source_ip: IpAddr) -> bool {
         let behind_nat = self.settings.spare_world_behind_nat && self.nat.spares(source_ip.into());
-        behind_nat || self.settings.is_never_blocked(source_ip)
+        behind_nat
+            || self.settings.is_never_blocked(source_ip)
+            || self.logged_in_lately(source_ip.into())
     }
 
     pub(super) fn has_grace(&self, source: SourceKey, at: Time) -> bool {
@@ -102,7 +118,7 @@ impl Engine {
         }
     }
 
-    fn case(&self, failure: &Failure, breach: &Breach) -> Case {
+    pub(super) fn case(&self, failure: &Failure, breach: &Breach) -> Case {
         let rule = &breach.rule;
         let concerns = |note: &Failure| is_concerned(note, failure, breach);
         let source = self.sources.get(failure.key());
@@ -118,7 +134,13 @@ impl Engine {
         case(failure, rule.id, breach.proven, evidence)
     }
 
-    fn block(&mut self, case: Case, known_peer: bool, decisions: &mut Vec<Decision>) {
+    pub(super) fn block(
+        &mut self,
+        case: Case,
+        scope: Scope,
+        known_peer: bool,
+        decisions: &mut Vec<Decision>,
+    ) {
         let (source, at) = (case.source, case.evidence_at);
         self.forget_windows(source);
         let duration = self.settings.block_time;
@@ -126,7 +148,6 @@ impl Engine {
         let count = record.begin_block(at, case.rule, &self.settings);
         let (source_ip, endpoint) = (case.source_ip, case.endpoint);
         let threshold = self.settings.block_threshold;
-        let scope = self.settings.block_scope;
         decisions.push(if count >= threshold {
             Decision::Deny(Deny { case, scope, expires_in: None, count, known_peer })
         } else {
@@ -245,6 +266,7 @@ impl Engine {
 fn is_concerned(note: &Failure, last: &Failure, breach: &Breach) -> bool {
     let rule = &breach.rule;
     note.signals(rule.signal)
+        && is_same_word(note.speaker(), last.speaker())
         && last.at.since(note.at) < rule.window
         && (!breach.proven || note.proof.is_proven())
         && match rule.per {
@@ -252,6 +274,12 @@ fn is_concerned(note: &Failure, last: &Failure, breach: &Breach) -> bool {
             Per::SourceAccount => note.account == last.account,
             Per::Source | Per::Account => true,
         }
+}
+
+/// The wire and the host's own logs are believed alike, and counted together.
+fn is_same_word(one: Option<Speaker>, other: Option<Speaker>) -> bool {
+    let believed = |speaker| matches!(speaker, None | Some(Speaker::Host));
+    one == other || (believed(one) && believed(other))
 }
 
 pub(super) fn evidence(

@@ -6,12 +6,14 @@
 mod consequences;
 mod floods;
 mod guesses;
+mod logged;
 mod outcomes;
 mod peers;
 mod rules;
 mod scenarios;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sipprot_common::reason::Reason;
@@ -19,8 +21,9 @@ use sipprot_common::source::SourceKey;
 
 use super::Engine;
 use crate::rules::{
-    Account, AlertKind, Challenge, Credentials, Decision, Direction, EndpointId, KernelDrop,
-    Method, Observation, Proof, Request, Response, Settings, Time, Transport,
+    Account, AlertKind, Carrier, Challenge, Credentials, Decision, Direction, EndpointId,
+    KernelDrop, LogLine, Logged, Method, Observation, Proof, Request, Response, Settings, Speaker,
+    Time, Told, Transport,
 };
 
 pub(in crate::rules) const START: Time = Time::from_secs(1_700_000_000);
@@ -50,6 +53,7 @@ pub(in crate::rules) enum Brings {
 pub(in crate::rules) enum Act {
     Call(Call),
     Kernel(Reason, &'static str, u32, Proof),
+    Log(Told, Speaker, Carrier, &'static str),
     Tick,
 }
 
@@ -192,6 +196,25 @@ impl Scene {
                     proof: *proof,
                 }));
             }
+            Act::Log(told, speaker, carrier, source) => {
+                let endpoint = match speaker {
+                    Speaker::Tenant(endpoint) => *endpoint,
+                    Speaker::Host | Speaker::Watched => EndpointId(0),
+                };
+                self.observe(Observation::Logged(Logged {
+                    at,
+                    told: *told,
+                    source: source.parse().unwrap(),
+                    destination: PBX.parse().unwrap(),
+                    endpoint,
+                    carrier: *carrier,
+                    method: None,
+                    status: None,
+                    account: Some(Account::from("100@pbx")),
+                    times: 1,
+                    line: Arc::new(LogLine { speaker: *speaker, text: "a line".to_owned() }),
+                }));
+            }
             Act::Call(call) => {
                 self.serial += 1;
                 self.observe(call.request(at, self.serial));
@@ -307,6 +330,12 @@ pub(in crate::rules) fn line(decision: &Decision) -> String {
     match decision {
         Decision::Block(block) => {
             let (ip, signature) = (block.case.source_ip, block.case.signature());
+            if !block.scope.covers_sip() {
+                return format!("block {ip} {signature} {:?}", block.scope);
+            }
+            if block.count == 0 {
+                return format!("block for {}: {ip} {signature}", block.case.endpoint.0);
+            }
             format!("block {ip} {signature} {}/{}", block.count, block.threshold)
         }
         Decision::Deny(deny) => {
@@ -332,6 +361,7 @@ pub(in crate::rules) fn line(decision: &Decision) -> String {
         Decision::Release(release) => {
             format!("release {} {:?}", release.source.network().0, release.reason)
         }
+        Decision::Remember(source) => format!("remember {}", source.network().0),
         Decision::Alert(alert) => format!("alert {} {}", alert.source_ip, alert_line(&alert.kind)),
     }
 }

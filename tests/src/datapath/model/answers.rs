@@ -26,6 +26,7 @@ impl Model {
                 self.flows.insert(flow, self.now_ns);
             }
         }
+        self.note_asked(&packet, flow);
         let index = self.endpoint(packet.source);
         let Some(policy) = self.policy(index) else { return };
         if policy.mode == MODE_OFF || self.port_class(index, &packet, local.1) != PORT_SIP {
@@ -42,6 +43,7 @@ impl Model {
             index,
             policy,
             on_sip: PORT_SIP,
+            service: None,
             observed: None,
             flags,
             trickles: false,

@@ -8,7 +8,7 @@ use etherparse::{
 use sipprot_common::reason::Reason;
 use sipprot_common::source::Address;
 
-use crate::datapath::frame::protocol;
+use crate::datapath::frame::{ACK, RST, SYN, protocol};
 
 const VLANS_MAX: usize = 2;
 const EXTENSIONS_MAX: usize = 6;
@@ -44,6 +44,8 @@ pub struct Packet<'a> {
     pub source_port: u16,
     pub destination_port: u16,
     pub payload: &'a [u8],
+    /// What a UDP header says of itself and the payload.
+    pub udp_length: u16,
     pub tcp: Option<Tcp>,
     pub icmp_type: Option<u8>,
     /// What an ICMP message quotes, up to the end of the frame.
@@ -99,6 +101,7 @@ fn packet<'a>(literal: Address, destination: Address) -> Packet<'a> {
         source_port: 0,
         destination_port: 0,
         payload: &[],
+        udp_length: 0,
         tcp: None,
         icmp_type: None,
         quoted: &[],
@@ -203,6 +206,7 @@ fn transport<'a>(packet: &mut Packet<'a>, rest: &'a [u8], length: usize) -> Resu
             let header = UdpHeaderSlice::from_slice(rest).map_err(|_| Reason::Truncated)?;
             packet.source_port = header.source_port();
             packet.destination_port = header.destination_port();
+            packet.udp_length = header.length();
             let said = header.length() as usize;
             if (1..8).contains(&said) {
                 return Err(Reason::BadHeader);
@@ -212,19 +216,16 @@ fn transport<'a>(packet: &mut Packet<'a>, rest: &'a [u8], length: usize) -> Resu
             packet.payload = between(rest, 8, length);
         }
         protocol::TCP => {
-            let header = TcpHeaderSlice::from_slice(rest).map_err(|error| match error {
-                tcp::HeaderSliceError::Len(_) => Reason::Truncated,
-                tcp::HeaderSliceError::Content(_) => Reason::BadHeader,
-            })?;
-            packet.source_port = header.source_port();
-            packet.destination_port = header.destination_port();
-            packet.tcp = Some(Tcp {
-                syn: header.syn(),
-                ack: header.ack(),
-                rst: header.rst(),
-                sequence: header.sequence_number(),
-                acknowledgement: header.acknowledgment_number(),
-            });
+            let header = match TcpHeaderSlice::from_slice(rest) {
+                Ok(header) => header,
+                Err(_) if packet.fragment == Fragment::First => {
+                    cut_in_two(packet, rest);
+                    return Ok(());
+                }
+                Err(tcp::HeaderSliceError::Len(_)) => return Err(Reason::Truncated),
+                Err(tcp::HeaderSliceError::Content(_)) => return Err(Reason::BadHeader),
+            };
+            note_tcp(packet, &header);
             packet.payload = between(rest, header.slice().len(), length);
         }
         protocol::ICMP | protocol::ICMPV6 => {
@@ -234,6 +235,33 @@ fn transport<'a>(packet: &mut Packet<'a>, rest: &'a [u8], length: usize) -> Resu
         _ => {}
     }
     Ok(())
+}
+
+/// Of a TCP header that goes on in the next fragment: what isn't there is taken for the worst.
+fn cut_in_two(packet: &mut Packet, rest: &[u8]) {
+    let port = |at: usize| Some(u16::from_be_bytes([*rest.get(at)?, *rest.get(at + 1)?]));
+    packet.source_port = port(0).unwrap_or_default();
+    packet.destination_port = port(2).unwrap_or_default();
+    let flags = rest.get(13).copied().filter(|flags| *flags != 0).unwrap_or(SYN);
+    packet.tcp = Some(Tcp {
+        syn: flags & SYN != 0,
+        ack: flags & ACK != 0,
+        rst: flags & RST != 0,
+        sequence: 0,
+        acknowledgement: 0,
+    });
+}
+
+fn note_tcp(packet: &mut Packet, header: &TcpHeaderSlice) {
+    packet.source_port = header.source_port();
+    packet.destination_port = header.destination_port();
+    packet.tcp = Some(Tcp {
+        syn: header.syn(),
+        ack: header.ack(),
+        rst: header.rst(),
+        sequence: header.sequence_number(),
+        acknowledgement: header.acknowledgment_number(),
+    });
 }
 
 fn between(bytes: &[u8], from: usize, to: usize) -> &[u8] {

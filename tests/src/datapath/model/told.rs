@@ -75,7 +75,7 @@ impl Model {
     }
 }
 
-fn event(
+pub(super) fn event(
     passage: &Passage,
     speech: &Speech,
     kind: u8,

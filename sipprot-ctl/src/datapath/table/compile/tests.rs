@@ -191,11 +191,20 @@ fn networks_of_a_country_are_marked() {
     places.put_v4(0x2_0003, 0x2_0004, 5);
     places.put_v4(0xff_ffff, 0xff_ffff, 4);
     let has = |address: u32| table.networks.get(address) & GEO != 0;
+    let matters = |text: &str| {
+        table.look(&Address::from(text.parse::<std::net::IpAddr>().unwrap())) & GEO != 0
+    };
+    places.put_v6(0x01_0000, 0x01_0041, 4);
     mark_geo(&table, Some(&places), |code| code == 4);
+    assert!(matters("2100::1") && matters("2100:41ff::1") && matters("fd00::1"));
+    assert!(!matters("20ff:ffff::1") && !matters("2100:4200::1") && !matters("3fff::1"));
     assert!(!has(0x00ff_ffff) && has(0x0100_0000) && has(0x01ff_ffff) && !has(0x0200_0000));
     assert!(!has(0x0200_0300) && has(u32::MAX) && !has(0xfffe_ffff));
     mark_geo(&table, Some(&places), |code| code == 5);
     assert!(!has(0x0200_02ff) && has(0x0200_0300) && has(0x0200_04ff) && !has(0x0200_0500));
+    assert!(!matters("2100::1"));
     mark_geo(&table, None, |_| false);
     assert!(!has(0x0200_0300) && !has(u32::MAX));
+    mark_geo(&table, None, |_| true);
+    assert!(has(0x0200_0300) && matters("3fff:ffff::1") && matters("2000::1"));
 }

@@ -202,5 +202,5 @@ fn every_default_rule_is_there_once() {
     let count = rules.len();
     rules.sort();
     rules.dedup();
-    assert_eq!((count, rules.len()), (11, 11));
+    assert_eq!((count, rules.len()), (14, 14));
 }
