@@ -25,6 +25,7 @@ pub const SOURCES_MAX: u32 = 131_072;
 pub const SOURCE_COUNTS_MAX: u32 = 65_536;
 pub const NONCES_MAX: u32 = 131_072;
 pub const FLOWS_MAX: u32 = 131_072;
+pub const KNOCKS_MAX: u32 = 65_536;
 pub const TCP_CONNECTIONS_MAX: u32 = 65_536;
 /// Sets of sources that ask something of a guarded service.
 pub const GUARD_SETS: u32 = 32_768;
@@ -65,7 +66,7 @@ abi! {
     Address = 16;
     crate::source::SourceKey = 8;
     Config = 48;
-    Policy = 240;
+    Policy = 344;
     Rate = 16;
     GuardSet = 64;
     PortSet = 32_768;
@@ -145,6 +146,14 @@ pub struct Policy {
     pub containment_max_ns: u64,
     /// A bit per country: those that are denied, or in allow mode those that are let in.
     pub geo_countries: [u64; 11],
+    /// A bit per country that is kept out from `geo_from_ns` on: until then its flows are learned.
+    pub geo_learning: [u64; 11],
+    pub geo_from_ns: u64,
+    /// Changes when countries are newly kept out: which side opened an older flow is not known.
+    pub geo_epoch: u32,
+    /// `SCOPE_*`: what is kept out.
+    pub geo_scope: u8,
+    pub pad: [u8; 3],
     /// A bit per protection that is off: the guards have a mode of their own.
     pub off: u32,
     /// Bytes of a DNS answer over UDP and over TCP; 0: any number.
@@ -556,6 +565,7 @@ pub mod maps {
     pub const NONCES: &str = "NONCES";
     pub const REGISTERS: &str = "REGISTERS";
     pub const FLOWS: &str = "FLOWS";
+    pub const KNOCKS: &str = "KNOCKS";
     pub const TCP_CONNS: &str = "TCP_CONNS";
     pub const GUARDED: &str = "GUARDED";
     pub const RESOLVERS: &str = "RESOLVERS";

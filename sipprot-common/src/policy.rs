@@ -1,6 +1,9 @@
 //! What a policy does with a verdict: drop, or only observe; and the geo verdict.
 
-use crate::abi::{GEO_ALLOW, GEO_DENY, MODE_ENFORCE, MODE_OBSERVE, Policy};
+use crate::abi::{
+    COUNTRY_UNKNOWN, GEO_ALLOW, GEO_DENY, GEO_OFF, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, Policy,
+    SCOPE_ALL,
+};
 use crate::reason::{Class, Reason};
 
 /// What can be switched to observation on its own.
@@ -102,11 +105,7 @@ pub const fn action(mode: u8, observe: u32, reason: Reason) -> Action {
 /// Is a source of this country kept out? [`crate::abi::COUNTRY_UNKNOWN`]: in no list and no database.
 #[inline(always)]
 pub fn geo_drops(policy: &Policy, country: u32) -> bool {
-    let word = (country >> 6) as usize;
-    let listed = match policy.geo_countries.get(word) {
-        Some(bits) => (bits >> (country & 63)) & 1 != 0,
-        None => false,
-    };
+    let listed = has(&policy.geo_countries, country);
     match policy.geo_mode {
         GEO_DENY => listed,
         GEO_ALLOW => !listed,
@@ -114,10 +113,57 @@ pub fn geo_drops(policy: &Policy, country: u32) -> bool {
     }
 }
 
+/// Are the flows of a country that is kept out still being learned? Until that is over it is let in.
+#[inline(always)]
+pub fn geo_learns(policy: &Policy, country: u32, now_ns: u64) -> bool {
+    now_ns < policy.geo_from_ns && has(&policy.geo_learning, country)
+}
+
+#[inline(always)]
+fn has(countries: &[u64; 11], country: u32) -> bool {
+    match countries.get((country >> 6) as usize) {
+        Some(bits) => (bits >> (country & 63)) & 1 != 0,
+        None => false,
+    }
+}
+
+/// Flows are learned for so long before a country is kept out.
+pub const GEO_LEARNING_NS: u64 = 300_000_000_000;
+
+/// Prepares a policy that follows another: countries that it newly keeps out are learned first, those
+/// that were kept out stay so.
+pub fn follow_geo(after: &mut Policy, before: &Policy, now_ns: u64) {
+    after.geo_learning = before.geo_learning;
+    after.geo_from_ns = before.geo_from_ns;
+    after.geo_epoch = before.geo_epoch;
+    if now_ns >= before.geo_from_ns {
+        after.geo_learning = [0; 11];
+    }
+    // Where SIP alone was kept out, the rest is new.
+    let was_wide = before.mode != MODE_OFF
+        && before.geo_mode != GEO_OFF
+        && (before.geo_scope == SCOPE_ALL || after.geo_scope == before.geo_scope);
+    let mut any = false;
+    for country in 0..=COUNTRY_UNKNOWN {
+        let (word, bit) = ((country >> 6) as usize, 1 << (country & 63));
+        if !geo_drops(after, country) {
+            after.geo_learning[word] &= !bit;
+        } else if !(was_wide && geo_drops(before, country)) {
+            after.geo_learning[word] |= bit;
+            any = true;
+        }
+    }
+    if any {
+        after.geo_from_ns = now_ns + GEO_LEARNING_NS;
+        // Any number that it was not before.
+        after.geo_epoch = ((now_ns >> 20) as u32).max(before.geo_epoch.wrapping_add(1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{COUNTRY_UNKNOWN, GEO_OFF, MODE_OFF};
+    use crate::abi::SCOPE_SIP;
 
     #[test]
     fn every_dropping_reason_has_a_protection() {
@@ -156,5 +202,62 @@ mod tests {
         check(GEO_ALLOW, 130, true);
         check(GEO_ALLOW, COUNTRY_UNKNOWN, true);
         check(GEO_DENY, u32::MAX, false);
+    }
+
+    const NOW_NS: u64 = 1_000_000_000_000;
+    const LISTED: u32 = 7;
+    const OTHER: u32 = 8;
+
+    fn geo(mode: u8, countries: &[u32]) -> Policy {
+        let mut policy = Policy { mode: MODE_ENFORCE, geo_mode: mode, ..Policy::default() };
+        for country in countries {
+            policy.geo_countries[(country >> 6) as usize] |= 1 << (country & 63);
+        }
+        policy
+    }
+
+    /// What happens to the two countries at once after the change, and whether older flows count.
+    fn check_change(before: Policy, after: Policy, learned: [bool; 2], same_epoch: bool) {
+        let before = Policy { geo_epoch: 5, ..before };
+        let mut policy = after;
+        follow_geo(&mut policy, &before, NOW_NS);
+        let learns = [LISTED, OTHER].map(|country| {
+            assert!(!geo_learns(&policy, country, NOW_NS + GEO_LEARNING_NS));
+            geo_drops(&policy, country) && geo_learns(&policy, country, NOW_NS)
+        });
+        assert_eq!(learns, learned, "{} {:?}", after.geo_mode, after.geo_countries[0]);
+        assert_eq!(policy.geo_epoch == 5, same_epoch);
+    }
+
+    #[test]
+    fn what_is_newly_kept_out_is_learned_first() {
+        let off = Policy { mode: MODE_ENFORCE, ..Policy::default() };
+        let both = geo(GEO_DENY, &[LISTED, OTHER]);
+        let one = geo(GEO_DENY, &[LISTED]);
+        let sip = Policy { geo_scope: SCOPE_SIP, ..one };
+        check_change(off, one, [true, false], false);
+        check_change(off, geo(GEO_ALLOW, &[LISTED]), [false, true], false);
+        check_change(Policy { mode: MODE_OFF, ..one }, one, [true, false], false);
+        check_change(one, both, [false, true], false);
+        check_change(both, one, [false, false], true);
+        check_change(one, one, [false, false], true);
+        check_change(one, off, [false, false], true);
+        check_change(one, sip, [false, false], true);
+        check_change(sip, one, [true, false], false);
+        check_change(sip, sip, [false, false], true);
+    }
+
+    #[test]
+    fn learning_goes_on_over_a_change() {
+        let mut one = geo(GEO_DENY, &[LISTED]);
+        follow_geo(&mut one, &Policy::default(), NOW_NS);
+        let end_ns = one.geo_from_ns;
+        let mut same = geo(GEO_DENY, &[LISTED]);
+        follow_geo(&mut same, &one, end_ns - 1);
+        assert_eq!((same.geo_from_ns, same.geo_epoch), (end_ns, one.geo_epoch));
+        assert!(geo_learns(&same, LISTED, end_ns - 1));
+        let mut later = geo(GEO_DENY, &[LISTED, OTHER]);
+        follow_geo(&mut later, &same, end_ns + 1);
+        assert!(!geo_learns(&later, LISTED, end_ns + 2) && geo_learns(&later, OTHER, end_ns + 2));
     }
 }

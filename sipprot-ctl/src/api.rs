@@ -6,6 +6,7 @@
 mod answers;
 mod consent;
 mod fault;
+mod geo;
 mod learn;
 mod sheet;
 mod why;
@@ -21,12 +22,13 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
-    EndpointView, Entries, Entry, EventView, GeoData, GeoView, GuardView, Ingested, InterfaceView,
-    ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status, StoreView,
-    TrustAnswer, TrustView, Version, country_name,
+    EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
+    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
+    StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
+pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
@@ -115,6 +117,7 @@ pub enum Command {
     LearnProposal,
     LearnStart(LearnStart),
     LearnAccept(LearnAccept),
+    GeoPreview(GeoChange),
     LearnStop {
         by: String,
     },
@@ -149,6 +152,7 @@ pub enum Answer {
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
+    GeoPreview(Box<GeoPreview>),
     Done(Done),
     #[serde(skip)]
     Read(ReadSheet),

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod error;
 mod filter;
+mod geo;
 mod learn;
 mod lists;
 mod log;
@@ -119,6 +120,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
+        Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Filter(filter) => filter::run(&context, filter.verb),
         Verb::Reload { confirm } => change::reload(&context, confirm),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),

@@ -184,6 +184,7 @@ pub struct Ceilings {
 pub struct GeoPolicy {
     pub mode: GeoMode,
     pub countries: Vec<Country>,
+    pub scope: RuleScope,
     /// Explicit databases; empty means the usual places.
     pub databases: Vec<PathBuf>,
 }
@@ -197,6 +198,11 @@ pub struct Endpoint {
     pub mode: Option<Mode>,
     pub geo_mode: Option<GeoMode>,
     pub geo_countries: Option<Vec<Country>>,
+    pub geo_scope: Option<RuleScope>,
+    /// Its own lists, beside those that are kept at run time.
+    pub allow: Vec<IpNetwork>,
+    pub deny: Vec<IpNetwork>,
+    pub ceilings: OwnCeilings,
     pub register_limit: Option<u32>,
     pub ssh_mode: Option<Mode>,
     pub http_mode: Option<Mode>,
@@ -252,6 +258,15 @@ impl Default for Log {
             mode: Mode::Enforce,
         }
     }
+}
+
+/// Ceilings of an endpoint, where they differ from the host's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OwnCeilings {
+    pub source_rate: Option<u32>,
+    pub source_burst: Option<u32>,
+    pub endpoint_rate: Option<u32>,
+    pub trusted_rate: Option<u32>,
 }
 
 /// A configuration and the files that it came from.
@@ -332,6 +347,20 @@ impl Endpoint {
 
     pub fn geo_countries<'a>(&'a self, config: &'a Config) -> &'a [Country] {
         self.geo_countries.as_deref().unwrap_or(&config.geo.countries)
+    }
+
+    pub fn geo_scope(&self, config: &Config) -> RuleScope {
+        self.geo_scope.unwrap_or(config.geo.scope)
+    }
+
+    pub fn ceilings(&self, config: &Config) -> Ceilings {
+        let (own, host) = (self.ceilings, &config.ceilings);
+        Ceilings {
+            source_rate: own.source_rate.unwrap_or(host.source_rate),
+            source_burst: own.source_burst.unwrap_or(host.source_burst),
+            endpoint_rate: own.endpoint_rate.unwrap_or(host.endpoint_rate),
+            trusted_rate: own.trusted_rate.unwrap_or(host.trusted_rate),
+        }
     }
 
     pub fn register_limit(&self, config: &Config) -> u32 {

@@ -17,7 +17,7 @@ mod entries;
 mod events;
 mod evidence;
 mod feed;
-mod geography;
+pub(crate) mod geography;
 mod guard;
 pub mod guards;
 mod journal;
@@ -26,9 +26,11 @@ mod learn;
 mod ledger;
 mod memory;
 pub(crate) mod own;
+mod own_lists;
 mod peaks;
 mod peers;
 pub mod plan;
+pub(crate) mod preview;
 mod proposal;
 mod refused;
 pub mod rescued;
@@ -193,7 +195,10 @@ async fn turn(
             },
             Some(call) = calls.recv() => core.answer(call),
             Some(heard) = told.recv() => core.heard(&heard),
-            _ = seconds.tick() => core.second(),
+            _ = seconds.tick() => {
+                core.second();
+                core.take_databases().await;
+            }
             () = received(&mut hang_up) => core.reload_and_log(),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),

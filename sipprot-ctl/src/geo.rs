@@ -4,6 +4,7 @@
 //! follows from a country is the policy's affair. Without any database it says so, and knows the
 //! country of nothing: never a reason to drop.
 
+mod continents;
 mod countries;
 mod exempt;
 mod find;
@@ -12,16 +13,20 @@ mod ranges;
 #[cfg(test)]
 mod tests;
 mod text;
+mod update;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::{SignedDuration, Timestamp};
 use sipprot_common::source::Address;
 
+pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
 pub use exempt::{exempt_networks, is_exempt};
+pub use update::{DEFAULT_TARGET, UpdateError, Updated, update};
 
 use find::Seen;
 use maxmind::MaxMind;
@@ -33,7 +38,7 @@ pub const AGE_WARNING: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// The databases in use, or none.
 pub struct Geo {
-    source: Source,
+    source: Arc<Source>,
     database: Option<Database>,
     problems: Vec<String>,
     named: Vec<PathBuf>,
@@ -78,7 +83,8 @@ impl Geo {
     /// No database: the degraded mode.
     pub fn none() -> Geo {
         let named = Vec::new();
-        Geo { source: Source::None, database: None, problems: Vec::new(), named, seen: Vec::new() }
+        let (source, problems) = (Arc::new(Source::None), Vec::new());
+        Geo { source, database: None, problems, named, seen: Vec::new() }
     }
 
     /// `root` stands for the file system's root where the usual places are searched.
@@ -92,7 +98,7 @@ impl Geo {
             match MaxMind::open(&path) {
                 Ok(opened) => {
                     geo.database = Some(opened.database(&path));
-                    geo.source = Source::MaxMind(opened);
+                    geo.source = Arc::new(Source::MaxMind(opened));
                     return geo;
                 }
                 Err(error) => geo.problems.push(format!("{}: {error}", path.display())),
@@ -115,8 +121,18 @@ impl Geo {
             let (ranges, built) = all.finish();
             let name = used[0].file_name().map(|name| name.to_string_lossy().into_owned());
             self.database = Some(Database { name: name.unwrap_or_default(), paths: used, built });
-            self.source = Source::Text(ranges);
+            self.source = Arc::new(Source::Text(ranges));
         }
+    }
+
+    /// Goes on with what was open before, where opening again found nothing that can be used.
+    #[must_use]
+    pub fn or(mut self, before: &Geo) -> Geo {
+        if self.database.is_none() && !self.problems.is_empty() && before.database.is_some() {
+            (self.source, self.database) = (before.source.clone(), before.database.clone());
+            self.problems.push("the database that was open before is used on".to_owned());
+        }
+        self
     }
 
     /// The country of an address; `None` for an exempt address and for what no database knows.
@@ -126,7 +142,7 @@ impl Geo {
         if is_exempt(address) {
             return None;
         }
-        match &self.source {
+        match &*self.source {
             Source::None => None,
             Source::MaxMind(maxmind) => maxmind.country(address),
             Source::Text(ranges) => ranges.country(address),
@@ -152,7 +168,7 @@ impl Geo {
     }
 
     fn ranges(&self, wanted: impl Fn(Country) -> bool) -> Ranges {
-        match &self.source {
+        match &*self.source {
             Source::None => Ranges::default(),
             Source::MaxMind(maxmind) => maxmind.ranges(wanted),
             Source::Text(ranges) => ranges.only(wanted),

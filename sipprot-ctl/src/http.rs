@@ -94,6 +94,7 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/learn/proposal", get(|caller| routes::plain(caller, Command::LearnProposal)))
         .route("/learn/accept", post(routes::accept_learned))
         .route("/learn/stop", post(routes::stop_learning))
+        .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
         .route("/reload", post(routes::reload))
         .layer(Extension(sheets::Spool(spool.into())));

@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod flow;
 mod frame;
+mod geo;
 mod home;
 mod known;
 mod lists;
@@ -141,7 +142,9 @@ fn judge_by_lists(source: Option<Address>) -> u32 {
     if lists::is_denied(work, 0, sipprot_common::abi::SCOPE_SIP) {
         return 1;
     }
-    2 + lists::geo(work, config, policy).is_some() as u32
+    let kept_out = geo::concerns(work, policy, true)
+        && geo::kept_out(&work.packet.source, config, policy).is_some();
+    2 + kept_out as u32
 }
 
 #[xdp]

@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::maps::Direction;
 use crate::packet::protocol;
 use crate::work::{Place, Work};
-use crate::{clock, event, flow, guards, home, maps, packet, sip};
+use crate::{clock, event, flow, geo, guards, home, maps, packet, sip};
 
 /// Bytes that must be readable directly: link, network and transport headers with their options.
 const HEADERS_LEN: u32 = 256;
@@ -28,14 +28,14 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     {
         return;
     }
-    if config.flags & CONFIG_TRACK_FLOWS != 0 {
-        flow::note_outward(&work.packet, config.seed, clock::coarse_ns());
-    }
     if work.packet.protocol == protocol::TCP && work.packet.destination_port == guards::DNS_PORT {
         flow::note_opened(&work.packet, config.seed);
     }
     let index = home::policy_of(&work.packet.source, config);
     let Some(policy) = maps::policy(index) else { return };
+    if config.flags & CONFIG_TRACK_FLOWS != 0 {
+        geo::note_outward(&work.packet, config, policy);
+    }
     let port = crate::port_of(work, policy, work.packet.source_port);
     if policy.mode == MODE_OFF || port.sip != PORT_SIP {
         return;

@@ -40,8 +40,8 @@ fn key_of(packet: &Packet, seed: u64, outward: bool) -> u64 {
     }
 }
 
-/// Remembers the flow of a packet that leaves. TCP is opened by a SYN alone: what answers somebody
-/// else's SYN opened nothing.
+/// Remembers the flow of a packet that leaves, unless something came in on it before. TCP is opened by
+/// a SYN alone: what answers somebody else's SYN opened nothing.
 #[inline(never)]
 pub fn note_outward(packet: &Packet, seed: u64, now_ns: u64) {
     let key = key_of(packet, seed, true);
@@ -51,8 +51,22 @@ pub fn note_outward(packet: &Packet, seed: u64, now_ns: u64) {
         }
         return;
     }
-    if packet.protocol != protocol::TCP || packet.tcp_flags & (SYN | ACK) == SYN {
-        maps::add_flow(key, now_ns);
+    if packet.protocol == protocol::TCP && packet.tcp_flags & (SYN | ACK) != SYN {
+        return;
+    }
+    match maps::knock(key) {
+        Some(knocked_ns) if now_ns.wrapping_sub(*knocked_ns) < FLOW_IDLE_NS => {}
+        _ => maps::add_flow(key, now_ns),
+    }
+}
+
+/// Remembers that the other end was first.
+#[inline(always)]
+pub fn note_inward(packet: &Packet, seed: u64, now_ns: u64) {
+    let key = key_of(packet, seed, false);
+    match maps::knock(key) {
+        Some(knocked_ns) => *knocked_ns = now_ns,
+        None => maps::add_knock(key, now_ns),
     }
 }
 

@@ -1,10 +1,9 @@
-//! Allow, deny, dynamic block and geo: what is decided by the source alone.
+//! Allow, deny and dynamic block: what is decided by the source alone.
 //!
 //! [`look`] asks the compiled tables once; only where these point there are the tries asked, too.
 
 use sipprot_common::abi::*;
 use sipprot_common::block;
-use sipprot_common::policy::geo_drops;
 use sipprot_common::source::Address;
 use sipprot_common::table::{ASK, GEO, KNOWN, LISTED, Strangers};
 
@@ -94,35 +93,4 @@ pub fn blocked(work: &Work, policy: &Policy, index: u32, scopes: u8) -> Option<&
 #[inline(always)]
 fn stops(block: &Block, scopes: u8) -> bool {
     covers(block.scope, scopes) && block::in_force(block.expires_ns, clock::coarse_ns())
-}
-
-/// The country for which a packet is kept out, [`COUNTRY_UNKNOWN`] for one in no list.
-#[inline(always)]
-pub fn geo(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
-    if policy.geo_mode == GEO_OFF || work.facts.known & GEO == 0 {
-        return None;
-    }
-    kept_out(work, config, policy)
-}
-
-#[inline(never)]
-fn kept_out(work: &Work, config: &Config, policy: &Policy) -> Option<u32> {
-    let source = &work.packet.source;
-    if source.is_local() {
-        return None;
-    }
-    let country = country(source, config);
-    if geo_drops(policy, country) { Some(country) } else { None }
-}
-
-#[inline(always)]
-fn country(address: &Address, config: &Config) -> u32 {
-    let generation = match maps::place_table() {
-        Some(table) => match table.country(address) {
-            Some(country) => return country,
-            None => table.generation.get() as u32,
-        },
-        None => config.geo_generation,
-    };
-    maps::country(&ScopedAddress::new(generation, 0, *address))
 }

@@ -1,9 +1,9 @@
 //! SIPprot in the kernel: XDP on what comes in, TC on what goes out.
 //!
 //! This file holds the entries and a packet's way through the rooms; `packet` reads headers, `home` says
-//! whose address is whose, `lists` judges by source, `guards` by port, `sip` by what is said, `known` says
-//! whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the controller, `verdict`
-//! drops and counts.
+//! whose address is whose, `lists` and `geo` judge by source, `guards` by port, `sip` by what is said,
+//! `known` says whom we know, `rate` counts, `flow` remembers who opened what, `event` tells the
+//! controller, `verdict` drops and counts.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -13,6 +13,7 @@ mod egress;
 mod event;
 mod flow;
 mod frame;
+mod geo;
 mod guards;
 mod home;
 mod known;
@@ -85,7 +86,7 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
         return Reason::Off;
     }
     let judge = Judge { config, policy, index };
-    if is_control(frame, work, config) {
+    if is_control(frame, work, &judge) {
         return Reason::Control;
     }
     let port = port_of(work, policy, work.packet.destination_port);
@@ -113,16 +114,19 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
 
 /// What must always pass, whatever the lists say.
 #[inline(always)]
-fn is_control(frame: &XdpContext, work: &mut Work, config: &Config) -> bool {
+fn is_control(frame: &XdpContext, work: &mut Work, judge: &Judge) -> bool {
     if packet::is_neighbour_discovery(&work.packet) {
         return true;
     }
-    if !packet::is_icmp_error(&work.packet) || config.flags & CONFIG_TRACK_FLOWS == 0 {
+    if !packet::is_icmp_error(&work.packet) || judge.config.flags & CONFIG_TRACK_FLOWS == 0 {
         return false;
     }
     let (start, end) = frame.bounds();
-    packet::quoted_ports(start, end, &work.packet, &mut work.quoted)
-        && flow::quotes_live(&work.packet, &work.quoted, config.seed, clock::coarse_ns())
+    if !packet::quoted_ports(start, end, &work.packet, &mut work.quoted) {
+        return false;
+    }
+    let seed = geo::seed(judge.config, judge.policy, work.quoted.protocol);
+    flow::quotes_live(&work.packet, &work.quoted, seed, clock::coarse_ns())
 }
 
 /// What a port means to a policy.
@@ -185,14 +189,12 @@ fn by_source(frame: &XdpContext, judge: &Judge, work: &mut Work, port: Port) -> 
         }
         return Some(Reason::Blocked);
     }
-    if let Some(country) = lists::geo(work, judge.config, judge.policy)
-        && !flow::answers(&work.packet, judge.config.seed, clock::coarse_ns())
-        && judge.drops(work, Reason::Geo)
-    {
-        if let Some(count) = maps::country_count(country) {
-            *count += 1;
+    if geo::concerns(work, judge.policy, port.sip != PORT_NONE) {
+        match geo::sipprot_geo(judge.index) {
+            geo::DROPS => return Some(Reason::Geo),
+            geo::OBSERVES => verdict::observe(work, Reason::Geo),
+            _ => {}
         }
-        return Some(Reason::Geo);
     }
     None
 }

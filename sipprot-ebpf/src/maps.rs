@@ -57,6 +57,8 @@ static REGISTERS: LruPerCpuHashMap<u64, SourceCounts> =
 #[map]
 static FLOWS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(FLOWS_MAX, 0);
 #[map]
+static KNOCKS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(KNOCKS_MAX, 0);
+#[map]
 static TCP_CONNS: LruHashMap<u64, TcpConnection> =
     LruHashMap::with_max_entries(TCP_CONNECTIONS_MAX, 0);
 #[map]
@@ -289,6 +291,17 @@ pub fn flow(hash: u64) -> Option<&'static mut u64> {
 #[inline(always)]
 pub fn add_flow(hash: u64, now_ns: u64) {
     let _ = FLOWS.insert(hash, now_ns, BPF_ANY as u64);
+}
+
+/// When something came in last on a flow that nobody had opened outward.
+#[inline(always)]
+pub fn knock(hash: u64) -> Option<&'static mut u64> {
+    get!(KNOCKS.get_ptr_mut(&hash))
+}
+
+#[inline(always)]
+pub fn add_knock(hash: u64, now_ns: u64) {
+    let _ = KNOCKS.insert(hash, now_ns, BPF_ANY as u64);
 }
 
 #[inline(always)]

@@ -24,13 +24,19 @@ impl Judge {
         match policy::action(self.policy.mode, self.policy.observe, reason) {
             Action::Drop => true,
             Action::Observe => {
-                if work.facts.observed == 0 {
-                    work.facts.observed = reason as u32;
-                }
+                observe(work, reason);
                 false
             }
             Action::Pass => false,
         }
+    }
+}
+
+/// Notes why the packet would have been dropped; the first reason counts.
+#[inline(always)]
+pub fn observe(work: &mut Work, reason: Reason) {
+    if work.facts.observed == 0 {
+        work.facts.observed = reason as u32;
     }
 }
 

@@ -7,6 +7,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use super::{BlockKind, EvidenceView, LearnStatus, PendingView, Scope};
+use crate::config::{GeoMode, RuleScope};
 use crate::geo::Country;
 use crate::store::List;
 
@@ -149,11 +150,42 @@ pub struct StoreView {
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct GeoView {
     pub available: bool,
+    /// As the database calls itself.
+    #[serde(default)]
+    pub name: Option<String>,
     pub databases: Vec<String>,
+    #[serde(default)]
+    pub built_at: Option<i64>,
     pub age_days: Option<u64>,
+    /// Past half a year.
+    #[serde(default)]
+    pub old: bool,
+    /// Databases that can't be used, a line each.
+    #[serde(default)]
+    pub problems: Vec<String>,
+    /// Of the host and of endpoints that keep countries out.
+    #[serde(default)]
+    pub policies: Vec<GeoPolicyView>,
+    /// Packets dropped so far, by ISO code; `unknown` for addresses in no country.
+    #[serde(default)]
+    pub drops: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GeoPolicyView {
+    /// An endpoint, or `host`.
+    pub name: String,
+    pub mode: GeoMode,
+    pub scope: RuleScope,
+    /// ISO codes.
+    pub countries: Vec<String>,
+    /// Nothing is dropped: it is only counted.
+    pub observed: bool,
+    /// Until then flows are learned, and what is newly kept out is let in.
+    pub learning_until: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 
 use super::log::Target;
 use super::version::VERSION;
-use crate::config::{Scope, parse_duration};
+use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
 
 /// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
 #[derive(Parser, Debug)]
@@ -77,6 +77,8 @@ pub enum Verb {
     Peer(Peer),
     /// Watch without dropping, then propose peers and limits before enforcing.
     Learn(Learn),
+    /// Countries: databases, and what a change would do.
+    Geo(Geo),
     /// What lines of logs mean.
     Filter(Filter),
     /// Read the configuration again; a wrong one changes nothing.
@@ -375,6 +377,47 @@ pub struct Accept {
 }
 
 #[derive(ClapArgs, Debug)]
+pub struct Geo {
+    #[command(subcommand)]
+    pub verb: GeoVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum GeoVerb {
+    /// Print which database is used, whom policies keep out, and what was dropped by country.
+    Status,
+    /// Print whom a change of countries would cut off, and how many networks it takes. Changes nothing.
+    ///
+    /// The JSON object (--json) has: mode, scope, endpoint; countries and missing (not in the database)
+    /// as ISO codes; database, age_days; networks {v4, v6, v4_addresses, v6_sites} of the countries
+    /// named; live (a daemon answered); phones, peers and entries (of the allowlist), each a list of
+    /// {source, country, who, cut_off, allowed_by}, or null where no daemon answers.
+    Preview(Preview),
+    /// Replace the database by a FILE, or by what a URL (http, https) names: a MaxMind-format database,
+    /// as it is or packed by gzip. The one before is kept beside it.
+    Update {
+        #[arg(value_name = "FILE|URL")]
+        source: String,
+    },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Preview {
+    /// deny (the countries are kept out), allow (all others are) or off.
+    #[arg(long, value_parser = geo_mode)]
+    pub mode: GeoMode,
+    /// ISO codes, English names, continents, with commas between.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub countries: Vec<String>,
+    /// All traffic, or only that to SIP ports.
+    #[arg(long, value_parser = geo_scope, default_value = "all")]
+    pub scope: RuleScope,
+    /// The endpoint whose policy it is; the host's otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+}
+
+#[derive(ClapArgs, Debug)]
 pub struct Filter {
     #[command(subcommand)]
     pub verb: FilterVerb,
@@ -452,6 +495,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn scope(text: &str) -> Result<Scope, String> {
     use crate::config::Choice;
     Scope::from_name(text).ok_or_else(|| "expected all, sip, ssh or http".to_owned())
+}
+
+fn geo_scope(text: &str) -> Result<RuleScope, String> {
+    use crate::config::Choice;
+    RuleScope::from_name(text).ok_or_else(|| "expected all or sip".to_owned())
+}
+
+fn geo_mode(text: &str) -> Result<GeoMode, String> {
+    use crate::config::Choice;
+    GeoMode::from_name(text).ok_or_else(|| "expected deny, allow or off".to_owned())
 }
 
 /// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their

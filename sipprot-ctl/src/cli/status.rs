@@ -103,6 +103,7 @@ fn health(status: &Status) -> String {
             pending.what, pending.by
         );
     }
+    text += &countries(status);
     for log in &status.logs {
         text += &format!("Log {}\n", of_log(log));
     }
@@ -110,6 +111,19 @@ fn health(status: &Status) -> String {
         text += &format!("  - {problem}\n");
     }
     text
+}
+
+/// What is worth a line of the health: whom countries keep out, and a database that is old or missing.
+fn countries(status: &Status) -> String {
+    let geo = &status.geo;
+    if geo.policies.is_empty() {
+        return String::new();
+    }
+    let learning = geo.policies.iter().filter_map(|policy| policy.learning_until).max();
+    let learning = learning.map(|until| format!("; learning flows until {}", lists::time(until)));
+    let dropped: u64 = geo.drops.values().sum();
+    let database = super::geo::database(geo);
+    format!("Countries: {database}; packets dropped: {dropped}{}\n", learning.unwrap_or_default())
 }
 
 /// `kamailio: 120 lines, 14 matched, the last 2026-11-22 17:21:03`.

@@ -138,7 +138,7 @@ fn status() -> Status {
         events: EventView::default(),
         maps: Vec::new(),
         store: StoreView { healthy: true, notes: Vec::new() },
-        geo: GeoView { available: false, databases: Vec::new(), age_days: None },
+        geo: GeoView::default(),
         logs: Vec::new(),
         config_files: Vec::new(),
         pending: None,

@@ -8,8 +8,8 @@ use toml_edit::Value;
 use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section,
 };
-use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, SyslogTransport};
-use super::{Blocklist, Config, Endpoint, Log};
+use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, RuleScope, SyslogTransport};
+use super::{Blocklist, Config, Endpoint, Log, OwnCeilings};
 
 const WIDTH: usize = 100;
 
@@ -75,6 +75,15 @@ fn example_endpoint() -> Endpoint {
         mode: Some(Mode::Observe),
         geo_mode: Some(GeoMode::Deny),
         geo_countries: Some(["KP"].iter().flat_map(|code| code.parse()).collect()),
+        geo_scope: Some(RuleScope::Sip),
+        allow: ["198.51.100.7/32"].iter().flat_map(|n| n.parse()).collect(),
+        deny: ["203.0.113.0/24"].iter().flat_map(|n| n.parse()).collect(),
+        ceilings: OwnCeilings {
+            source_rate: Some(50),
+            source_burst: Some(100),
+            endpoint_rate: Some(500),
+            trusted_rate: Some(2000),
+        },
         register_limit: Some(20),
         ssh_mode: Some(Mode::Observe),
         http_mode: Some(Mode::Observe),

@@ -13,7 +13,7 @@ use toml_edit::{Array, InlineTable, Value};
 use super::error::Wrong;
 use super::values::{Choice, PortRange};
 use super::{Peer, USER_AGENT_LENGTH, format_duration, parse_duration};
-use crate::geo::Country;
+use crate::geo::{Country, countries_of};
 
 /// Packets a second.
 pub(super) const RATE_MAX: u32 = 10_000_000;
@@ -372,21 +372,39 @@ fn show_network(network: &IpNetwork) -> String {
     if network.prefix() == host_length { network.ip().to_string() } else { network.to_string() }
 }
 
-pub(super) struct CountryName;
+const COUNTRY: &str = "a country's ISO code such as \"FR\", its English name such as \"France\", or a continent such as \"Asia\"";
 
-impl Form for CountryName {
-    type Value = Country;
+/// Countries, one by one or by their continent.
+pub(super) struct Countries;
+
+impl Form for Countries {
+    type Value = Vec<Country>;
 
     fn expected(&self) -> String {
-        "a country's ISO code such as \"FR\" or English name such as \"France\"".to_owned()
+        format!("a list, each entry {COUNTRY}")
     }
 
-    fn read(&self, value: &Value) -> Result<Country, Wrong> {
-        value.as_str().and_then(|text| text.parse().ok()).map_or_else(|| self.refuse(value), Ok)
+    fn read(&self, value: &Value) -> Result<Vec<Country>, Wrong> {
+        let Some(array) = value.as_array() else { return self.refuse(value) };
+        let mut all = Vec::new();
+        for element in array {
+            let named = element.as_str().and_then(|text| countries_of(text).ok());
+            let Some(named) = named else { return Err(Wrong::expected(COUNTRY, element)) };
+            let before = all.len();
+            for country in named {
+                if !all.contains(&country) {
+                    all.push(country);
+                }
+            }
+            if all.len() == before {
+                return Err(Wrong::because(element, "listed twice"));
+            }
+        }
+        Ok(all)
     }
 
-    fn show(&self, value: &Country) -> Option<Value> {
-        Some(value.code().into())
+    fn show(&self, value: &Vec<Country>) -> Option<Value> {
+        Some(value.iter().map(|country| country.code()).collect::<Array>().into())
     }
 }
 

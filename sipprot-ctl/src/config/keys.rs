@@ -7,7 +7,7 @@ use toml_edit::Value;
 
 use super::error::Wrong;
 use super::forms::{
-    AbsolutePath, CountryName, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
+    AbsolutePath, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
     Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT, Whole,
 };
 use super::values::{
@@ -170,8 +170,10 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
 
     "geo.mode" = geo.mode, OneOf::<GeoMode>::new(),
         "off, deny (the listed countries are dropped) or allow (all others are dropped).";
-    "geo.countries" = geo.countries, Many(CountryName, 0, 249),
-        "ISO codes or English names: [\"FR\", \"Germany\"].";
+    "geo.countries" = geo.countries, Countries,
+        "Such as [\"FR\", \"Germany\", \"South America\"].";
+    "geo.scope" = geo.scope, OneOf::<RuleScope>::new(),
+        "What is dropped: all traffic, or the SIP ports. Answers to flows that the host or an endpoint opened pass. What is newly kept out is let in for five minutes more, in which such flows are learned.";
     "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
         "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
 
@@ -230,8 +232,22 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Its mode, in place of the host's.";
     "geo.mode" = geo_mode, Maybe(OneOf::<GeoMode>::new()),
         "Its geo mode, in place of the host's.";
-    "geo.countries" = geo_countries, Maybe(Many(CountryName, 0, 249)),
+    "geo.countries" = geo_countries, Maybe(Countries),
         "Its countries, in place of the host's.";
+    "geo.scope" = geo_scope, Maybe(OneOf::<RuleScope>::new()),
+        "Its geo scope, in place of the host's.";
+    "allow" = allow, Many(Network, 0, NETWORKS_MAX),
+        "Let in to this endpoint and no other, beside what is on its allowlist.";
+    "deny" = deny, Many(Network, 0, NETWORKS_MAX),
+        "Kept out of this endpoint and no other, beside what is on its denylist.";
+    "ceilings.source_rate" = ceilings.source_rate, Maybe(Whole(1, RATE_MAX)),
+        "Its ceilings, in place of the host's.";
+    "ceilings.source_burst" = ceilings.source_burst, Maybe(Whole(1, RATE_MAX)),
+        "Likewise.";
+    "ceilings.endpoint_rate" = ceilings.endpoint_rate, Maybe(Whole(1, RATE_MAX)),
+        "Likewise.";
+    "ceilings.trusted_rate" = ceilings.trusted_rate, Maybe(Whole(1, RATE_MAX)),
+        "Likewise.";
     "register_limit" = register_limit, Maybe(Whole(1, COUNT_MAX)),
         "Its rules.register_limit.";
     "ssh.mode" = ssh_mode, Maybe(OneOf::<Mode>::new()),

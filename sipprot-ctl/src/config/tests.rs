@@ -131,8 +131,8 @@ fn wrong_values_name_what_was_expected() {
     );
     check(
         "[geo]\ncountries = [\n  \"FR\",\n  \"Atlantis\",\n]",
-        "t.toml:4: geo.countries: expected a country's ISO code such as \"FR\" or English name \
-         such as \"France\", found \"Atlantis\"",
+        "t.toml:4: geo.countries: expected a country's ISO code such as \"FR\", its English name \
+         such as \"France\", or a continent such as \"Asia\", found \"Atlantis\"",
     );
     check(
         "mode = \"a\\nb\"",

@@ -40,6 +40,7 @@ impl Core {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { date } => return self.report(date, reply),
+            Command::GeoPreview(change) => return self.preview_geo(change, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
             Command::Metrics => Outcome::Now(self.metrics_text()),

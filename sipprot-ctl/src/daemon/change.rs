@@ -17,6 +17,7 @@ use super::core::Core;
 use super::geography::Geography;
 use super::guard::Former;
 use super::own::Own;
+use super::own_lists;
 use super::plan::Plan;
 use super::scope::rules_scope;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
@@ -136,7 +137,8 @@ impl Core {
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
-            entry.origin != Origin::Feed && entry.network.prefix() >= network.prefix()
+            let is_ours = entry.origin != Origin::Feed && !self.is_configured(entry);
+            is_ours && entry.network.prefix() >= network.prefix()
         });
         for entry in &own {
             self.take_out(&entry.key())?;
@@ -211,6 +213,8 @@ impl Core {
         // Also whom an outside list may not touch.
         let lists_changed =
             !loaded.config.blocklists.is_empty() || !self.config.blocklists.is_empty();
+        let relisted =
+            renumbered || lists_changed || !own_lists::are_same(&loaded.config, &self.config);
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
         let geography_before = std::mem::replace(&mut self.geography, geography);
@@ -230,11 +234,14 @@ impl Core {
         self.files = loaded.files;
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
-        if renumbered || lists_changed {
-            self.renumber(&plan_before);
-        }
         if lists_changed {
             self.open_blocklists();
+        }
+        if relisted && let Err(error) = self.load_lists() {
+            self.complain(format!("the lists could not be put again: {error:#}"));
+        }
+        if renumbered {
+            self.renumber(&plan_before);
         }
         self.peers_seen.clear();
         self.forget_trust();
@@ -248,11 +255,8 @@ impl Core {
         })
     }
 
-    /// Endpoints have other numbers now: what is kept by them is put again.
+    /// Endpoints have other numbers now: blocks that are kept by them are put again.
     fn renumber(&mut self, before: &Plan) {
-        if let Err(error) = self.load_lists() {
-            self.complain(format!("the lists could not be put again: {error:#}"));
-        }
         let own = (1..).zip(&before.names[1..]).zip(&before.keeps_blocks[1..]);
         let policies: Vec<u32> =
             own.filter(|(_, own)| **own).map(|((index, _), _)| index).collect();

@@ -126,9 +126,10 @@ impl Core {
 
     /// Entries in force that cover an address.
     pub(super) fn covering(&self, list: List, address: IpAddr) -> Result<Vec<ListEntry>, Fault> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
         let now = self.clock.timestamp_now();
-        let mut entries = store.covering(list, address).map_err(|error| internal(&error))?;
+        let stored = self.store.as_ref().map(|store| store.covering(list, address)).transpose();
+        let mut entries = stored.map_err(|error| internal(&error))?.unwrap_or_default();
+        entries.extend(self.own_entries(list).filter(|it| it.network.contains(address)));
         let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
         for entry in fresh.filter(|it| it.network.contains(address)) {
             if !entries.iter().any(|known| known.key() == entry.key()) {

@@ -16,7 +16,7 @@ use super::Options;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
-use super::geography::Geography;
+use super::geography::{Geography, Opening, Told};
 use super::guard::Guard;
 use super::journal::Journal;
 use super::kernel::Kernel;
@@ -54,6 +54,8 @@ pub struct Core {
     pub(super) metrics: Metrics,
     pub(super) own: Own,
     pub(super) geography: Arc<Geography>,
+    pub(super) told_countries: Option<Told>,
+    pub(super) opening: Option<Opening>,
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
@@ -137,6 +139,8 @@ impl Core {
             metrics: Metrics::new(&version().version).context("cannot make the metrics")?,
             own,
             geography: Arc::new(geography),
+            told_countries: None,
+            opening: None,
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
@@ -169,22 +173,23 @@ impl Core {
     }
 
     /// Policies, port sets, user agents, endpoints and countries, as planned.
-    pub(super) fn tell_kernel(&self) -> Result<(), DatapathError> {
+    pub(super) fn tell_kernel(&mut self) -> Result<(), DatapathError> {
         let plan = &self.plan;
         self.kernel.with(|datapath| {
             for (index, ports) in (0..).zip(&plan.port_sets) {
                 datapath.set_port_set(index, ports)?;
             }
-            for (index, policy) in (0..).zip(&plan.policies) {
+            let policies = datapath.followed(&plan.policies, &plan.endpoints)?;
+            for (index, policy) in (0..).zip(&policies) {
                 datapath.set_policy(index, policy)?;
             }
             datapath.set_user_agents(&plan.user_agents)?;
             datapath.set_endpoints(&plan.endpoints)?;
             datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
-            datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())?;
-            datapath.replace_geo(self.geography.networks(&plan.countries))
-        })
+            datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())
+        })?;
+        self.tell_countries()
     }
 
     pub(super) fn wanted_interfaces(&self) -> &[String] {

@@ -179,6 +179,7 @@ impl Core {
                 .with(|datapath| datapath.remove_entry(list, key.network, policy, &others))
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
+        self.put_own_back(key.list, key.network);
         self.fresh_denials.retain(|it| it.network != key.network);
         let known = self.store.as_ref().and_then(|store| store.list_entry(key).ok().flatten());
         if let Some(at) = known.and_then(|entry| entry.expires_at) {

@@ -2,13 +2,19 @@
 //! lists. Works without any database: then nobody knows a country, and no packet is dropped for one.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
+use sipprot_common::abi::{COUNTRY_UNKNOWN, GEO_OFF, MODE_ENFORCE};
+use sipprot_common::policy::Protection;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::api::GeoView;
-use crate::config::Config;
+use super::core::Core;
+use crate::api::{GeoPolicyView, GeoView};
+use crate::config::{Config, GeoMode};
+use crate::datapath::{Result, monotonic_ns};
 use crate::geo::{Country, Geo};
 
 pub struct Geography {
@@ -17,7 +23,20 @@ pub struct Geography {
 
 impl Geography {
     pub fn open(config: &Config) -> Self {
-        let geo = Geo::open(&config.geo.databases);
+        Self::told(Geo::open(&config.geo.databases))
+    }
+
+    /// Opens again; where nothing can be used, goes on with what was open.
+    fn reopen(&self, config: &Config) -> Self {
+        Self::told(Geo::open(&config.geo.databases).or(&self.geo))
+    }
+
+    fn told(geo: Geo) -> Self {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: gives back what reading has freed; the allocator locks itself.
+        unsafe {
+            libc::malloc_trim(0);
+        }
         geo.problems().iter().for_each(|problem| warn!("country database: {problem}"));
         match geo.database() {
             Some(database) if database.is_old(Timestamp::now()) => {
@@ -42,6 +61,10 @@ impl Geography {
         self.geo.country(address)
     }
 
+    pub fn geo(&self) -> &Geo {
+        &self.geo
+    }
+
     /// The networks of these countries, with their index in the kernel.
     pub fn networks(&self, countries: &[Country]) -> Vec<(IpNetwork, u32)> {
         if countries.is_empty() {
@@ -50,18 +73,135 @@ impl Geography {
         let networks = self.geo.networks(countries);
         networks.map(|(network, country)| (network, u32::from(country.index()))).collect()
     }
+}
 
-    pub fn view(&self) -> GeoView {
-        let database = self.geo.database();
-        let age = database.and_then(|database| database.age(Timestamp::now()));
-        GeoView {
-            available: database.is_some(),
-            databases: database
-                .iter()
-                .flat_map(|database| database.paths.iter())
-                .map(|path| path.display().to_string())
-                .collect(),
-            age_days: age.map(|age| (age.as_hours() / 24).unsigned_abs()),
+/// What is known without a daemon: databases and the configured policies.
+pub fn view(geo: &Geo, config: &Config) -> GeoView {
+    let database = geo.database();
+    let now = Timestamp::now();
+    let age = database.and_then(|database| database.age(now));
+    let paths = database.iter().flat_map(|database| database.paths.iter());
+    let host = (super::plan::HOST, config.geo.mode, config.geo.scope, &*config.geo.countries);
+    let endpoints = config
+        .endpoints
+        .iter()
+        .map(|it| (&*it.name, it.geo_mode(config), it.geo_scope(config), it.geo_countries(config)));
+    let policies =
+        std::iter::once(host).chain(endpoints).filter(|(_, mode, ..)| *mode != GeoMode::Off);
+    GeoView {
+        available: database.is_some(),
+        name: database.map(|database| database.name.clone()),
+        databases: paths.map(|path| path.display().to_string()).collect(),
+        built_at: database.and_then(|database| database.built).map(|built| built.as_second()),
+        age_days: age.map(|age| (age.as_hours() / 24).unsigned_abs()),
+        old: database.is_some_and(|database| database.is_old(now)),
+        problems: geo.problems().to_vec(),
+        policies: policies
+            .map(|(name, mode, scope, countries)| GeoPolicyView {
+                name: name.to_owned(),
+                mode,
+                scope,
+                countries: countries.iter().map(|country| country.code().to_owned()).collect(),
+                observed: config.only_observes(crate::config::Protection::Geo),
+                learning_until: None,
+            })
+            .collect(),
+        ..GeoView::default()
+    }
+}
+
+/// What the kernel was told of countries: from which databases, and which ones.
+pub struct Told {
+    geography: Arc<Geography>,
+    countries: Vec<Country>,
+}
+
+/// Databases that are opened beside the daemon's work, put into the kernel too.
+pub type Opening = JoinHandle<(Arc<Geography>, Vec<Country>, Result<()>)>;
+
+impl Core {
+    /// The networks of the countries that matter, unless the kernel has them.
+    pub(super) fn tell_countries(&mut self) -> Result<()> {
+        let countries = &self.plan.countries;
+        let told = self.told_countries.as_ref().is_some_and(|told| {
+            Arc::ptr_eq(&told.geography, &self.geography) && told.countries == *countries
+        });
+        if told {
+            return self.kernel.with(|datapath| datapath.follow_policies());
         }
+        self.told_countries = None;
+        self.kernel.with(|datapath| datapath.replace_geo(self.geography.networks(countries)))?;
+        let (geography, countries) = (self.geography.clone(), countries.clone());
+        self.told_countries = Some(Told { geography, countries });
+        Ok(())
+    }
+
+    /// Databases that changed are read on another thread, which fills the kernel's table too.
+    pub(super) fn look_at_databases(&mut self) {
+        if self.opening.is_some() || !self.geography.has_changed() {
+            return;
+        }
+        info!("the country database has changed");
+        let (before, config) = (self.geography.clone(), self.config.clone());
+        let (countries, datapath) = (self.plan.countries.clone(), self.kernel.datapath());
+        self.opening = Some(tokio::task::spawn_blocking(move || {
+            let geography = before.reopen(&config);
+            // Without countries nothing is put: who allows only some must not lose these.
+            let done = match datapath.filter(|_| geography.is_available()) {
+                Some(datapath) => datapath.replace_geo(geography.networks(&countries)),
+                None => Ok(()),
+            };
+            (Arc::new(geography), countries, done)
+        }));
+    }
+
+    /// Goes over to databases that have been opened meanwhile.
+    pub(super) async fn take_databases(&mut self) {
+        let Some(opening) = self.opening.take_if(|opening| opening.is_finished()) else { return };
+        let Ok((geography, countries, done)) = opening.await else { return };
+        let appeared = geography.is_available() != self.geography.is_available();
+        self.geography = geography.clone();
+        if let Err(error) = done {
+            self.told_countries = None;
+            return self.kernel.failed("replacing the countries", &error);
+        }
+        self.told_countries = Some(Told { geography, countries });
+        // The configuration may have changed while they were read.
+        let done = match appeared {
+            true => self.plan_again().map_err(|fault| fault.to_string()),
+            false => self.tell_countries().map_err(|error| error.to_string()),
+        };
+        if let Err(error) = done {
+            warn!("countries: {error}");
+        }
+    }
+
+    pub(super) fn geo_view(&mut self) -> GeoView {
+        let mut view = view(self.geography.geo(), &self.config);
+        let now_ns = monotonic_ns();
+        for policy in &mut view.policies {
+            let name = Some(&*policy.name).filter(|name| *name != super::plan::HOST);
+            let Some(index) = self.plan.policy(name) else { continue };
+            let planned = &self.plan.policies[index as usize];
+            policy.observed =
+                planned.mode != MODE_ENFORCE || planned.observe & Protection::Geo.bit() != 0;
+            let known = self.kernel.with(|datapath| datapath.policy(index)).ok().flatten();
+            let learning = known.filter(|it| it.geo_mode != GEO_OFF && now_ns < it.geo_from_ns);
+            policy.learning_until =
+                learning.map(|it| self.clock.kernel_timestamp(it.geo_from_ns).as_second());
+        }
+        view.drops = self.country_drops();
+        view
+    }
+
+    /// Packets that were dropped, by country.
+    pub(super) fn country_drops(&mut self) -> std::collections::BTreeMap<String, u64> {
+        let drops = self.kernel.carry("reading drops by country", |it| it.country_drops());
+        let named = drops.unwrap_or_default().into_iter().map(|(index, count)| {
+            let country = u16::try_from(index).ok().filter(|_| index != COUNTRY_UNKNOWN);
+            let code = country.and_then(Country::from_index).map_or("unknown", Country::code);
+            (code.to_owned(), count)
+        });
+        named.collect()
     }
 }

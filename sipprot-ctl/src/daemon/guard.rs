@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{GEO_ALLOW, MODE_ENFORCE, SCOPE_LATER};
@@ -140,7 +141,9 @@ impl Core {
         } else {
             self.consider(cut, what.to_owned(), "reload", Vec::new(), consent)?
         };
-        Ok(pending.map(|pending| PendingRecord { geo: true, ..pending }))
+        // Countries bite only once their flows are learned.
+        let learning = Duration::from_nanos(policy::GEO_LEARNING_NS);
+        Ok(pending.map(|it| PendingRecord { geo: true, until: after(it.until, learning), ..it }))
     }
 
     fn geo_risk(
@@ -262,11 +265,10 @@ impl Core {
 
     /// For the end of a message about a change.
     pub(super) fn deadline(&self) -> String {
-        let within = format_duration(self.config.confirm_within);
-        match self.guard.waiting() {
-            Some(_) => format!("; it is taken back in {within} unless 'sipprot confirm' follows"),
-            None => String::new(),
-        }
+        let Some(pending) = self.guard.waiting() else { return String::new() };
+        let left = pending.until.duration_since(self.clock.timestamp_now());
+        let left = format_duration(Duration::from_secs_f64(left.as_secs_f64().max(0.0).round()));
+        format!("; it is taken back in {left} unless 'sipprot confirm' follows")
     }
 
     pub(super) fn pending_view(&self) -> Option<PendingView> {
@@ -295,6 +297,12 @@ impl Core {
         let Some(pending) = self.guard.waiting().cloned() else {
             return Err(Fault::not_found("nothing waits for a confirmation"));
         };
+        let bites = pending.until - self.config.confirm_within;
+        if pending.geo && !cancel && self.clock.timestamp_now() < bites {
+            let what = "countries bite only after five minutes of learning: confirm it when you \
+                        still get through then";
+            return Err(Fault::refused(what));
+        }
         let (changes, message) = if cancel {
             info!("{} is taken back by {by}", pending.what);
             (self.take_back(&pending), format!("{} is taken back", pending.what))

@@ -3,6 +3,7 @@
 //! A failing operation is logged, counted and gone on from: the daemon must outlive a full map.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::error;
@@ -11,7 +12,7 @@ use crate::datapath::{Datapath, DatapathError, Result};
 
 #[derive(Default)]
 pub struct Kernel {
-    datapath: Option<Datapath>,
+    datapath: Option<Arc<Datapath>>,
     /// Refused writes by map, and when the last was.
     refused: BTreeMap<&'static str, (u64, Instant)>,
     /// A map that takes nothing.
@@ -24,20 +25,20 @@ const REFUSAL_TOLD: Duration = Duration::from_secs(3600);
 
 impl Kernel {
     pub fn new(datapath: Datapath) -> Self {
-        Self { datapath: Some(datapath), ..Self::default() }
+        Self { datapath: Some(Arc::new(datapath)), ..Self::default() }
     }
 
     pub fn is_there(&self) -> bool {
         self.datapath.is_some()
     }
 
-    pub fn datapath(&self) -> Option<&Datapath> {
-        self.datapath.as_ref()
+    pub fn datapath(&self) -> Option<Arc<Datapath>> {
+        self.datapath.clone()
     }
 
     /// Carries out; the error is the caller's.
     pub fn with<T: Default>(&self, work: impl FnOnce(&Datapath) -> Result<T>) -> Result<T> {
-        self.datapath.as_ref().map_or_else(|| Ok(T::default()), work)
+        self.datapath.as_deref().map_or_else(|| Ok(T::default()), work)
     }
 
     /// Carries out a write into a map that refuses when it is full; the error is the caller's.

@@ -191,7 +191,7 @@ impl Core {
         });
     }
 
-    fn plan_again(&mut self) -> Result<(), Fault> {
+    pub(super) fn plan_again(&mut self) -> Result<(), Fault> {
         let plan = self.make_plan().map_err(|error| Fault::invalid("config", error.to_string()))?;
         let before = std::mem::replace(&mut self.plan, plan);
         if let Err(error) = self.tell_kernel() {

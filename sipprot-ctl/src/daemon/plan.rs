@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
     GEO_ALLOW, GEO_DENY, GEO_OFF, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, PORT_SETS_MAX, PORT_SIP,
-    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet,
+    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet, SCOPE_ALL, SCOPE_SIP,
 };
 use sipprot_common::ceiling;
 use sipprot_common::guard::Service;
@@ -15,7 +15,8 @@ use sipprot_common::policy;
 use super::guards;
 use super::own::Own;
 use crate::config::{
-    BlockScope, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope, Transport,
+    BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope,
+    Transport,
 };
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, RuleId, Settings};
@@ -34,7 +35,7 @@ pub struct Plan {
     /// Where sshd was found, if the configuration leaves that to us.
     pub sshd: Option<Vec<u16>>,
     pub user_agents: Vec<String>,
-    /// Countries that some policy lists: only their networks go into the kernel.
+    /// Countries that matter to some policy: only their networks go into the kernel.
     pub countries: Vec<Country>,
     pub event_interval_ns: u64,
     pub event_burst_ns: u64,
@@ -71,13 +72,7 @@ impl Plan {
             let port_set = sets.number(tenant.ports, config)?;
             policies.push(policy(config, tenant, port_set, observe));
         }
-        let mut countries: Vec<Country> = tenants
-            .iter()
-            .filter(|tenant| tenant.geo_mode != GeoMode::Off)
-            .flat_map(|tenant| tenant.geo_countries.iter().copied())
-            .collect();
-        countries.sort();
-        countries.dedup();
+        let countries = countries(&tenants);
         let endpoints = (1..).zip(&config.endpoints).flat_map(|(index, endpoint)| {
             endpoint.addresses.iter().map(move |network| (*network, index))
         });
@@ -146,6 +141,20 @@ impl Plan {
     }
 }
 
+/// Those that are listed; all, where some are kept out without being named: what is dropped is counted
+/// by country.
+fn countries(tenants: &[Tenant]) -> Vec<Country> {
+    if tenants.iter().any(|tenant| tenant.geo_mode == GeoMode::Allow) {
+        return (0..).map_while(Country::from_index).collect();
+    }
+    let denying = tenants.iter().filter(|tenant| tenant.geo_mode == GeoMode::Deny);
+    let mut countries: Vec<Country> =
+        denying.flat_map(|tenant| tenant.geo_countries.iter().copied()).collect();
+    countries.sort();
+    countries.dedup();
+    countries
+}
+
 /// Endpoint or host, with the host's settings filled in.
 struct Tenant<'a> {
     name: &'a str,
@@ -153,6 +162,8 @@ struct Tenant<'a> {
     ports: &'a [PortRange],
     geo_mode: GeoMode,
     geo_countries: &'a [Country],
+    geo_scope: RuleScope,
+    ceilings: Ceilings,
     register_limit: u32,
     guard_mode: [(policy::Protection, Mode); 4],
     own_blocks: bool,
@@ -167,6 +178,8 @@ impl<'a> Tenant<'a> {
             ports: &config.sip.ports,
             geo_mode: config.geo.mode,
             geo_countries: &config.geo.countries,
+            geo_scope: config.geo.scope,
+            ceilings: config.ceilings.clone(),
             register_limit: config.rules.register_limit,
             guard_mode: guards::modes(config, None),
             own_blocks: false,
@@ -181,6 +194,8 @@ impl<'a> Tenant<'a> {
             ports: endpoint.sip_ports(config),
             geo_mode: endpoint.geo_mode(config),
             geo_countries: endpoint.geo_countries(config),
+            geo_scope: endpoint.geo_scope(config),
+            ceilings: endpoint.ceilings(config),
             register_limit: endpoint.register_limit(config),
             guard_mode: guards::modes(config, Some(endpoint)),
             own_blocks: endpoint.block_scope == BlockScope::Endpoint,
@@ -223,7 +238,7 @@ impl PortSets {
 }
 
 fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Policy {
-    let ceilings = &config.ceilings;
+    let ceilings = &tenant.ceilings;
     let (source_interval_ns, source_burst_ns) =
         ceiling::times(ceilings.source_rate, ceilings.source_burst);
     let (endpoint_interval_ns, endpoint_burst_ns) =
@@ -266,10 +281,15 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         containment_ns: nanoseconds(config.rules.containment),
         containment_max_ns: nanoseconds(config.rules.containment_max),
         geo_countries,
+        geo_scope: match tenant.geo_scope {
+            RuleScope::All => SCOPE_ALL,
+            RuleScope::Sip => SCOPE_SIP,
+        },
         off: guards::bits(&tenant.guard_mode, Mode::Off),
         dns_udp_max,
         dns_tcp_max,
         guards: guards::rates(&config.guards),
+        ..Policy::default()
     }
 }
 

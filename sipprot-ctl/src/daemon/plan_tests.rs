@@ -66,6 +66,23 @@ fn endpoints_differ_where_they_say_so() {
 }
 
 #[test]
+fn an_endpoint_has_its_own_scope_and_ceilings() {
+    let text = "geo.mode = \"allow\"\ngeo.countries = [\"Asia\"]\n\
+                ceilings.source_rate = 100\nceilings.endpoint_rate = 7\n\
+                [[endpoint]]\nname = \"a\"\naddresses = [\"192.0.2.1\"]\n\
+                geo.scope = \"sip\"\nceilings.source_rate = 50\n";
+    let plan = plan(text, false);
+    let [host, own] = plan.policies.as_slice() else { panic!() };
+    assert_eq!((host.geo_scope, own.geo_scope), (SCOPE_ALL, SCOPE_SIP));
+    assert_eq!((host.source_interval_ns, own.source_interval_ns), (10_000_000, 20_000_000));
+    assert_eq!(host.endpoint_interval_ns, own.endpoint_interval_ns);
+    let [japan, france] =
+        ["JP", "FR"].map(|code| u32::from(Country::from_code(code).unwrap().index()));
+    assert!(!policy::geo_drops(own, japan) && policy::geo_drops(own, france));
+    assert!(plan.countries.len() > 249, "whoever is dropped is counted by country");
+}
+
+#[test]
 fn services_are_guarded_by_default() {
     let plan = plan("sip.tls_ports = [443]", false);
     let (host, ports) = (plan.policies[0], &plan.port_sets[0]);

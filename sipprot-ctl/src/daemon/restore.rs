@@ -203,7 +203,6 @@ impl Core {
 
     /// Both lists, from the store into the kernel, as a whole.
     pub(super) fn load_lists(&mut self) -> anyhow::Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
         let now = self.clock.timestamp_now();
         self.expiring.clear();
         self.list_counts = [0; 2];
@@ -211,7 +210,9 @@ impl Core {
         let mut items = self.extra_items();
         let mut ended = Vec::new();
         for list in [List::Allow, List::Deny] {
-            for entry in store.list(list) {
+            self.list_counts[list as usize] = self.own_entries(list).count() as u64;
+            let stored = self.store.clone();
+            for entry in stored.iter().flat_map(|store| store.list(list)) {
                 let entry = entry.context("reading a list")?;
                 if entry.expires_at.is_some_and(|at| at <= now) {
                     ended.push(Change::RemoveList(entry.key()));
@@ -245,7 +246,11 @@ impl Core {
 
     /// What is in force beside the entries of the store, by list.
     pub(super) fn extra_items(&self) -> [Vec<ListItem>; 2] {
-        [self.guard_items(), self.feed_items().collect()]
+        let own = |list| self.own_entries(list).filter_map(|entry| self.list_item(&entry));
+        [
+            self.guard_items().into_iter().chain(own(List::Allow)).collect(),
+            self.feed_items().chain(own(List::Deny)).collect(),
+        ]
     }
 
     /// Blocks and containments that the kernel has and the store doesn't: written while nobody ran,

@@ -166,7 +166,7 @@ impl Core {
         answer.enforced_s = Some(began.elapsed().as_secs_f64());
         drop(lists);
         self.lists_version += 1;
-        self.list_counts[list as usize] = count;
+        self.list_counts[list as usize] = count + self.own_entries(list).count() as u64;
         ended.iter().for_each(|it| _ = self.expiring.remove(it));
         self.expiring.extend(begun);
         let now = self.clock.time_now();

@@ -1,6 +1,6 @@
 //! Health: what is protected, how full things are, what is wrong; for people and for Prometheus.
 
-use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE};
+use sipprot_common::abi::MODE_ENFORCE;
 use sipprot_common::containment::in_force;
 use sipprot_common::reason::Reason;
 use sipprot_common::source::SourceKey;
@@ -13,7 +13,6 @@ use crate::api::{
 use crate::cli::version;
 use crate::config::GeoMode;
 use crate::datapath::{Egress, Fill, Mode as XdpMode, monotonic_ns};
-use crate::geo::Country;
 use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
 
@@ -51,7 +50,7 @@ impl Core {
                 healthy: self.store.is_some() && complaint.is_none(),
                 notes: self.store_notes.iter().cloned().chain(complaint).collect(),
             },
-            geo: self.geography.view(),
+            geo: self.geo_view(),
             pending: self.pending_view(),
             logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
@@ -243,11 +242,8 @@ impl Core {
                 }
             }
         }
-        let drops = self.kernel.carry("reading drops by country", |it| it.country_drops());
-        for (index, count) in drops.unwrap_or_default() {
-            let country = u16::try_from(index).ok().filter(|_| index != COUNTRY_UNKNOWN);
-            let code = country.and_then(Country::from_index).map_or("unknown", Country::code);
-            take_over(&self.metrics.traffic.by_country.with_label_values(&[code]), count);
+        for (code, count) in self.country_drops() {
+            take_over(&self.metrics.traffic.by_country.with_label_values(&[&*code]), count);
         }
     }
 }

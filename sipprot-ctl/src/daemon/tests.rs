@@ -4,6 +4,7 @@ mod blocklists;
 mod feed;
 mod guard;
 mod learn;
+mod own_lists;
 mod sheets;
 mod why;
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use sipprot_common::source::SourceKey;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::clock::Clock;
 use super::core::Core;
@@ -17,7 +17,7 @@ const RECONCILE_EVERY: u64 = 5;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
-const GEOGRAPHY_EVERY: u64 = 60;
+const GEOGRAPHY_EVERY: u64 = 5;
 const SSHD_EVERY: u64 = 60;
 
 impl Core {
@@ -59,9 +59,8 @@ impl Core {
         if self.seconds.is_multiple_of(SSHD_EVERY) {
             self.look_at_sshd();
         }
-        if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) && self.geography.has_changed() {
-            info!("the country database has changed");
-            self.reload_and_log();
+        if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) {
+            self.look_at_databases();
         }
     }
 

@@ -1,28 +1,32 @@
 //! Countries in their table and trie, replaced as a whole, and which of them matter to a policy.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 
 use ipnetwork::IpNetwork;
-use sipprot_common::abi::GEO_OFF;
-use sipprot_common::policy::geo_drops;
+use sipprot_common::abi::{GEO_OFF, Policy};
+use sipprot_common::policy::{follow_geo, geo_drops};
 use sipprot_common::table::{ListTable, MIXED, PlaceTable};
 
 use super::error::Result;
-use super::lists::{after, fill, settle};
+use super::lists::{ListState, after, fill, settle};
 use super::table::{Table, compile};
-use super::{Datapath, guard, keys};
+use super::{Datapath, guard, keys, monotonic_ns};
 
 impl Datapath {
     /// Replaces the geo database: networks and the index of their country. Comes after a change of
     /// the policies' countries, too: which sources are asked for their country depends on these.
     pub fn replace_geo(&self, networks: impl IntoIterator<Item = (IpNetwork, u32)>) -> Result<()> {
-        let mut state = guard(&self.lists);
-        let in_force = self.config()?.geo_generation;
-        let next = after(in_force);
         let networks: Vec<_> = networks
             .into_iter()
             .map(|(network, country)| (keys::canonical(network), country))
             .collect();
+        let mut state = guard(&self.lists);
+        let in_force = self.config()?.geo_generation;
+        if networks.is_empty() {
+            return self.forget_geo(&mut state, in_force);
+        }
+        let next = after(in_force);
         let table = Table::<PlaceTable>::new(&self.maps.places)?;
         table.generation.set(next.into());
         let in_trie = compile::fill_places(&table, &networks);
@@ -38,6 +42,52 @@ impl Datapath {
         }
         state.places = Some(table);
         settle(&self.maps.geo, &mut state, next, count)
+    }
+
+    /// Nobody has a country: there is no table.
+    fn forget_geo(&self, state: &mut ListState, in_force: u32) -> Result<()> {
+        if let Some(lists) = &state.lists {
+            self.mark_geo(lists, None)?;
+        }
+        self.maps.places.remove(&0)?;
+        state.places = None;
+        let next = after(in_force);
+        self.change_config(|config| config.geo_generation = next)?;
+        settle(&self.maps.geo, state, next, 0)
+    }
+
+    /// Comes after a change of the policies' countries where the networks stay.
+    pub fn follow_policies(&self) -> Result<()> {
+        let state = guard(&self.lists);
+        match &state.lists {
+            Some(lists) => self.mark_geo(lists, state.places.as_ref()),
+            None => Ok(()),
+        }
+    }
+
+    /// The policies as they are to be set: countries that one newly keeps out are learned first. What an
+    /// endpoint had before is found by its first address.
+    pub fn followed(
+        &self,
+        policies: &[Policy],
+        endpoints: &[(IpNetwork, u32)],
+    ) -> Result<Vec<Policy>> {
+        let known: HashMap<IpNetwork, u32> = self.endpoints()?.into_iter().collect();
+        let now_ns = monotonic_ns();
+        let before = |index: u32| match index {
+            0 => self.policy(0),
+            index => {
+                let mut own = endpoints.iter().filter(|(_, policy)| *policy == index);
+                let known = own.find_map(|(network, _)| known.get(network));
+                known.map_or(Ok(None), |&known| self.policy(known))
+            }
+        };
+        let followed = (0..).zip(policies).map(|(index, policy)| {
+            let mut policy = *policy;
+            follow_geo(&mut policy, &before(index)?.unwrap_or_default(), now_ns);
+            Ok(policy)
+        });
+        followed.collect()
     }
 
     /// Tells a table of lists which sources' countries matter to some policy.

@@ -15,7 +15,7 @@ use super::error::{DatapathError, Result, system};
 use super::sys::{self, MapInfo};
 
 /// Every map that is pinned, by its name in the object.
-pub const MAPS: [&str; 28] = [
+pub const MAPS: [&str; 29] = [
     maps::CONFIG,
     maps::POLICIES,
     maps::PORT_SETS,
@@ -35,6 +35,7 @@ pub const MAPS: [&str; 28] = [
     maps::NONCES,
     maps::REGISTERS,
     maps::FLOWS,
+    maps::KNOCKS,
     maps::TCP_CONNS,
     maps::GUARDED,
     maps::RESOLVERS,

@@ -37,6 +37,12 @@ impl Ranges {
         }
     }
 
+    /// Adds all of another's; [`Ranges::settle`] comes last.
+    pub fn append(&mut self, mut other: Ranges) {
+        self.v4.append(&mut other.v4);
+        self.v6.append(&mut other.v6);
+    }
+
     /// Sorts and joins. Where ranges overlap, the one that begins first keeps what it has.
     pub fn settle(&mut self) {
         join(&mut self.v4, |address| address.checked_add(1));

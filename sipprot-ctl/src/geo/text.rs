@@ -35,7 +35,7 @@ impl TextRanges {
     pub fn read(&mut self, path: &Path) -> Result<(), TextError> {
         let file = File::open(path)?;
         let mut built = file.metadata()?.modified().ok().and_then(|time| time.try_into().ok());
-        let mut ranges = self.ranges.clone();
+        let mut ranges = Ranges::default();
         let mut count = 0;
         for (index, line) in BufReader::new(file).lines().enumerate() {
             let line = line?;
@@ -49,7 +49,7 @@ impl TextRanges {
         if count == 0 {
             return Err(TextError::Empty);
         }
-        self.ranges = ranges;
+        self.ranges.append(ranges);
         self.built = match (self.built, built) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use super::consent::Consented;
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EditEntry, EntriesQuery, Fault, LearnAccept, LearnStart,
-    List, NewBlock, NewEntry, NewPeer, nobody,
+    Answer, BlockKind, Caller, Command, EditEntry, EntriesQuery, Fault, GeoChange, LearnAccept,
+    LearnStart, List, NewBlock, NewEntry, NewPeer, nobody,
 };
 
 pub(super) type Called = Result<Response, Fault>;
@@ -164,6 +164,13 @@ pub(super) async fn discard_learned(
     Params(By { by }): Params<By>,
 ) -> Called {
     answer(&caller, Command::LearnDiscard { by }).await
+}
+
+pub(super) async fn preview_geo(
+    State(caller): State<Caller>,
+    Body(change): Body<GeoChange>,
+) -> Called {
+    answer(&caller, Command::GeoPreview(change)).await
 }
 
 /// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`.

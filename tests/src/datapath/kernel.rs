@@ -100,6 +100,7 @@ impl Kernel {
         }
         self.clear::<u64, Nonce>(maps::NONCES)?;
         self.clear::<u64, u64>(maps::FLOWS)?;
+        self.clear::<u64, u64>(maps::KNOCKS)?;
         self.clear::<u64, TcpConnection>(maps::TCP_CONNS)?;
         self.clear_trie::<Address, u32>(maps::ENDPOINTS)?;
         self.clear_trie::<Address, u32>(maps::RESOLVERS)?;
@@ -155,7 +156,7 @@ impl Kernel {
     fn fill(&mut self, world: &World) -> Result<()> {
         let now_ns = now_ns()?;
         let at = |seconds: Seconds| now_ns.saturating_add_signed(seconds * 1_000_000_000);
-        self.fill_policies(world)?;
+        self.fill_policies(world, at)?;
         self.fill_resolvers(world)?;
         self.fill_list(maps::ALLOW, &world.allow, at)?;
         let in_trie = |it: &&Listing| !world.compiled || !tables::is_compiled(it);
@@ -181,7 +182,7 @@ impl Kernel {
     }
 
     /// The port set of a policy has the policy's own place in the list.
-    fn fill_policies(&mut self, world: &World) -> Result<()> {
+    fn fill_policies(&mut self, world: &World, at: impl Fn(Seconds) -> u64) -> Result<()> {
         for (set, policy) in world.policies.iter().enumerate() {
             let mut ports = Box::new(PortSet::EMPTY);
             for (range, class) in &policy.ports {
@@ -189,7 +190,7 @@ impl Kernel {
             }
             policy.guarded.iter().for_each(|(port, service)| ports.guard(*port, *service));
             self.array(maps::PORT_SETS)?.set(set as u32, *ports, 0)?;
-            let entry = Policy { port_set: set as u32, ..policy.abi };
+            let entry = Policy { port_set: set as u32, ..policy.timed(&at) };
             if world.policies_max.is_none_or(|most| policy.index < most) {
                 self.array(maps::POLICIES)?.set(policy.index, entry, 0)?;
             }
@@ -352,6 +353,18 @@ impl Kernel {
         Ok(())
     }
 
+    fn age_policies(&mut self, by_ns: u64) -> Result<()> {
+        let mut policies = self.array::<Policy>(maps::POLICIES)?;
+        for index in 0..policies.len() {
+            let mut policy = policies.get(&index, 0)?;
+            if policy.geo_from_ns > 0 {
+                end_earlier(&mut policy.geo_from_ns, by_ns);
+                policies.set(index, policy, 0)?;
+            }
+        }
+        Ok(())
+    }
+
     fn age_list(&mut self, name: &str, by_ns: u64) -> Result<()> {
         let mut list = self.trie::<ScopedAddress, ListEntry>(name)?;
         let entries: Vec<_> = list.iter().collect::<Result<_, _>>()?;
@@ -425,10 +438,13 @@ impl Datapath for Kernel {
         })?;
         self.age::<u64, Source>(maps::SOURCES, |source| age_source(source, by_ns))?;
         self.age_sketch(by_ns)?;
+        for map in [maps::FLOWS, maps::KNOCKS] {
+            self.age::<u64, u64>(map, |seen_ns| begin_earlier(seen_ns, by_ns))?;
+        }
+        self.age_policies(by_ns)?;
         self.change_guarded(|set| {
             set.buckets_ns.iter_mut().for_each(|end_ns| end_earlier(end_ns, by_ns));
         })?;
-        self.age::<u64, u64>(maps::FLOWS, |seen_ns| begin_earlier(seen_ns, by_ns))?;
         self.age_list(maps::ALLOW, by_ns)?;
         self.age_list(maps::DENY, by_ns)?;
         let mut buckets = self.array::<u64>(maps::BUCKETS)?;

@@ -19,7 +19,7 @@ use sipprot_common::abi::{self, *};
 use sipprot_common::attempt;
 use sipprot_common::block;
 use sipprot_common::guard::Service;
-use sipprot_common::policy::{Action, action, geo_drops};
+use sipprot_common::policy::{Action, Protection, action, geo_drops, geo_learns};
 use sipprot_common::reason::{Class, Reason};
 use sipprot_common::source::{Address, SourceKey};
 
@@ -91,6 +91,8 @@ pub struct Model {
     /// To whom a nonce went: `None` when to several.
     nonces: HashMap<u64, Option<SourceKey>>,
     flows: HashMap<Flow, u64>,
+    /// What came in from countries that are kept out, and passed.
+    knocks: HashMap<Flow, u64>,
     connections: HashMap<Flow, TcpConnection>,
     /// Who asked something of a guarded service.
     guarded: HashMap<(SourceKey, Service), u64>,
@@ -181,6 +183,7 @@ impl Model {
             untrusted: HashMap::new(),
             nonces: HashMap::new(),
             flows: HashMap::new(),
+            knocks: HashMap::new(),
             connections: HashMap::new(),
             guarded: HashMap::new(),
             guard_events_ns: 0,
@@ -204,7 +207,8 @@ impl Model {
             return None;
         }
         let found = self.world.policies.iter().find(|policy| policy.index == index);
-        Some(found.map_or(abi::Policy::default(), |policy| policy.abi))
+        let at = |seconds| self.at(seconds);
+        Some(found.map_or(abi::Policy::default(), |policy| policy.timed(at)))
     }
 
     fn port_class(&self, index: u32, packet: &Packet, port: u16) -> u8 {
@@ -360,7 +364,30 @@ impl Model {
             self.hit_block(passage, key);
             return Some(Reason::Blocked);
         }
-        (self.is_kept_out(passage) && passage.drops(Reason::Geo)).then_some(Reason::Geo)
+        self.by_country(passage)
+    }
+
+    /// Where packets pass although their country is kept out, what is answered to them opens nothing.
+    fn by_country(&mut self, passage: &mut Passage) -> Option<Reason> {
+        let everything = passage.policy.geo_scope == SCOPE_ALL;
+        if !everything && passage.on_sip == PORT_NONE {
+            return None;
+        }
+        let country = self.kept_out(&passage.policy, passage.packet.source)?;
+        if self.answers_flow(&passage.packet) {
+            return None;
+        }
+        if geo_learns(&passage.policy, country, self.now_ns) {
+            passage.policy.observe |= Protection::Geo.bit();
+        }
+        if passage.drops(Reason::Geo) {
+            return Some(Reason::Geo);
+        }
+        let packet = &passage.packet;
+        let local = (packet.destination, packet.destination_port);
+        let flow = (packet.protocol, local, (packet.source, packet.source_port));
+        self.knocks.insert(flow, self.now_ns);
+        None
     }
 
     fn block_in_force(&self, passage: &Passage) -> Option<(SourceKey, u32)> {
@@ -394,17 +421,17 @@ impl Model {
         }
     }
 
-    fn is_kept_out(&mut self, passage: &Passage) -> bool {
-        let source = passage.packet.source;
-        if passage.policy.geo_mode == GEO_OFF || source.is_local() {
-            return false;
+    /// The country for which a policy keeps an address out.
+    fn kept_out(&self, policy: &abi::Policy, address: Address) -> Option<u32> {
+        if policy.geo_mode == GEO_OFF || address.is_local() {
+            return None;
         }
-        let covering = self.world.geo.iter().filter(|(network, _)| covers(network, source));
+        let covering = self.world.geo.iter().filter(|(network, _)| covers(network, address));
         let country = covering
             .max_by_key(|(network, _)| world::prefix(network).1)
             .map_or(COUNTRY_UNKNOWN, |(_, code)| world::country(code));
         debug_assert_eq!(self.world.config().geo_generation, GEO_GENERATION);
-        geo_drops(&passage.policy, country) && !self.answers_flow(&passage.packet)
+        geo_drops(policy, country).then_some(country)
     }
 
     /// A first fragment that answers lets those in that follow it, which have no ports.

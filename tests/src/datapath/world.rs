@@ -26,6 +26,8 @@ pub struct Policy {
     pub index: u32,
     pub abi: abi::Policy,
     pub ports: Vec<(RangeInclusive<u16>, u8)>,
+    /// When its countries are kept out; until then their flows are learned.
+    pub geo_from: Option<Seconds>,
     pub guarded: Vec<(u16, Service)>,
 }
 
@@ -117,7 +119,17 @@ impl Policy {
             containment_max_ns: 600_000_000_000,
             ..abi::Policy::default()
         };
-        Self { index, abi, ports: vec![(5060..=5060, PORT_SIP)], guarded: Vec::new() }
+        let ports = vec![(5060..=5060, PORT_SIP)];
+        Self { index, abi, ports, geo_from: None, guarded: Vec::new() }
+    }
+
+    /// As the maps hold it, where a time from now is what `at` says.
+    pub fn timed(&self, at: impl Fn(Seconds) -> u64) -> abi::Policy {
+        let mut policy = self.abi;
+        if let Some(seconds) = self.geo_from {
+            (policy.geo_from_ns, policy.geo_learning) = (at(seconds), [u64::MAX; 11]);
+        }
+        policy
     }
 
     pub fn mode(mut self, mode: u8) -> Self {
@@ -194,6 +206,16 @@ impl Policy {
             let index = country(code);
             self.abi.geo_countries[(index / 64) as usize] |= 1 << (index % 64);
         }
+        self
+    }
+
+    pub fn geo_scope(mut self, scope: u8) -> Self {
+        self.abi.geo_scope = scope;
+        self
+    }
+
+    pub fn geo_from(mut self, seconds: Seconds) -> Self {
+        self.geo_from = Some(seconds);
         self
     }
 }

@@ -1,9 +1,10 @@
 //! Geo, and the flows whose answers it lets in.
 
 use sipprot_common::abi::*;
+use sipprot_common::policy::Protection;
 use sipprot_common::reason::Reason;
 use sipprot_tests::datapath::frame::{ACK, SYN, protocol};
-use sipprot_tests::datapath::world::Listing;
+use sipprot_tests::datapath::world::{Block, Listing};
 use sipprot_tests::datapath::{Case, Frame, Message, Policy, World, check_all};
 
 use crate::places::*;
@@ -34,6 +35,8 @@ fn from(source: &str) -> Frame {
 pub fn cases() -> Vec<Case> {
     let mut cases = countries();
     cases.extend(flows());
+    cases.extend(learning());
+    cases.extend(scopes());
     cases.extend(errors());
     cases
 }
@@ -141,11 +144,87 @@ fn flows() -> Vec<Case> {
             .egress(&Frame::udp("[2001:db8:100::10]:9", "[2001:db8:bad::53]:53"))
             .ingress(&Frame::udp("[2001:db8:bad::53]:53", "[2001:db8:100::10]:9"), Reason::Other)
             .ingress(&Frame::udp("[2001:db8:bad::54]:53", "[2001:db8:100::10]:9"), Reason::Geo),
-        Case::new("a flow does not lift a block or deny", {
+        Case::new("a flow does not lift a denial", {
             without_xa().deny(Listing::new("203.0.113.53"))
         })
         .egress(&question())
         .ingress(&answer(), Reason::Denied),
+        Case::new("a flow does not lift a block", without_xa().block(Block::new("203.0.113.53")))
+            .egress(&question())
+            .ingress(&answer(), Reason::Blocked),
+        Case::new("an endpoint's flow is not another's", {
+            let tenant = Policy::new(7).geo(GEO_DENY, &["XA"]);
+            without_xa().endpoint("198.51.100.20", tenant)
+        })
+        .egress(&Frame::udp(OTHER_PBX, MALLORY))
+        .ingress(&Frame::udp(MALLORY, OTHER_PBX).payload(register()), Reason::SipRequest)
+        .under(7)
+        .ingress(&from(MALLORY), Reason::Geo),
+    ]
+}
+
+/// Five minutes in which the country is let in, and who opens which flow is seen.
+fn learning() -> Vec<Case> {
+    let later = || map(Policy::new(0).geo(GEO_DENY, &["XA"]).geo_from(300));
+    let observing = || map(Policy::new(0).geo(GEO_DENY, &["XA"]).observe(Protection::Geo));
+    let (in_vain, answer) = (Frame::udp(MALLORY, LOCAL), Frame::udp(LOCAL, MALLORY));
+    let web = "203.0.113.80:443";
+    let segment = |flags| Frame::tcp(LOCAL, web).segment(flags, 1, 0);
+    vec![
+        Case::new("a country is let in until its flows are learned", later())
+            .ingress(&from(MALLORY), Reason::SipRequest)
+            .observed(Reason::Geo)
+            .wait(301)
+            .ingress(&from(MALLORY), Reason::Geo),
+        Case::new("a flow that is opened meanwhile lasts", later())
+            .egress(&answer)
+            .wait(290)
+            .egress(&answer)
+            .wait(20)
+            .ingress(&in_vain, Reason::Other),
+        Case::new("an answer to somebody's knock opens nothing", later())
+            .ingress(&in_vain, Reason::Other)
+            .observed(Reason::Geo)
+            .egress(&answer)
+            .wait(290)
+            .ingress(&in_vain, Reason::Other)
+            .observed(Reason::Geo)
+            .egress(&answer)
+            .wait(20)
+            .ingress(&in_vain, Reason::Geo)
+            .egress(&answer)
+            .ingress(&in_vain, Reason::Geo),
+        Case::new("a knock is forgotten", later())
+            .ingress(&in_vain, Reason::Other)
+            .observed(Reason::Geo)
+            .wait(301)
+            .egress(&answer)
+            .ingress(&in_vain, Reason::Other),
+        Case::new("where it is only observed an answer opens nothing either", observing())
+            .ingress(&in_vain, Reason::Other)
+            .observed(Reason::Geo)
+            .egress(&answer)
+            .ingress(&in_vain, Reason::Other)
+            .observed(Reason::Geo)
+            .egress(&segment(SYN))
+            .ingress(&Frame::tcp(web, LOCAL).segment(SYN | ACK, 1, 2), Reason::Other),
+    ]
+}
+
+fn scopes() -> Vec<Case> {
+    let sip_only = map(Policy::new(0).geo(GEO_DENY, &["XA"]).geo_scope(SCOPE_SIP));
+    let opaque = Policy::new(0).geo(GEO_DENY, &["XA"]).geo_scope(SCOPE_SIP);
+    let opaque = map(opaque.ports(5061..=5061, PORT_SIP_OPAQUE));
+    vec![
+        Case::new("a country is kept off SIP alone", sip_only)
+            .ingress(&from(MALLORY), Reason::Geo)
+            .ingress(&Frame::tcp(MALLORY, PBX).payload(register()), Reason::Geo)
+            .ingress(&Frame::tcp(MALLORY, "198.51.100.10:22").segment(SYN, 1, 0), Reason::Other)
+            .ingress(&Frame::ip(MALLORY, PBX, protocol::GRE), Reason::Other)
+            .egress(&Frame::udp(PBX, MALLORY).payload(Message::request("OPTIONS")))
+            .ingress(&from(MALLORY), Reason::SipRequest),
+        Case::new("SIP over TLS is SIP", opaque)
+            .ingress(&Frame::tcp(MALLORY, "198.51.100.10:5061").segment(SYN, 1, 0), Reason::Geo),
     ]
 }
 

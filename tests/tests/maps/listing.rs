@@ -169,5 +169,37 @@ fn packets_are_judged_by_table_trie_and_country() {
         datapath.replace_geo([]).unwrap();
         assert_eq!(drops("203.0.113.9"), (0, 0));
         assert_eq!(drops("10.9.9.9"), (1, 0));
+        // And with them again.
+        datapath.set_policy(0, &policy).unwrap();
+        datapath.replace_geo([(network("203.0.113.0/24"), 7)]).unwrap();
+        assert_eq!(drops("203.0.113.9"), (0, 1));
+        assert_eq!(drops("192.0.2.9"), (0, 0));
+    });
+}
+
+#[test]
+fn what_an_endpoint_newly_keeps_out_is_learned() {
+    in_namespace(|fixture| {
+        let datapath = fixture.open();
+        let off = Policy { mode: MODE_ENFORCE, ..Policy::default() };
+        let mut deny = Policy { geo_mode: GEO_DENY, ..off };
+        deny.geo_countries[0] = 1 << 7;
+        let tell = |policies: &[Policy], endpoints: &[(IpNetwork, u32)]| {
+            let followed = datapath.followed(policies, endpoints).unwrap();
+            for (index, policy) in (0..).zip(&followed) {
+                datapath.set_policy(index, policy).unwrap();
+            }
+            datapath.set_endpoints(endpoints).unwrap();
+            followed
+        };
+        let [one, two] = ["192.0.2.11", "192.0.2.12"].map(network);
+        let first = tell(&[off, deny], &[(one, 1)]);
+        assert_eq!(first[0].geo_from_ns, 0);
+        assert!(first[1].geo_from_ns > 0 && first[1].geo_learning[0] == 1 << 7);
+        // Another endpoint takes its number: it keeps its time, and the other begins.
+        let second = tell(&[off, deny, deny], &[(two, 1), (one, 2)]);
+        assert_eq!(second[2].geo_from_ns, first[1].geo_from_ns);
+        assert_eq!(second[2].geo_epoch, first[1].geo_epoch);
+        assert!(second[1].geo_from_ns > first[1].geo_from_ns);
     });
 }

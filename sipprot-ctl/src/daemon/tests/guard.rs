@@ -182,6 +182,9 @@ async fn countries_that_cut_off_wait_too() {
     assert_eq!(geo_mode(&core), GEO_OFF);
     refused(&mut core, reload(false), "would cut off").await;
     done(&mut core, reload(true)).await;
+    refused(&mut core, confirm(false), "five minutes of learning").await;
+    let soon = core.clock.timestamp_now() + jiff::SignedDuration::from_secs(5);
+    core.guard.pending.as_mut().unwrap().until = soon;
     done(&mut core, confirm(false)).await;
     pass(&mut core).await;
     assert_eq!(geo_mode(&core), GEO_DENY);

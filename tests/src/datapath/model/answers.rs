@@ -8,7 +8,7 @@ use sipprot_common::source::{SourceKey, Wider};
 use super::headers::{self, Packet};
 use super::message::passing;
 use super::speech::{Kind, Speech};
-use super::{Flow, Model, Passage, Place, TcpConnection};
+use super::{FLOW_IDLE_NS, Flow, Model, Passage, Place, TcpConnection};
 
 impl Model {
     /// What an endpoint sends.
@@ -20,15 +20,12 @@ impl Model {
         let local = (packet.source, packet.source_port);
         let remote = (packet.destination, packet.destination_port);
         let flow = (packet.protocol, local, remote);
-        if self.world.track_flows {
-            let opens = packet.tcp.is_none_or(|tcp| tcp.syn && !tcp.ack);
-            if opens || self.flows.contains_key(&flow) {
-                self.flows.insert(flow, self.now_ns);
-            }
-        }
         self.note_asked(&packet, flow);
         let index = self.endpoint(packet.source);
         let Some(policy) = self.policy(index) else { return };
+        if self.world.track_flows && policy.geo_mode != GEO_OFF {
+            self.note_flow(&packet, flow, self.kept_out(&policy, remote.0).is_some());
+        }
         if policy.mode == MODE_OFF || self.port_class(index, &packet, local.1) != PORT_SIP {
             return;
         }
@@ -50,6 +47,15 @@ impl Model {
             place,
         };
         self.hear_answer(&passage, &speech, remote.0.key());
+    }
+
+    /// Opened outward, or kept alive.
+    fn note_flow(&mut self, packet: &Packet, flow: Flow, kept_out: bool) {
+        let first = packet.tcp.map_or(kept_out, |tcp| tcp.syn && !tcp.ack);
+        let knocked = self.knocks.get(&flow).is_some_and(|at| self.now_ns - at < FLOW_IDLE_NS);
+        if first && !knocked || self.flows.contains_key(&flow) {
+            self.flows.insert(flow, self.now_ns);
+        }
     }
 
     fn note_tcp_sent(&mut self, packet: &Packet, flow: Flow) -> Place {
