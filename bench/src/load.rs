@@ -1,11 +1,14 @@
-//! A million prefixes, from text to enforced.
+//! A million prefixes: from text to enforced, and through the daemon to the disk.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use ipnetwork::IpNetwork;
 use sipprot_common::table::ListTable;
+use sipprot_tests::daemon::Daemon;
 
 use crate::objects::Objects;
 use crate::prefixes::{self, MILLION};
@@ -35,4 +38,31 @@ pub fn measure(objects: &Objects, runs: u32) -> Result<Load> {
     // The table, and what the trie beside it holds: the one in force, and the room of an entry.
     let bytes = size_of::<ListTable>() as u64 + shipped.tries_bytes()?;
     Ok(Load { seconds, mib: bytes as f64 / f64::from(1 << 20) })
+}
+
+pub struct Import {
+    /// In seconds.
+    pub durable: f64,
+    pub what: String,
+}
+
+/// As an operator does it: a file, by the command line.
+pub fn import(daemon: &Daemon, directory: &Path) -> Result<Import> {
+    let mut text = String::from("IP_ADDRESS,NOTE\n");
+    // Nobody may deny the host's own loopback.
+    let holds_us = |network: &IpNetwork| network.contains(Ipv4Addr::LOCALHOST.into());
+    for network in prefixes::v4(MILLION + 1).iter().filter(|it| !holds_us(it)).take(MILLION) {
+        writeln!(text, "{network},a note")?;
+    }
+    let file = directory.join("million.csv");
+    std::fs::write(&file, &text).context("write the file")?;
+    let answer = daemon.json(&["deny", "import", &file.to_string_lossy()])?;
+    let seconds = |name: &str| answer[name].as_f64().with_context(|| format!("{name}: {answer}"));
+    let (enforced, durable) = (seconds("enforced_s")?, seconds("durable_s")?);
+    let status =
+        daemon.process_id().map(|id| std::fs::read_to_string(format!("/proc/{id}/status")));
+    let status = status.context("the daemon's process")??;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let what = format!("import_1m_seconds: enforced after {enforced:.2} s, peak {}", peak.trim());
+    Ok(Import { durable, what })
 }

@@ -16,6 +16,7 @@ use sipprot_tests::pbx::Manners;
 use sipprot_tests::topology::Family;
 
 use crate::Effort;
+use crate::load;
 use crate::report::Report;
 
 /// Of forged floods beside real traffic.
@@ -66,7 +67,13 @@ pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
         report.pbx_cpu_ratio_flood = Some(calls.cpu_ratio);
         report.note(calls.what);
     }
-    report.note("import_1m_seconds: there is no import into the store yet".to_owned());
+    if let Some(import) = report.keep("import_1m_seconds", || {
+        let (lab, daemon) = protected(sipprot)?;
+        load::import(&daemon, &lab.directory())
+    }) {
+        report.import_1m_seconds = Some(import.durable);
+        report.note(import.what);
+    }
 }
 
 fn protected(sipprot: &Path) -> Result<(Lab, Daemon)> {

@@ -270,7 +270,7 @@ impl ScopedAddress {
 pub struct ListEntry {
     /// 0 = never.
     pub expires_ns: u64,
-    /// `SCOPE_*`; allow entries are always `SCOPE_ALL`.
+    /// `SCOPE_*`; allow entries are always `SCOPE_ALL` or `SCOPE_LATER`.
     pub scope: u8,
     pub pad: [u8; 7],
 }
@@ -279,6 +279,9 @@ pub struct ListEntry {
 pub const SCOPE_ALL: u8 = 0;
 /// Only traffic to SIP ports. This and what follows are bits: an entry may have several.
 pub const SCOPE_SIP: u8 = 1;
+/// All traffic, but from `expires_ns` on: whom a change may have cut off is let in unless it is confirmed.
+/// No bit of a packet's scopes.
+pub const SCOPE_LATER: u8 = 1 << 7;
 /// Only traffic to the ports that are guarded as this service.
 pub const SCOPE_SSH: u8 = Service::Ssh.scope();
 pub const SCOPE_HTTP: u8 = Service::Http.scope();

@@ -4,12 +4,16 @@
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
 mod answers;
+mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod sheet;
 mod why;
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
@@ -17,17 +21,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
-    AlertView, BlockView, BlocksAnswer, Check, Counts, Done, EndpointView, Entries, Entry,
-    EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested, InterfaceView, ListCounts,
-    LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status, StoreView, TrustAnswer,
-    TrustView, Version, country_name,
+    AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
+    EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
+    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
+    StoreView, TrustAnswer, TrustView, Version, country_name,
 };
+pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -45,10 +51,37 @@ pub enum Command {
     AddEntry {
         list: List,
         entry: NewEntry,
+        consent: Consent,
+    },
+    EditEntry {
+        list: List,
+        edit: EditEntry,
     },
     RemoveEntry {
         list: List,
         network: IpNetwork,
+        by: String,
+        consent: Consent,
+    },
+    /// Reads a file and says what it would change.
+    ReadSheet {
+        sheet: Sheet,
+        consent: Consent,
+    },
+    /// Carries it out, if the lists are still as they were.
+    ApplySheet {
+        read: ReadSheet,
+        consent: Consent,
+    },
+    /// Writes a list into a file.
+    ExportList {
+        list: List,
+        endpoint: Option<String>,
+        into: Arc<File>,
+    },
+    /// What waits for a confirmation stays, or is taken back.
+    Confirm {
+        cancel: bool,
         by: String,
     },
     Blocks {
@@ -64,6 +97,7 @@ pub enum Command {
         address: IpAddr,
         by: String,
     },
+    Blocklists,
     Peers,
     AddPeer(NewPeer),
     RemovePeer {
@@ -90,13 +124,15 @@ pub enum Command {
     LearnDiscard {
         by: String,
     },
+    Reload {
+        consent: Consent,
+    },
     /// Lines of a log, from an endpoint that its token names.
     Ingest {
         log: String,
         token: String,
         text: String,
     },
-    Reload,
     Metrics,
 }
 
@@ -108,6 +144,7 @@ pub enum Answer {
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
+    Blocklists(BlocklistsAnswer),
     Peers(PeersAnswer),
     Check(Box<Check>),
     Why(Box<Why>),
@@ -117,6 +154,9 @@ pub enum Answer {
     Accepted(Accepted),
     GeoPreview(Box<GeoPreview>),
     Done(Done),
+    #[serde(skip)]
+    Read(ReadSheet),
+    Sheet(SheetAnswer),
     Ingested(Ingested),
     /// Prometheus' text format.
     Metrics(String),
@@ -185,6 +225,18 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
+}
+
+/// Another note for what is on a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditEntry {
+    pub network: IpNetwork,
+    pub note: String,
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    #[serde(default = "nobody")]
+    pub by: String,
 }
 
 /// A peer to be trusted without having shown anything.

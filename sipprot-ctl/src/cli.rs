@@ -19,6 +19,7 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod sheets;
 mod status;
 mod table;
 #[cfg(test)]
@@ -121,7 +122,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Filter(filter) => filter::run(&context, filter.verb),
-        Verb::Reload => change::reload(&context),
+        Verb::Reload { confirm } => change::reload(&context, confirm),
+        Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),

@@ -26,6 +26,7 @@ use ipnetwork::IpNetwork;
 
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
+pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
@@ -56,6 +57,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// No rule ever blocks these.
     pub never_block: Vec<IpNetwork>,
+    /// How long a change that may cut off its operator waits for a confirmation.
+    pub confirm_within: Duration,
     pub daemon: Daemon,
     pub sip: Sip,
     pub rules: RuleLimits,
@@ -69,6 +72,41 @@ pub struct Config {
     pub follow_ssh: bool,
     pub endpoints: Vec<Endpoint>,
     pub logs: Vec<Log>,
+    pub blocklists: Vec<Blocklist>,
+}
+
+/// A list that others keep: plain addresses and networks, one a line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Blocklist {
+    pub name: String,
+    /// Either this or `url`.
+    pub file: Option<PathBuf>,
+    pub url: Option<String>,
+    pub refresh: Duration,
+    /// How long what was read last holds when it can't be read again.
+    pub expires: Duration,
+    pub entries_max: u32,
+    /// The shortest prefix of a network that is taken in.
+    pub widest_v4: u32,
+    pub widest_v6: u32,
+    pub mode: Mode,
+}
+
+impl Default for Blocklist {
+    fn default() -> Self {
+        const HOUR: u64 = 3600;
+        Self {
+            name: String::new(),
+            file: None,
+            url: None,
+            refresh: Duration::from_secs(HOUR),
+            expires: Duration::from_secs(7 * 24 * HOUR),
+            entries_max: 500_000,
+            widest_v4: 16,
+            widest_v6: 32,
+            mode: Mode::Enforce,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -359,6 +397,7 @@ impl Default for Config {
             mode: Mode::Enforce,
             peers: Vec::new(),
             never_block: Vec::new(),
+            confirm_within: Duration::from_secs(60),
             daemon: Daemon::default(),
             sip: Sip::default(),
             rules: RuleLimits::default(),
@@ -368,6 +407,7 @@ impl Default for Config {
             observe: Vec::new(),
             follow_ssh: true,
             endpoints: Vec::new(),
+            blocklists: Vec::new(),
             logs: Vec::new(),
         }
     }

@@ -7,15 +7,18 @@
 mod accept;
 mod alerts;
 mod answers;
+mod blocklists;
 mod carry;
 mod change;
 mod check;
 mod clock;
 mod core;
+mod entries;
 mod events;
 mod evidence;
 mod feed;
 pub(crate) mod geography;
+mod guard;
 pub mod guards;
 mod journal;
 mod kernel;
@@ -33,6 +36,8 @@ mod refused;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
+mod sessions;
+mod sheets;
 mod sshd;
 mod status;
 #[cfg(test)]
@@ -113,8 +118,9 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let listener = http::bind_socket(&socket)?;
     let reader = core.kernel.with(|datapath| datapath.events().map(Some))?;
     let (caller, calls) = Caller::new();
+    let spool = core.config.daemon.state_dir.clone();
     let (stop, stopped) = watch::channel(false);
-    let api = tokio::spawn(http::serve_api(listener, caller.clone(), until(stopped.clone())));
+    let api = tokio::spawn(serve_api(listener, caller.clone(), spool, until(stopped.clone())));
     let scraped = match metrics {
         Some(address) => match http::bind_metrics(address).await {
             Ok(listener) => {
@@ -140,6 +146,15 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     let _ = std::fs::remove_file(&socket);
     core.finish(detach)
+}
+
+async fn serve_api(
+    listener: tokio::net::UnixListener,
+    caller: Caller,
+    spool: PathBuf,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    http::serve_api(listener, caller, &spool, stop).await
 }
 
 fn open_datapath(config: &crate::config::Config) -> anyhow::Result<Kernel> {

@@ -3,8 +3,10 @@
 //! Owns axum, paths, bodies and status codes. What a command does it must not know: every handler
 //! makes a [`Command`] of its request and hands it to the daemon by its [`Caller`].
 
+mod consent;
 mod error;
 mod routes;
+mod sheets;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -14,9 +16,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
 use tokio::net::{TcpListener, UnixListener};
 
 pub use socket::SocketError;
@@ -31,13 +33,14 @@ pub fn bind_socket(path: &Path) -> Result<UnixListener, SocketError> {
     socket::bind(path)
 }
 
-/// Serves the API until `stop` is done.
+/// Serves the API until `stop` is done. What is too large to be held goes through `spool`, a directory.
 pub async fn serve_api(
     listener: UnixListener,
     caller: Caller,
+    spool: &Path,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, api(caller)).with_graceful_shutdown(stop).await
+    axum::serve(listener, api(caller, spool)).with_graceful_shutdown(stop).await
 }
 
 pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
@@ -53,14 +56,21 @@ pub async fn serve_metrics(
     axum::serve(listener, metrics(caller)).with_graceful_shutdown(stop).await
 }
 
-fn api(caller: Caller) -> Router {
+fn api(caller: Caller, spool: &Path) -> Router {
     let v1 = Router::new()
         .route("/version", get(|caller| routes::plain(caller, Command::Version)))
         .route("/status", get(|caller| routes::plain(caller, Command::Status)))
         .route(
             "/lists/{list}",
-            get(routes::entries).post(routes::add_entry).delete(routes::remove_entry),
+            get(routes::entries)
+                .post(routes::add_entry)
+                .patch(routes::edit_entry)
+                .delete(routes::remove_entry),
         )
+        .route("/lists/{list}/csv", get(sheets::export))
+        .route("/lists/{list}/import", post(sheets::import))
+        .route("/lists/{list}/remove", post(sheets::remove))
+        .route("/confirm", post(routes::confirm).delete(routes::cancel))
         .route("/blocks", get(routes::blocks).post(routes::block))
         .route("/blocks/{address}", delete(routes::unblock))
         .route("/trust", get(|caller| routes::plain(caller, Command::Trust)))
@@ -71,6 +81,7 @@ fn api(caller: Caller) -> Router {
                 .post(routes::add_peer)
                 .delete(routes::remove_peer),
         )
+        .route("/blocklists", get(|caller| routes::plain(caller, Command::Blocklists)))
         .route("/check/{address}", get(routes::check))
         .route("/why/{address}", get(routes::why))
         .route("/report", get(routes::report))
@@ -85,7 +96,8 @@ fn api(caller: Caller) -> Router {
         .route("/learn/stop", post(routes::stop_learning))
         .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
-        .route("/reload", post(|caller| routes::plain(caller, Command::Reload)));
+        .route("/reload", post(routes::reload))
+        .layer(Extension(sheets::Spool(spool.into())));
     finish(Router::new().nest("/api/v1", v1), caller)
 }
 

@@ -5,6 +5,8 @@
 
 /// The JSON that daemon and CLI exchange: one type per answer.
 pub mod api;
+/// Lists that others keep.
+pub mod blocklist;
 /// The commands and their tables.
 pub mod cli;
 /// `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
@@ -31,6 +33,8 @@ pub mod replay;
 pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.
 pub mod rules;
+/// Lists as spreadsheets.
+pub mod sheet;
 /// What must survive: lists, blocks, trust and history, in sled.
 pub mod store;
 /// What there is to say of one address: the verdict, the rule, the evidence, the past.

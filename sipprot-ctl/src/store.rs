@@ -33,7 +33,7 @@ use database::{Database, DatabaseError};
 use export::Export;
 
 pub use error::StoreError;
-pub use noted::{AlertRecord, LearnEnd, LearningRecord};
+pub use noted::{AlertRecord, LearnEnd, LearningRecord, PendingRecord};
 pub use open::{OpenReport, Recovery};
 pub use records::{
     AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, EvidenceRecord, Lifted,
@@ -46,6 +46,25 @@ pub const RECORD_BYTES_MAX: usize = 16 << 10;
 
 /// Changes that reach the database in one piece.
 pub const BULK_PART: usize = 4096;
+
+/// Changes that may be too many to be held at once. They are gone through twice, and must be the same
+/// ones each time.
+pub trait Bulk: Send + Sync {
+    /// Hands on parts of at most [`BULK_PART`] changes, up to the first error.
+    fn each_part(
+        &self,
+        part: &mut dyn FnMut(&[Change]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+impl Bulk for &[Change] {
+    fn each_part(
+        &self,
+        part: &mut dyn FnMut(&[Change]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.chunks(BULK_PART).try_for_each(part)
+    }
+}
 
 /// Bounds of what grows by itself; past them the oldest goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +132,7 @@ impl Store {
     pub fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut writer = self.writer()?;
         if changes.len() > BULK_PART {
-            return self.apply_bulk(&mut writer, changes);
+            return self.write_bulk(&mut writer, &changes);
         }
         let lines = lines_of(changes)?;
         let Batch { mut writes, rows, .. } = self.batch(&writer.rows, changes)?;
@@ -131,33 +150,38 @@ impl Store {
         Ok(())
     }
 
+    /// The same for any number of changes, in bounded memory.
+    pub fn apply_bulk(&self, changes: &dyn Bulk) -> Result<(), StoreError> {
+        let mut writer = self.writer()?;
+        self.write_bulk(&mut writer, changes)
+    }
+
     /// One sled batch of a million changes keeps every page that it replaces in memory. So the
     /// export has the whole batch first, and if the parts don't all reach the database, the next
     /// opening rebuilds it from the export.
-    fn apply_bulk(&self, writer: &mut Writer, changes: &[Change]) -> Result<(), StoreError> {
+    fn write_bulk(&self, writer: &mut Writer, changes: &dyn Bulk) -> Result<(), StoreError> {
         let commit = writer.commit + 1;
         let path = self.export_path();
         let mut export = match writer.export.take() {
             Some(export) if !export.is_stale(writer.rows.exported) => export,
             _ => self.rewrite_export(writer.commit).map_err(StoreError::at(&path))?,
         };
-        for part in changes.chunks(BULK_PART) {
-            let appended = lines_of(part)
-                .and_then(|lines| export.append(&lines).map_err(StoreError::at(&path)));
-            if let Err(error) = appended {
-                // An export that can't be shortened is given up and written anew by the next batch.
-                writer.export = export.take_back().is_ok().then_some(export);
-                return Err(error);
-            }
+        let appended = changes
+            .each_part(&mut |part| export.append(&lines_of(part)?).map_err(StoreError::at(&path)));
+        if let Err(error) = appended {
+            // An export that can't be shortened is given up and written anew by the next batch.
+            writer.export = export.take_back().is_ok().then_some(export);
+            return Err(error);
         }
         export.commit(commit).map_err(|error| self.fail(writer, &error))?;
         writer.export = Some(export);
-        for part in changes.chunks(BULK_PART) {
-            let result = self.batch(&writer.rows, part);
-            let Batch { writes, rows, .. } = result.map_err(|error| self.fail(writer, &error))?;
-            self.database.write(writes).map_err(|error| self.fail(writer, &error))?;
+        let written = changes.each_part(&mut |part| {
+            let Batch { writes, rows, .. } = self.batch(&writer.rows, part)?;
+            self.database.write(writes).map_err(|error| self.unreadable(error))?;
             writer.rows = rows;
-        }
+            Ok(())
+        });
+        written.map_err(|error| self.fail(writer, &error))?;
         let number = (COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
         self.database.write([number].into()).map_err(|error| self.fail(writer, &error))?;
         writer.commit = commit;

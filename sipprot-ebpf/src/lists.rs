@@ -50,7 +50,8 @@ fn applies(entry: Option<&ListEntry>, scopes: u8) -> bool {
     if !covers(entry.scope, scopes) {
         return false;
     }
-    entry.expires_ns == 0 || clock::coarse_ns() < entry.expires_ns
+    entry.expires_ns == 0
+        || (clock::coarse_ns() < entry.expires_ns) != (entry.scope == SCOPE_LATER)
 }
 
 #[inline(always)]
@@ -60,7 +61,8 @@ pub fn is_allowed(work: &Work, policy: u32) -> bool {
 
 #[inline(never)]
 fn find_allowed(work: &Work, policy: u32) -> bool {
-    find(List::Allow, &work.packet.source_literal, work.facts.generation, policy, SCOPE_SIP)
+    let scopes = SCOPE_SIP | SCOPE_LATER;
+    find(List::Allow, &work.packet.source_literal, work.facts.generation, policy, scopes)
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockKind, EvidenceView, LearnStatus, Scope};
+use super::{BlockKind, EvidenceView, LearnStatus, PendingView, Scope};
 use crate::config::{GeoMode, RuleScope};
 use crate::geo::Country;
 use crate::store::List;
@@ -43,6 +43,9 @@ pub struct Status {
     #[serde(default)]
     pub logs: Vec<LogView>,
     pub config_files: Vec<String>,
+    /// A change that waits for its confirmation.
+    #[serde(default)]
+    pub pending: Option<PendingView>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -317,6 +320,9 @@ pub struct Check {
     /// The host only observes, or learns: what the rules and the kernel's own line would do, they don't.
     #[serde(default)]
     pub observed: bool,
+    /// Outside lists that only watch, and have it.
+    #[serde(default)]
+    pub watched_by: Vec<String>,
     pub quarantined_ports: Vec<u16>,
     pub trusted: bool,
     pub peer: bool,
@@ -354,6 +360,7 @@ impl Check {
             held: false,
             wider: None,
             observed: false,
+            watched_by: Vec::new(),
             quarantined_ports: Vec::new(),
             trusted: false,
             peer: false,
@@ -435,6 +442,31 @@ pub struct ReportRow {
     pub line: Option<String>,
     pub first: i64,
     pub last: i64,
+}
+
+/// A list that others keep.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlocklistView {
+    pub name: String,
+    /// File or URL.
+    pub source: String,
+    pub mode: String,
+    /// That are taken in.
+    pub entries: u64,
+    /// Left out, for they are private, the host's own, a peer's or allowed.
+    pub spared: u64,
+    pub too_wide: u64,
+    /// Lines that are no entry.
+    pub unreadable: u64,
+    pub read_at: Option<i64>,
+    pub expires_at: Option<i64>,
+    /// Why it could not be read again.
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlocklistsAnswer {
+    pub blocklists: Vec<BlocklistView>,
 }
 
 /// A change that was made.

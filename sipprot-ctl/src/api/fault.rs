@@ -12,6 +12,8 @@ pub enum Code {
     NotFound,
     /// It makes sense, and is not done: it would cut off what must not be cut off.
     Refused,
+    /// Something else changed meanwhile: it may be tried again.
+    Conflict,
     /// Whoever asks may not.
     Denied,
     /// No room left for it.

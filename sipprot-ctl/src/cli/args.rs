@@ -82,7 +82,17 @@ pub enum Verb {
     /// What lines of logs mean.
     Filter(Filter),
     /// Read the configuration again; a wrong one changes nothing.
-    Reload,
+    Reload {
+        /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Keep a change that was made with --confirm, for you still get through.
+    Confirm {
+        /// Take it back now.
+        #[arg(long)]
+        cancel: bool,
+    },
     /// Print or check configurations.
     Config(Config),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
@@ -140,6 +150,8 @@ pub enum Which {
     Contained,
     /// Print trusted peers.
     Trust,
+    /// Print the lists of others that the configuration names, and how they fare.
+    Blocklists,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -152,6 +164,12 @@ pub struct Entries {
     /// Only entries of this country.
     #[arg(long, value_name = "CODE")]
     pub country: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Leave out so many first.
+    #[arg(long, value_name = "N")]
+    pub offset: Option<u64>,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -164,8 +182,73 @@ pub struct Edit {
 pub enum EditVerb {
     /// Add an address or network.
     Add(Add),
-    /// Remove an address or network.
-    Remove { network: IpNetwork },
+    /// Change the note of an address or network.
+    Edit {
+        network: IpNetwork,
+        /// Why.
+        #[arg(long)]
+        note: String,
+        /// The endpoint whose list it is; the host's otherwise.
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
+    },
+    /// Remove an address or network, or all of a file.
+    Remove {
+        #[arg(required_unless_present = "csv")]
+        network: Option<IpNetwork>,
+        /// Remove the addresses of a CSV file instead; - reads stdin.
+        #[arg(long, value_name = "FILE", conflicts_with = "network")]
+        csv: Option<PathBuf>,
+        /// With --csv: only say what would change.
+        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
+        dry_run: bool,
+        /// With --csv: the endpoint whose list it is; the host's otherwise.
+        #[arg(long, value_name = "NAME", conflicts_with = "network")]
+        endpoint: Option<String>,
+        /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Add all of a CSV file (IP_ADDRESS,NOTE,TIME,ADDED_BY), or nothing of it.
+    Import(Import),
+    /// Print the list as a CSV file; times are UTC.
+    Export(Export),
+    /// Print a CSV file to begin with.
+    Template,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Import {
+    /// The file; - reads stdin.
+    pub file: PathBuf,
+    /// Only say what would change.
+    #[arg(long, visible_alias = "preview")]
+    pub dry_run: bool,
+    /// The zone of times that don't say theirs, such as Europe/Paris.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub zone: String,
+    /// The endpoint whose list it is; the host's otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// Also if it may cut you off: what does is taken back unless 'sipprot confirm' follows.
+    #[arg(long)]
+    pub confirm: bool,
+}
+
+/// `remove --csv`, by itself.
+#[derive(Debug)]
+pub struct RemoveCsv {
+    pub file: PathBuf,
+    pub dry_run: bool,
+    pub endpoint: Option<String>,
+    pub confirm: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Export {
+    /// The endpoint whose list it is; the host's otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -183,6 +266,9 @@ pub struct Add {
     /// The endpoint whose list it is; the host's otherwise.
     #[arg(long, value_name = "NAME")]
     pub endpoint: Option<String>,
+    /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
+    #[arg(long)]
+    pub confirm: bool,
 }
 
 #[derive(ClapArgs, Debug)]

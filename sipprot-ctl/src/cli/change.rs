@@ -2,19 +2,28 @@
 
 use std::net::IpAddr;
 
-use super::args::{Block, Edit, EditVerb, Peer, PeerVerb, Trust, TrustVerb};
+use super::args::{Block, Edit, EditVerb, Peer, PeerVerb, RemoveCsv, Trust, TrustVerb};
 use super::client::query;
-use super::{CliError, Context, lists};
-use crate::api::{Done, NewBlock, NewEntry, NewPeer};
+use super::{CliError, Context, lists, sheets};
+use crate::api::{Done, EditEntry, NewBlock, NewEntry, NewPeer};
+use crate::sheet::list_name;
 use crate::store::List;
 
 pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliError> {
-    let name = match list {
-        List::Allow => "allow",
-        List::Deny => "deny",
-    };
+    let name = list_name(list);
     let client = context.client()?;
     let done: Done = match edit.verb {
+        EditVerb::Import(import) => return sheets::import(context, list, &import),
+        EditVerb::Export(export) => return sheets::export(context, list, &export),
+        EditVerb::Template => return sheets::template(list),
+        EditVerb::Remove { csv: Some(file), dry_run, endpoint, confirm, .. } => {
+            let remove = RemoveCsv { file, dry_run, endpoint, confirm };
+            return sheets::remove(context, list, &remove);
+        }
+        EditVerb::Edit { network, note, endpoint } => {
+            let edit = EditEntry { network, note, endpoint, by: operator() };
+            client.patch(&format!("/lists/{name}"), &edit)?
+        }
         EditVerb::Add(add) => {
             let entry = NewEntry {
                 network: add.network,
@@ -24,12 +33,12 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
                 scope: add.scope,
                 endpoint: add.endpoint,
             };
-            client.post(&format!("/lists/{name}"), &entry)?
+            client.confirming(add.confirm).post(&format!("/lists/{name}"), &entry)?
         }
-        EditVerb::Remove { network } => {
-            let network = network.to_string();
-            let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
-            client.delete(&format!("/lists/{name}{query}"))?
+        EditVerb::Remove { network, confirm, .. } => {
+            let network = network.map(|network| network.to_string());
+            let query = query(&[("network", network.as_deref()), ("by", Some(&operator()))]);
+            client.confirming(confirm).delete(&format!("/lists/{name}{query}"))?
         }
     };
     print(context, &done)
@@ -76,8 +85,15 @@ pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
     }
 }
 
-pub(super) fn reload(context: &Context) -> Result<(), CliError> {
-    print(context, &context.client()?.post("/reload", &())?)
+pub(super) fn reload(context: &Context, confirm: bool) -> Result<(), CliError> {
+    print(context, &context.client()?.confirming(confirm).post("/reload", &())?)
+}
+
+pub(super) fn confirm(context: &Context, cancel: bool) -> Result<(), CliError> {
+    let (client, by) = (context.client()?, query(&[("by", Some(&operator()))]));
+    let path = format!("/confirm{by}");
+    let done = if cancel { client.delete(&path)? } else { client.post(&path, &())? };
+    print(context, &done)
 }
 
 fn print(context: &Context, done: &Done) -> Result<(), CliError> {

@@ -1,30 +1,43 @@
 //! Talks to the daemon: HTTP on its Unix socket.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::CliError;
-use crate::api::FaultBody;
+use crate::api::{Consent, FaultBody};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_MAX: usize = 1 << 30;
 
+/// What is as large as a list takes longer.
+const PATIENCE_LARGE: Duration = Duration::from_secs(900);
+const PIECE: usize = 64 << 10;
+
 pub struct Client {
     socket: PathBuf,
+    confirm: bool,
 }
 
 impl Client {
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self { socket, confirm: false }
+    }
+
+    /// Says with every change that the operator knows that it may cut them off.
+    pub fn confirming(self, confirm: bool) -> Self {
+        Self { confirm, ..self }
     }
 
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
@@ -40,9 +53,51 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, CliError> {
-        let json = serde_json::to_vec(body)
-            .map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
-        self.request(Method::POST, path, json.into())
+        self.request(Method::POST, path, json(body)?)
+    }
+
+    pub fn patch<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
+        self.request(Method::PATCH, path, json(body)?)
+    }
+
+    /// Sends a file, piece by piece.
+    pub fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        file: Box<dyn Read + Send>,
+    ) -> Result<T, CliError> {
+        let (ok, bytes) = self.run(PATIENCE_LARGE, async {
+            let response = self.exchange(Method::POST, path, Upload(file)).await?;
+            self.collected(response).await
+        })?;
+        self.read(ok, &bytes)
+    }
+
+    /// Writes an answer to `into`, piece by piece.
+    pub fn download(&self, path: &str, into: &mut dyn Write) -> Result<(), CliError> {
+        self.run(PATIENCE_LARGE, async {
+            let response = self.exchange(Method::GET, path, Full::new(Bytes::new())).await?;
+            if !response.status().is_success() {
+                let (ok, bytes) = self.collected(response).await?;
+                return self.read(ok, &bytes);
+            }
+            let mut body = response.into_body();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| self.broken(&error.to_string()))?;
+                let Ok(piece) = frame.into_data() else { continue };
+                match into.write_all(&piece) {
+                    // A reader that goes away early is no failure.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    Err(error) => return Err(CliError::Failed(format!("cannot write: {error}"))),
+                    Ok(()) => {}
+                }
+            }
+            Ok(())
+        })
     }
 
     fn request<T: DeserializeOwned>(
@@ -51,30 +106,54 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, CliError> {
+        let (ok, bytes) = self.run(PATIENCE, async {
+            let response = self.exchange(method, path, Full::new(body)).await?;
+            self.collected(response).await
+        })?;
+        self.read(ok, &bytes)
+    }
+
+    fn run<T>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
-        let (ok, bytes) = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.exchange(method, path, body))
-                .await
-                .unwrap_or_else(|_| Err(self.broken("no answer in a minute")))
-        })?;
+        runtime.block_on(async {
+            let late = || self.broken(&format!("no answer in {} s", patience.as_secs()));
+            tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(late()))
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, ok: bool, bytes: &[u8]) -> Result<T, CliError> {
         let unreadable =
             |error: serde_json::Error| self.broken(&format!("an answer that isn't ours: {error}"));
         if ok {
-            return serde_json::from_slice(&bytes).map_err(unreadable);
+            return serde_json::from_slice(bytes).map_err(unreadable);
         }
-        let body: FaultBody = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        let body: FaultBody = serde_json::from_slice(bytes).map_err(unreadable)?;
         Err(body.error.into())
     }
 
-    async fn exchange(
+    async fn collected(&self, response: Response<Incoming>) -> Result<(bool, Bytes), CliError> {
+        let ok = response.status().is_success();
+        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        Ok((ok, body.map_err(|error| self.broken(&error.to_string()))?.to_bytes()))
+    }
+
+    async fn exchange<B>(
         &self,
         method: Method,
         path: &str,
-        body: Bytes,
-    ) -> Result<(bool, Bytes), CliError> {
+        body: B,
+    ) -> Result<Response<Incoming>, CliError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
         let stream =
             UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -86,16 +165,19 @@ impl Client {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
-            .header("host", "sipprot")
-            .body(Full::new(body))
-            .map_err(|error| self.broken(&error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let ok = response.status().is_success();
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-        Ok((ok, body.map_err(|error| self.broken(&error.to_string()))?.to_bytes()))
+            .header("host", "sipprot");
+        if self.confirm {
+            request = request.header(Consent::CONFIRM, "true");
+        }
+        if let Some(address) = ssh_client() {
+            request = request.header(Consent::OPERATOR, address.to_string());
+        }
+        let request =
+            request.body(Box::pin(body)).map_err(|error| self.broken(&error.to_string()))?;
+        sender.send_request(request).await.map_err(broken)
     }
 
     fn broken(&self, what: &str) -> CliError {
@@ -126,4 +208,39 @@ fn escaped(value: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+fn json(body: &impl Serialize) -> Result<Bytes, CliError> {
+    let json = serde_json::to_vec(body)
+        .map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
+    Ok(json.into())
+}
+
+/// From where the operator came to this host.
+fn ssh_client() -> Option<IpAddr> {
+    let connection = std::env::var("SSH_CONNECTION").ok()?;
+    connection.split([' ', '%']).next()?.parse().ok()
+}
+
+/// A file as a request's body. Reading blocks, and nothing else is to be done meanwhile.
+struct Upload(Box<dyn Read + Send>);
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut piece = vec![0; PIECE];
+        Poll::Ready(match self.0.read(&mut piece) {
+            Ok(0) => None,
+            Ok(length) => {
+                piece.truncate(length);
+                Some(Ok(Frame::data(piece.into())))
+            }
+            Err(error) => Some(Err(error)),
+        })
+    }
 }

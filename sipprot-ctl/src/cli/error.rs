@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::api::Fault;
+use crate::api::{Code, Fault};
 
 pub const EXIT_FAILURE: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 pub const EXIT_NOT_RUNNING: u8 = 3;
+pub const EXIT_NOT_FOUND: u8 = 4;
+/// For safety: it would cut off what must not be cut off.
+pub const EXIT_REFUSED: u8 = 6;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -27,6 +30,8 @@ pub enum CliError {
 impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
+            CliError::Fault(fault) if fault.code == Code::NotFound => EXIT_NOT_FOUND,
+            CliError::Fault(fault) if fault.code == Code::Refused => EXIT_REFUSED,
             CliError::Failed(_) | CliError::Fault(_) => EXIT_FAILURE,
             CliError::Usage(_) => EXIT_USAGE,
             CliError::NotRunning(_) => EXIT_NOT_RUNNING,

@@ -7,7 +7,9 @@ use super::args::{Entries as EntriesArgs, List, Which};
 use super::client::{Client, query};
 use super::table::{Align, Table};
 use super::{CliError, Context, change};
-use crate::api::{BlockView, BlocksAnswer, Entries, Entry, PeersAnswer, TrustAnswer};
+use crate::api::{
+    BlockView, BlocklistsAnswer, BlocksAnswer, Entries, Entry, PeersAnswer, TrustAnswer,
+};
 use crate::config::Choice;
 use crate::{report, store};
 
@@ -26,6 +28,10 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
             context.print(&blocks, blocks_table)
         }
         Which::Trust => trust(context),
+        Which::Blocklists => {
+            let lists: BlocklistsAnswer = context.client()?.get("/blocklists")?;
+            context.print(&lists, blocklists_table)
+        }
     }
 }
 
@@ -60,6 +66,34 @@ fn peers_table(answer: &PeersAnswer) -> String {
     table.render()
 }
 
+fn blocklists_table(answer: &BlocklistsAnswer) -> String {
+    let mut table = Table::new([
+        ("NAME", Align::Left),
+        ("MODE", Align::Left),
+        ("ENTRIES", Align::Right),
+        ("SPARED", Align::Right),
+        ("TOO WIDE", Align::Right),
+        ("READ", Align::Left),
+        ("EXPIRES", Align::Left),
+        ("SOURCE", Align::Left),
+        ("PROBLEM", Align::Left),
+    ]);
+    for list in &answer.blocklists {
+        table.row([
+            list.name.clone(),
+            list.mode.clone(),
+            list.entries.to_string(),
+            list.spared.to_string(),
+            list.too_wide.to_string(),
+            list.read_at.map(time).unwrap_or_default(),
+            list.expires_at.map(time).unwrap_or_default(),
+            list.source.clone(),
+            list.problem.clone().unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}
+
 fn one(
     context: &Context,
     list: store::List,
@@ -70,7 +104,15 @@ fn one(
         return change::edit(context, list, super::args::Edit { verb });
     }
     let filter = [("search", args.search.as_deref()), ("country", args.country.as_deref())];
-    let entries = fetch(&context.client()?, name, &filter)?;
+    let client = context.client()?;
+    let entries = match (args.limit, args.offset) {
+        (None, None) => fetch(&client, name, &filter)?,
+        (limit, offset) => {
+            let [limit, offset] = [limit, offset].map(|it| it.map(|it| it.to_string()));
+            let page = [("limit", limit.as_deref()), ("offset", offset.as_deref())];
+            client.get(&format!("/lists/{name}{}", query(&[filter, page].concat())))?
+        }
+    };
     context.print(&entries, entries_table)
 }
 

@@ -96,6 +96,13 @@ fn health(status: &Status) -> String {
     if let Some(learning) = &status.learning {
         text += &format!("{}\n", super::learn::told(learning));
     }
+    if let Some(pending) = status.pending.as_ref().filter(|pending| !pending.ended) {
+        let until = lists::time(pending.until);
+        text += &format!(
+            "WAITS FOR 'sipprot confirm' until {until}: {} (by {})\n",
+            pending.what, pending.by
+        );
+    }
     text += &countries(status);
     for log in &status.logs {
         text += &format!("Log {}\n", of_log(log));

@@ -35,6 +35,21 @@ fn aliases_and_single_dashes() {
     check("sipprot r --date 2026-02-28", "Report { date: Some(2026-02-28)");
     check("sipprot l allow", "List(List { which: Allow");
     check("sipprot list deny --country FR", "List(List { which: Deny");
+    check("sipprot list deny --limit 5 --offset 10", "List(List { which: Deny");
+    check("sipprot list blocklists", "List(List { which: Blocklists");
+    check(
+        "sipprot deny import - --preview",
+        "Deny(Edit { verb: Import(Import { file: \"-\", dry_run: true",
+    );
+    check("sipprot list allow export", "List(List { which: Allow");
+    check(
+        "sipprot deny remove --csv a.csv --dry-run",
+        "Deny(Edit { verb: Remove { network: None, csv: Some",
+    );
+    check("sipprot deny edit 192.0.2.1 --note scanner", "Deny(Edit { verb: Edit {");
+    check("sipprot allow template", "Allow(Edit { verb: Template");
+    check("sipprot confirm --cancel", "Confirm { cancel: true }");
+    check("sipprot reload --confirm", "Reload { confirm: true }");
     check("sipprot --config /x check 192.0.2.1", "Check { address: 192.0.2.1");
     check("sipprot allow add 2001:db8::/32 --note office", "Allow(Edit { verb: Add");
     check(
@@ -64,6 +79,10 @@ fn wrong_lines_are_usage_errors() {
         "sipprot check",
         "sipprot check 192.0.2.300",
         "sipprot deny add",
+        "sipprot deny remove",
+        "sipprot deny remove 192.0.2.1 --dry-run",
+        "sipprot deny remove 192.0.2.1 --csv a.csv",
+        "sipprot deny import",
         "sipprot block 192.0.2.1 --for soon",
         "sipprot --log nowhere status",
         "sipprot report --date 2026-13-01",
@@ -122,6 +141,7 @@ fn status() -> Status {
         geo: GeoView::default(),
         logs: Vec::new(),
         config_files: Vec::new(),
+        pending: None,
     }
 }
 

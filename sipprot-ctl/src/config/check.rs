@@ -25,6 +25,24 @@ pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     services(config, &mut refuse);
     endpoints(config, &mut refuse);
     logs(config, &mut refuse);
+    blocklists(config, &mut refuse);
+}
+
+fn blocklists(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    let mut names = HashMap::new();
+    for (index, list) in config.blocklists.iter().enumerate() {
+        let place = |key: &str| format!("blocklist[{index}].{key}");
+        if names.insert(&list.name, index).is_some() {
+            let what = format!("another blocklist is called {:?}", list.name);
+            refuse(&[&place("name")], "blocklist.name", what);
+        }
+        let what = match (&list.file, &list.url) {
+            (None, None) => "neither file nor url says where it is",
+            (Some(_), Some(_)) => "file and url: which of them?",
+            _ => continue,
+        };
+        refuse(&[&place("url"), &place("")], "blocklist.url", what.to_owned());
+    }
 }
 
 /// A port has one guard.

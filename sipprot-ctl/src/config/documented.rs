@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 
 use toml_edit::Value;
 
-use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section};
+use super::keys::{
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section,
+};
 use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, RuleScope, SyslogTransport};
-use super::{Config, Endpoint, Log, OwnCeilings};
+use super::{Blocklist, Config, Endpoint, Log, OwnCeilings};
 
 const WIDTH: usize = 100;
 
@@ -40,6 +42,7 @@ pub(super) fn documented_default() -> String {
     }
     document_table(&mut text, &ENDPOINT, ENDPOINT_KEYS, &example_endpoint());
     document_table(&mut text, &LOG, LOG_KEYS, &example_log());
+    document_table(&mut text, &BLOCKLIST, BLOCKLIST_KEYS, &example_blocklist());
     text
 }
 
@@ -109,6 +112,14 @@ fn example_log() -> Log {
     }
 }
 
+fn example_blocklist() -> Blocklist {
+    Blocklist {
+        name: "apiban".to_owned(),
+        url: Some("https://lists.example/apiban.txt".to_owned()),
+        ..Blocklist::default()
+    }
+}
+
 fn assignment(name: &str, value: &Value) -> String {
     let line = format!("{name} = {}", value.to_string().trim());
     match value.as_array() {
@@ -153,7 +164,8 @@ impl fmt::Display for Config {
             }
         }
         write_tables(f, &ENDPOINT, ENDPOINT_KEYS, &self.endpoints)?;
-        write_tables(f, &LOG, LOG_KEYS, &self.logs)
+        write_tables(f, &LOG, LOG_KEYS, &self.logs)?;
+        write_tables(f, &BLOCKLIST, BLOCKLIST_KEYS, &self.blocklists)
     }
 }
 

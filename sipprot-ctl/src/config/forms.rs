@@ -234,6 +234,8 @@ pub(super) const ENDPOINT_NAME: Text = Text {
     },
 };
 
+pub(super) const URL: Text =
+    Text { expected: "a URL that begins with https:// or http://", holds: crate::fetch::is_url };
 /// SHA-256, so that whoever reads the configuration has no token.
 pub(super) const TOKEN_HASH: Text = Text {
     expected: "what `sipprot filter token` prints: sha256: and 64 hex digits",
@@ -354,7 +356,7 @@ impl Form for PeerEntry {
 }
 
 /// `::ffff:192.0.2.7` is 192.0.2.7 and nothing else.
-fn unmapped(network: IpNetwork) -> IpNetwork {
+pub fn unmapped(network: IpNetwork) -> IpNetwork {
     match network.ip() {
         IpAddr::V6(address) => address
             .to_ipv4_mapped()

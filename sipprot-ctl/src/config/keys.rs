@@ -8,12 +8,12 @@ use toml_edit::Value;
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
-    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, USER_AGENT, Whole,
+    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT, Whole,
 };
 use super::values::{
     BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
 };
-use super::{Config, Endpoint, Log, USER_AGENTS_MAX};
+use super::{Blocklist, Config, Endpoint, Log, USER_AGENTS_MAX};
 
 /// One key of a table that is read into a `T`.
 pub(super) struct Key<T: 'static> {
@@ -95,6 +95,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Trunks and offices that are trusted without having to prove it. Trust is learned too; this is for those that can't show it. A rate, in packets a second of each of its addresses, replaces ceilings.trusted_rate.";
     "never_block" = never_block, Many(Network, 0, NETWORKS_MAX),
         "No rule ever blocks these. The denylist still can.";
+    "confirm_within" = confirm_within, Span(2, HOUR),
+        "A change that may cut off its operator, made with --confirm, is taken back after this time unless `sipprot confirm` follows.";
     "follow_ssh" = follow_ssh, Flag,
         "Whether the host's own ssh log is followed, the journal or /var/log/auth.log, where no [[log]] of the host's has the filter sshd.";
 
@@ -294,4 +296,31 @@ pub(super) const LOG_KEYS: &[Key<Log>] = keys! { Log;
         "Whose file or journal it is, if not the host's own.";
     "mode" = mode, OneOf::<Mode>::new(),
         "enforce: what it tells counts. observe: it counts apart, and only alerts say what would follow. off: it is not read.";
+};
+
+pub(super) const BLOCKLIST: Section = Section {
+    name: "blocklist",
+    help: "A denylist that others keep: addresses or networks, one a line, with # or ; before a remark. Each of \
+           these has a file or a url. What is private, this host's or a peer's, or on the allowlist is never taken in.",
+};
+
+pub(super) const BLOCKLIST_KEYS: &[Key<Blocklist>] = keys! { Blocklist;
+    "name" = name, ENDPOINT_NAME,
+        "What check, why and status call it. Required, and unique.";
+    "file" = file, Maybe(AbsolutePath),
+        "Where it lies.";
+    "url" = url, Maybe(URL),
+        "Or from where it is fetched.";
+    "refresh" = refresh, Span(MINUTE, 30 * DAY),
+        "How often it is read.";
+    "expires" = expires, Span(HOUR, 365 * DAY),
+        "How long what was read last holds when it can't be read again, or is empty all at once.";
+    "entries_max" = entries_max, Whole(1, 2_000_000),
+        "A list with more entries is refused.";
+    "widest_v4" = widest_v4, Whole(8, 32),
+        "Wider IPv4 networks (with a shorter prefix) are left out.";
+    "widest_v6" = widest_v6, Whole(16, 128),
+        "The same for IPv6.";
+    "mode" = mode, OneOf::<Mode>::new(),
+        "enforce drops, observe only tells in `check` who is on it, off does not read it.";
 };

@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{ConfigError, Fault, Wrong};
-use super::keys::{ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section};
+use super::keys::{
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
+};
 use super::{Config, DEFAULT_PATH, check};
+
+/// Headings in double brackets.
+const TABLES: [&str; 3] = [ENDPOINT.name, LOG.name, BLOCKLIST.name];
 
 /// The main file and its drop-ins, in reading order.
 pub(super) fn find_files(named: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
@@ -109,6 +114,10 @@ impl Reader<'_> {
         if let Some(item) = document.get(LOG.name) {
             self.read_tables(item, &LOG, (LOG_KEYS, &["name", "filters"]), &mut config.logs);
         }
+        if let Some(item) = document.get(BLOCKLIST.name) {
+            let keys = (BLOCKLIST_KEYS, &["name"][..]);
+            self.read_tables(item, &BLOCKLIST, keys, &mut config.blocklists);
+        }
     }
 
     /// `place` is what keys are remembered under, `prefix` the path inside the target.
@@ -134,7 +143,7 @@ impl Reader<'_> {
                         self.fault(at, &path, "expected a table".to_owned());
                     }
                 }
-            } else if !(place.is_empty() && [ENDPOINT.name, LOG.name].contains(&path.as_str())) {
+            } else if !(place.is_empty() && TABLES.contains(&path.as_str())) {
                 let what = unknown(&path, prefix, keys);
                 self.fault(at, &shown(place, &path), what);
             }

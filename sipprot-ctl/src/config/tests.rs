@@ -41,6 +41,8 @@ fn the_documented_default_reads_back_to_the_defaults() {
     assert_eq!(config.endpoints[0].geo_countries(&config)[0].code(), "KP");
     assert_eq!(config.logs.len(), 1);
     config.endpoints.clear();
+    assert_eq!(config.blocklists.len(), 1);
+    config.blocklists.clear();
     config.logs.clear();
     assert_eq!(config, Config::default());
 }

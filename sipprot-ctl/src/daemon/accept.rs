@@ -10,7 +10,8 @@ use super::answers::Reply;
 use super::change::text;
 use super::core::Core;
 use crate::api::{
-    Accepted, Answer, Fault, LearnAccept, LearnProposal, ModeChange, ProposedLimit, ProposedPeer,
+    Accepted, Answer, Consent, Fault, LearnAccept, LearnProposal, ModeChange, ProposedLimit,
+    ProposedPeer,
 };
 use crate::config::{Config, DEFAULT_PATH, Mode};
 use crate::report::address;
@@ -175,10 +176,10 @@ impl Core {
         for edit in edits {
             result = result.and_then(|()| edit.apply());
         }
-        let result = result.and_then(|()| self.reload().map(drop));
+        let result = result.and_then(|()| self.reload(Consent::default()).map(drop));
         if result.is_err() {
             edits.iter().for_each(Edit::take_back);
-            if let Err(fault) = self.reload() {
+            if let Err(fault) = self.reload(Consent::default()) {
                 error!("going back to the old configuration: {fault}");
             }
         }

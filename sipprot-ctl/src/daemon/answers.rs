@@ -49,8 +49,19 @@ impl Core {
             Command::Check { address } => {
                 Outcome::Now(self.check(address).map(|check| Answer::Check(Box::new(check))))
             }
-            Command::AddEntry { list, entry } => self.add_entry(list, entry),
-            Command::RemoveEntry { list, network, by } => self.remove_entry(list, network, &by),
+            Command::ReadSheet { sheet, consent } => return self.read_sheet(sheet, consent, reply),
+            Command::ApplySheet { read, consent } => {
+                return self.apply_sheet(&read, consent, reply);
+            }
+            Command::ExportList { list, endpoint, into } => {
+                return self.export_list(list, endpoint, into, reply);
+            }
+            Command::AddEntry { list, entry, consent } => self.add_entry(list, entry, consent),
+            Command::EditEntry { list, edit } => self.edit_entry(list, edit),
+            Command::RemoveEntry { list, network, by, consent } => {
+                self.remove_entry(list, network, &by, consent)
+            }
+            Command::Confirm { cancel, by } => self.confirm(cancel, &by),
             Command::Block(block) => self.block_by_hand(block),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
@@ -62,11 +73,12 @@ impl Core {
             Command::LearnStart(start) => self.start_learning(start),
             Command::LearnStop { by } => self.stop_learning(&by),
             Command::LearnDiscard { by } => self.discard_learned(&by),
+            Command::Blocklists => Outcome::Now(Ok(Answer::Blocklists(self.blocklists_answer()))),
             Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
-            Command::Reload => Outcome::Now(self.reload().map(Answer::Done)),
+            Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
         match outcome {
             Outcome::Now(answer) => {
@@ -155,7 +167,7 @@ pub fn seconds(time: crate::rules::Time) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn no_store(reply: Reply) {
+pub(super) fn no_store(reply: Reply) {
     let _ = reply.send(Err(Fault::unavailable("the store can't be used: see the daemon's log")));
 }
 

@@ -131,6 +131,7 @@ impl Core {
         let standing = self.standing(case.source);
         let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
         changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
+        self.lists_version += 1;
         self.count_entry(&entry);
         self.fresh_denials.push(entry.clone());
         changes.extend([Change::PutList(entry), Change::PutStanding(standing)]);

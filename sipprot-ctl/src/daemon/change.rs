@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use sipprot_common::abi::maps;
 use sipprot_common::source::{Address, SourceKey};
@@ -13,20 +13,20 @@ use tracing::{info, warn};
 use super::answers::Outcome;
 use super::carry::kernel_block;
 use super::clock::after;
-use super::core::{Core, Expiring};
+use super::core::Core;
 use super::geography::Geography;
+use super::guard::Former;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
 use super::scope::rules_scope;
-use super::upkeep::kernel_list;
-use crate::api::{BLOCK_SECONDS_MAX, Code, Done, Fault, NewBlock, NewEntry, TEXT_MAX};
-use crate::config::{Config, Scope, format_duration};
+use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
+use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
 use crate::store::{
-    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, ListKey, Origin, Store,
+    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Store,
 };
 
 /// METHOD of blocks by hand.
@@ -37,103 +37,6 @@ pub(super) fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
 }
 
 impl Core {
-    pub(super) fn add_entry(&mut self, list: List, new: NewEntry) -> Outcome {
-        now_or_fault(self.try_add_entry(list, new))
-    }
-
-    fn try_add_entry(&mut self, list: List, new: NewEntry) -> Result<Outcome, Fault> {
-        self.needs_store()?;
-        let network = plain(new.network);
-        let now = self.clock.timestamp_now();
-        let expires_at = match new.expires_in_s {
-            Some(0) => return Err(Fault::invalid("expires_in_s", "must be more than 0")),
-            Some(seconds) => Some(after(now, Duration::from_secs(seconds))),
-            None => None,
-        };
-        let entry = ListEntry {
-            network,
-            list,
-            endpoint: new.endpoint,
-            note: text("note", &new.note)?,
-            added_at: now,
-            added_by: text("added_by", &new.added_by)?,
-            expires_at,
-            // What is let in is let in wholly.
-            scope: if list == List::Allow { Scope::All } else { new.scope },
-            origin: Origin::Manual,
-        };
-        if list == List::Deny {
-            self.spares_own(network)?;
-        }
-        let item = self.list_item(&entry).ok_or_else(|| {
-            let wanted = entry.endpoint.clone().unwrap_or_default();
-            let wanted = clean(wanted.as_bytes(), 64);
-            Fault::invalid("endpoint", format!("no endpoint {wanted:?} is configured"))
-        })?;
-        self.kernel
-            .with(|datapath| datapath.add_entry(kernel_list(list), &item))
-            .map_err(|error| self.fault("adding a list entry", &error))?;
-        info!("{} {} by {}: {}", verb(list), address(network), entry.added_by, entry.note);
-        self.count_entry(&entry);
-        let message = format!("{} is on the {}", address(network), name(list));
-        let stored = self.journal.write_for_good(vec![Change::PutList(entry)]);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
-    }
-
-    pub(super) fn remove_entry(&mut self, list: List, network: IpNetwork, by: &str) -> Outcome {
-        now_or_fault(self.try_remove_entry(list, plain(network), by))
-    }
-
-    fn try_remove_entry(
-        &mut self,
-        list: List,
-        network: IpNetwork,
-        by: &str,
-    ) -> Result<Outcome, Fault> {
-        let store = self.needs_store()?;
-        // Of the host and of every endpoint.
-        let mut keys: Vec<ListKey> = Vec::new();
-        let mut lifts: Vec<Change> = Vec::new();
-        let lifted = Lifted { at: self.clock.timestamp_now(), by: text("by", by)? };
-        let endpoints = self.plan.names.iter().skip(1).cloned().map(Some);
-        for endpoint in std::iter::once(None).chain(endpoints) {
-            let key = ListKey { list, network, endpoint };
-            let known = store.list_entry(&key).map_err(|error| super::answers::internal(&error))?;
-            if let Some(entry) = known {
-                if let Some(at) = entry.expires_at {
-                    self.expiring.remove(&Expiring { at, key: key.clone() });
-                }
-                lifts.extend(escalation_lifted(&entry, &lifted));
-                keys.push(key);
-            }
-        }
-        if keys.is_empty() {
-            let message = format!("{} is not on the {}", address(network), name(list));
-            return Err(Fault::not_found(message));
-        }
-        let others = self.others(list, network)?;
-        for key in &keys {
-            let Some(policy) = self.plan.policy(key.endpoint.as_deref()) else { continue };
-            self.kernel
-                .with(|datapath| datapath.remove_entry(kernel_list(list), network, policy, &others))
-                .map_err(|error| self.fault("removing a list entry", &error))?;
-        }
-        self.put_own_back(list, network);
-        info!("removed {} from the {} by {by}", address(network), name(list));
-        self.fresh_denials.retain(|it| it.network != network);
-        let count = &mut self.list_counts[list as usize];
-        *count = count.saturating_sub(keys.len() as u64);
-        if list == List::Deny && is_one_source(network) {
-            // The operator forgave: what led there counts no more.
-            self.engine.unblock(SourceKey::from(network.ip()), self.clock.time_now());
-            self.persisted.dirty = true;
-        }
-        let message = format!("{} is no longer on the {}", address(network), name(list));
-        let changes = keys.into_iter().map(Change::RemoveList).chain(lifts).collect();
-        let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
-    }
-
     pub(super) fn block_by_hand(&mut self, new: NewBlock) -> Outcome {
         now_or_fault(self.try_block(new))
     }
@@ -234,23 +137,11 @@ impl Core {
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
-            entry.network.prefix() >= network.prefix() && !self.is_configured(entry)
+            let is_ours = entry.origin != Origin::Feed && !self.is_configured(entry);
+            is_ours && entry.network.prefix() >= network.prefix()
         });
-        self.fresh_denials.retain(|it| it.network != network);
         for entry in &own {
-            let key = entry.key();
-            if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
-                let others = self.others(List::Deny, entry.network)?;
-                let list = kernel_list(List::Deny);
-                self.kernel.carry("lifting a denial", |datapath| {
-                    datapath.remove_entry(list, entry.network, policy, &others)
-                });
-            }
-            if let Some(at) = entry.expires_at {
-                self.expiring.remove(&Expiring { at, key });
-            }
-            let count = &mut self.list_counts[List::Deny as usize];
-            *count = count.saturating_sub(1);
+            self.take_out(&entry.key())?;
         }
         Ok((own, wider.into_iter().map(|entry| entry.network).collect()))
     }
@@ -274,8 +165,8 @@ impl Core {
     }
 
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
-    pub(super) fn reload(&mut self) -> Result<Done, Fault> {
-        let result = self.try_reload();
+    pub(super) fn reload(&mut self, consent: Consent) -> Result<Done, Fault> {
+        let result = self.try_reload(consent);
         self.metrics.health.reload_successful.set(result.is_ok().into());
         match &result {
             Ok(_) => {
@@ -290,7 +181,7 @@ impl Core {
         result
     }
 
-    fn try_reload(&mut self) -> Result<Done, Fault> {
+    fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         // Reading a database takes long: only when it may have changed.
@@ -305,13 +196,25 @@ impl Core {
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
+        let pending = self.consider_geo(&plan, &geography, consent)?;
         let fixed = loaded.config.daemon != self.config.daemon;
         if fixed {
             warn!("changes of daemon.* take effect with the next start");
         }
+        let is_settled = pending.is_none();
+        if let Some(pending) = pending {
+            let change = self.begin_pending(pending)?;
+            let former = Former { config: self.config.clone(), files: self.files.clone() };
+            self.guard.former = Some(former);
+            self.journal.write(vec![change]);
+        }
         let renumbered =
             plan.names != self.plan.names || plan.keeps_blocks != self.plan.keeps_blocks;
-        let relisted = renumbered || !own_lists::are_same(&loaded.config, &self.config);
+        // Also whom an outside list may not touch.
+        let lists_changed =
+            !loaded.config.blocklists.is_empty() || !self.config.blocklists.is_empty();
+        let relisted =
+            renumbered || lists_changed || !own_lists::are_same(&loaded.config, &self.config);
         let before = std::mem::replace(&mut self.config, loaded.config);
         let plan_before = std::mem::replace(&mut self.plan, plan);
         let geography_before = std::mem::replace(&mut self.geography, geography);
@@ -325,9 +228,15 @@ impl Core {
             }
             return Err(fault);
         }
+        if is_settled {
+            self.geo_is_settled();
+        }
         self.files = loaded.files;
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
+        if lists_changed {
+            self.open_blocklists();
+        }
         if relisted && let Err(error) = self.load_lists() {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
@@ -340,7 +249,10 @@ impl Core {
         self.follow_interfaces();
         self.follow_logs();
         info!("configuration reloaded");
-        Ok(Done { done: true, message: "the configuration is in force".to_owned() })
+        Ok(Done {
+            done: true,
+            message: format!("the configuration is in force{}", self.deadline()),
+        })
     }
 
     /// Endpoints have other numbers now: blocks that are kept by them are put again.
@@ -390,23 +302,16 @@ impl Core {
     }
 
     /// The host must not cut itself off.
-    fn spares_own(&self, network: IpNetwork) -> Result<(), Fault> {
-        let own = self.own.addresses.iter().map(|own| (own.ip(), "an address of this host"));
-        let gateways = self.own.gateways.iter().map(|it| (*it, "this host's gateway"));
-        let resolvers = self.own.resolvers.iter().map(|it| (*it, "this host's resolver"));
-        let loopback = [([127, 0, 0, 1].into(), "this host itself")];
-        let mut all = own.chain(gateways).chain(resolvers).chain(loopback);
-        match all.find(|(address, _)| network.contains(*address)) {
-            Some((own, what)) => {
-                Err(Fault::refused(format!("{} holds {own}, {what}", address(network))))
-            }
+    pub(super) fn spares_own(&self, network: IpNetwork) -> Result<(), Fault> {
+        match self.own.within(network) {
+            Some(what) => Err(Fault::refused(format!("{} holds {what}", address(network)))),
             None => Ok(()),
         }
     }
 }
 
 /// What had led to the denylist is lifted in the history, too.
-fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
+pub(super) fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
     (entry.origin == Origin::Escalation).then(|| Change::NoteLift {
         key: BlockKey { source: entry.network, port: None, endpoint: None },
         started_at: entry.added_at,
@@ -452,13 +357,7 @@ fn by_hand(
 
 /// Without host bits, and IPv4 as IPv4.
 pub fn plain(network: IpNetwork) -> IpNetwork {
-    let network = match network {
-        IpNetwork::V6(v6) if v6.prefix() >= 96 => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => Ipv4Network::new(v4, v6.prefix() - 96).map_or(network, IpNetwork::V4),
-            None => network,
-        },
-        _ => network,
-    };
+    let network = unmapped(network);
     IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
 }
 
@@ -476,16 +375,9 @@ pub(super) fn text(field: &str, given: &str) -> Result<String, Fault> {
     Ok(clean(given.as_bytes(), TEXT_MAX))
 }
 
-const fn name(list: List) -> &'static str {
+pub(super) const fn name(list: List) -> &'static str {
     match list {
         List::Allow => "allowlist",
         List::Deny => "denylist",
-    }
-}
-
-const fn verb(list: List) -> &'static str {
-    match list {
-        List::Allow => "allowed",
-        List::Deny => "denied",
     }
 }

@@ -71,6 +71,7 @@ impl Core {
             held: held.held,
             wider: held.wider.map(|wider| report::address(Self::network_of(wider))),
             observed: self.is_observed(),
+            watched_by: self.watching_feeds(address),
             quarantined_ports: held.ports,
             trusted: standing.trust.is_some() || !peers.is_empty(),
             peer: !peers.is_empty(),
@@ -135,6 +136,9 @@ impl Core {
                 entries.push(entry.clone());
             }
         }
+        if list == List::Deny {
+            entries.extend(self.feed_entries(address.into()));
+        }
         entries.retain(|entry| entry.expires_at.is_none_or(|at| now < at));
         Ok(entries)
     }
@@ -145,8 +149,13 @@ impl Core {
         let mut entries = store.overlapping(list, network).map_err(|error| internal(&error))?;
         let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
         entries.extend(fresh.cloned());
-        entries.retain(|entry| entry.network != network);
-        Ok(entries.iter().filter_map(|entry| self.list_item(entry)).collect())
+        let mut items: Vec<ListItem> =
+            entries.iter().filter_map(|entry| self.list_item(entry)).collect();
+        if list == List::Deny {
+            items.extend(self.feed_entries(network).map(|entry| ListItem::host(entry.network)));
+        }
+        items.retain(|item| item.network != network);
+        Ok(items)
     }
 
     fn held(&mut self, source: SourceKey) -> Result<Held, Fault> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
@@ -12,9 +13,11 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
 use super::geography::{Geography, Opening, Told};
+use super::guard::Guard;
 use super::journal::Journal;
 use super::kernel::Kernel;
 use super::learn::Lessons;
@@ -56,6 +59,12 @@ pub struct Core {
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
+    /// Goes up with every change of the lists.
+    pub(super) lists_version: u64,
+    /// The kernel has lists that could not be stored.
+    pub(super) lists_stale: Arc<AtomicBool>,
+    pub(super) guard: Guard,
+    pub(super) feeds: Vec<Feed>,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     pub(super) complaints: Vec<String>,
@@ -106,7 +115,9 @@ impl Core {
         let geography = Geography::open(&config);
         let lessons =
             Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
-        let plan = Plan::new(&config, options.observe, geography.is_available())?;
+        let guard = Guard::load(store.as_deref()).context("reading what waits")?;
+        let knows_countries = geography.is_available() && !guard.geo_off;
+        let plan = Plan::new(&config, options.observe, knows_countries)?;
         let plan = Self::planned(plan, &lessons);
         let own = Own::look();
         let seed = kernel.with(|datapath| Ok(datapath.config()?.seed))?;
@@ -133,6 +144,10 @@ impl Core {
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
+            lists_version: 0,
+            lists_stale: Arc::default(),
+            guard,
+            feeds: Vec::new(),
             fresh_denials: Vec::new(),
             complaints: Vec::new(),
             store_notes,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::api::{Code, Fault};
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Bulk, Change, Store, StoreError};
 
 /// Jobs that may wait: a disk that hangs must not eat the memory.
 const WAITING_MAX: usize = 16_384;
@@ -21,6 +21,8 @@ const BATCH_MAX: usize = 1_024;
 
 struct Job {
     changes: Vec<Change>,
+    /// In place of `changes`: written by itself, after all that came before it.
+    bulk: Option<Box<dyn Bulk>>,
     /// May lose its last seconds.
     only_noted: bool,
     done: Option<oneshot::Sender<Result<(), Fault>>>,
@@ -53,18 +55,26 @@ impl Journal {
 
     /// Writes when it can.
     pub fn write(&self, changes: Vec<Change>) {
-        self.send(Job { changes, only_noted: false, done: None });
+        self.send(Job { changes, bulk: None, only_noted: false, done: None });
     }
 
     /// Counts, which may lose their last seconds.
     pub fn note(&self, changes: Vec<Change>) {
-        self.send(Job { changes, only_noted: true, done: None });
+        self.send(Job { changes, bulk: None, only_noted: true, done: None });
     }
 
     /// Writes, and says when it lasts.
     pub fn write_for_good(&self, changes: Vec<Change>) -> oneshot::Receiver<Result<(), Fault>> {
         let (done, answer) = oneshot::channel();
-        self.send(Job { changes, only_noted: false, done: Some(done) });
+        self.send(Job { changes, bulk: None, only_noted: false, done: Some(done) });
+        answer
+    }
+
+    /// Writes what may be too much to be held, and says when it lasts.
+    pub fn write_bulk(&self, bulk: Box<dyn Bulk>) -> oneshot::Receiver<Result<(), Fault>> {
+        let (done, answer) = oneshot::channel();
+        let (changes, bulk) = (Vec::new(), Some(bulk));
+        self.send(Job { changes, bulk, only_noted: false, done: Some(done) });
         answer
     }
 
@@ -114,35 +124,53 @@ pub fn not_stored() -> Fault {
 
 fn work(store: &Store, waiting: &Receiver<Job>, health: &Health) {
     while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
-        let (noted, firm): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.only_noted);
-        let notes: Vec<Change> = noted.into_iter().flat_map(|job| job.changes).collect();
-        if !notes.is_empty() {
-            told(health, store.note(&notes));
-        }
-        if firm.is_empty() {
-            continue;
-        }
-        let all: Vec<Change> = firm.iter().flat_map(|job| job.changes.iter().cloned()).collect();
-        let result = store.apply(&all);
-        // One record that can't be kept must not take the others with it.
-        let one_by_one = matches!(result, Err(StoreError::TooLarge(..))) && firm.len() > 1;
-        if !one_by_one {
-            told(health, clone_result(&result));
-        }
-        for job in firm {
-            let result = if one_by_one {
-                let result = store.apply(&job.changes);
-                told(health, clone_result(&result));
-                result.is_ok()
-            } else {
-                result.is_ok()
+        let mut batch = Vec::new();
+        let more = waiting.try_iter().take(BATCH_MAX - 1);
+        for job in std::iter::once(first).chain(more) {
+            let Some(bulk) = job.bulk else {
+                batch.push(job);
+                continue;
             };
-            if let Some(done) = job.done {
-                let _ = done.send(if result { Ok(()) } else { Err(not_stored()) });
-            }
+            write(store, std::mem::take(&mut batch), health);
+            let result = store.apply_bulk(&*bulk);
+            told(health, clone_result(&result));
+            answer(job.done, result.is_ok());
         }
+        write(store, batch, health);
+    }
+}
+
+fn write(store: &Store, batch: Vec<Job>, health: &Health) {
+    let (noted, firm): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.only_noted);
+    let notes: Vec<Change> = noted.into_iter().flat_map(|job| job.changes).collect();
+    if !notes.is_empty() {
+        told(health, store.note(&notes));
+    }
+    if firm.is_empty() {
+        return;
+    }
+    let all: Vec<Change> = firm.iter().flat_map(|job| job.changes.iter().cloned()).collect();
+    let result = store.apply(&all);
+    // One record that can't be kept must not take the others with it.
+    let one_by_one = matches!(result, Err(StoreError::TooLarge(..))) && firm.len() > 1;
+    if !one_by_one {
+        told(health, clone_result(&result));
+    }
+    for job in firm {
+        let result = if one_by_one {
+            let result = store.apply(&job.changes);
+            told(health, clone_result(&result));
+            result.is_ok()
+        } else {
+            result.is_ok()
+        };
+        answer(job.done, result);
+    }
+}
+
+fn answer(done: Option<oneshot::Sender<Result<(), Fault>>>, lasts: bool) {
+    if let Some(done) = done {
+        let _ = done.send(if lasts { Ok(()) } else { Err(not_stored()) });
     }
 }
 

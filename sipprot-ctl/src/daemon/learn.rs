@@ -10,7 +10,7 @@ use super::answers::Outcome;
 use super::change::{now_or_fault, text};
 use super::clock::{after, time};
 use super::core::Core;
-use super::plan::Plan;
+use super::plan::{Plan, PlanError};
 use crate::api::{Done, Fault, LearnStart, LearnState, LearnStatus};
 use crate::config::{Mode, format_duration};
 use crate::rules::{EndpointId, Learning, Time};
@@ -48,6 +48,13 @@ impl Core {
     pub(super) fn planned(plan: Plan, lessons: &Lessons) -> Plan {
         let plan = plan.guarding(super::sshd::ports());
         if lessons.goes_on() { plan.learning() } else { plan }
+    }
+
+    /// For the configuration in force.
+    pub(super) fn make_plan(&self) -> Result<Plan, PlanError> {
+        let knows_countries = self.geography.is_available() && !self.guard.geo_off;
+        let plan = Plan::new(&self.config, self.observe, knows_countries)?;
+        Ok(Self::planned(plan, &self.lessons))
     }
 
     /// Goes on with what was learned before a restart.
@@ -185,9 +192,8 @@ impl Core {
     }
 
     pub(super) fn plan_again(&mut self) -> Result<(), Fault> {
-        let plan = Plan::new(&self.config, self.observe, self.geography.is_available())
-            .map_err(|error| Fault::invalid("config", error.to_string()))?;
-        let before = std::mem::replace(&mut self.plan, Self::planned(plan, &self.lessons));
+        let plan = self.make_plan().map_err(|error| Fault::invalid("config", error.to_string()))?;
+        let before = std::mem::replace(&mut self.plan, plan);
         if let Err(error) = self.tell_kernel() {
             self.plan = before;
             let fault = self.fault("changing what is enforced", &error);

@@ -32,6 +32,17 @@ impl Own {
         }
     }
 
+    /// An address that this host can't do without, if the network holds one.
+    pub fn within(&self, network: IpNetwork) -> Option<String> {
+        let own = self.addresses.iter().map(|own| (own.ip(), "an address of this host"));
+        let gateways = self.gateways.iter().map(|it| (*it, "this host's gateway"));
+        let resolvers = self.resolvers.iter().map(|it| (*it, "this host's resolver"));
+        let loopback = [(Ipv4Addr::LOCALHOST.into(), "this host itself")];
+        let mut all = own.chain(gateways).chain(resolvers).chain(loopback);
+        let (address, what) = all.find(|(address, _)| network.contains(*address))?;
+        Some(format!("{address}, {what}"))
+    }
+
     pub fn never_blocked(&self) -> impl Iterator<Item = IpNetwork> {
         let on_link = self.addresses.iter().map(|network| {
             let (least, single) = match network {

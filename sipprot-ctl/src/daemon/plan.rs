@@ -127,13 +127,7 @@ impl Plan {
 
     /// The policy of an endpoint's name; `None` stands for the host.
     pub fn policy(&self, endpoint: Option<&str>) -> Option<u32> {
-        match endpoint {
-            None => Some(0),
-            Some(name) => {
-                let index = self.names.iter().skip(1).position(|known| known == name)?;
-                u32::try_from(index + 1).ok()
-            }
-        }
+        policy_of(&self.names, endpoint)
     }
 
     /// The policy that an attack on `endpoint` is blocked in.
@@ -312,6 +306,17 @@ const fn protection(only: Protection) -> policy::Protection {
         Protection::Ssh => policy::Protection::Ssh,
         Protection::Http => policy::Protection::Http,
         Protection::Tftp => policy::Protection::Tftp,
+    }
+}
+
+/// The policy of an endpoint, by the names of all.
+pub fn policy_of(names: &[String], endpoint: Option<&str>) -> Option<u32> {
+    match endpoint {
+        None => Some(0),
+        Some(name) => {
+            let index = names.iter().skip(1).position(|known| known == name)?;
+            u32::try_from(index + 1).ok()
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use sipprot_common::source::SourceKey;
 use tracing::{info, warn};
 
 use super::change::is_one_source;
-use super::clock::{boot_id, time};
+use super::clock::{Clock, boot_id, time};
 use super::core::{Core, Expiring};
-use super::plan::nanoseconds;
+use super::plan::{nanoseconds, policy_of};
 use super::scope::{kernel_scope, known_scope, rules_scope};
 use crate::config::Scope;
 use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
@@ -34,6 +34,7 @@ impl Core {
                 self.engine.unblock(source, at);
                 self.persisted.dirty = true;
             }
+            self.restore_pending(&store).context("taking back what nobody confirmed")?;
             self.restore_learning(&store).context("reading what is learned")?;
             self.restore_blocks(blocks);
             let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
@@ -41,6 +42,7 @@ impl Core {
             self.forget_trust();
         }
         self.restore_trust();
+        self.open_blocklists();
         self.load_lists()?;
         self.adopt();
         Ok(())
@@ -204,13 +206,13 @@ impl Core {
         let now = self.clock.timestamp_now();
         self.expiring.clear();
         self.list_counts = [0; 2];
-        let mut items = [Vec::new(), Vec::new()];
+        self.lists_version += 1;
+        let mut items = self.extra_items();
         let mut ended = Vec::new();
         for list in [List::Allow, List::Deny] {
-            let own: Vec<ListEntry> = self.own_entries(list).collect();
+            self.list_counts[list as usize] = self.own_entries(list).count() as u64;
             let stored = self.store.clone();
-            let stored = stored.iter().flat_map(|store| store.list(list));
-            for entry in own.into_iter().map(Ok).chain(stored) {
+            for entry in stored.iter().flat_map(|store| store.list(list)) {
                 let entry = entry.context("reading a list")?;
                 if entry.expires_at.is_some_and(|at| at <= now) {
                     ended.push(Change::RemoveList(entry.key()));
@@ -239,10 +241,16 @@ impl Core {
 
     /// `None` when its endpoint is configured no more.
     pub(super) fn list_item(&self, entry: &ListEntry) -> Option<ListItem> {
-        let policy = self.plan.policy(entry.endpoint.as_deref())?;
-        let expires_ns = entry.expires_at.map_or(0, |at| self.clock.to_kernel_from(at));
-        let scope = kernel_scope(rules_scope(entry.scope));
-        Some(ListItem { network: entry.network, policy, expires_ns, scope })
+        item_of(entry, &self.plan.names, &self.clock)
+    }
+
+    /// What is in force beside the entries of the store, by list.
+    pub(super) fn extra_items(&self) -> [Vec<ListItem>; 2] {
+        let own = |list| self.own_entries(list).filter_map(|entry| self.list_item(&entry));
+        [
+            self.guard_items().into_iter().chain(own(List::Allow)).collect(),
+            self.feed_items().chain(own(List::Deny)).collect(),
+        ]
     }
 
     /// Blocks and containments that the kernel has and the store doesn't: written while nobody ran,
@@ -321,4 +329,12 @@ impl Core {
         let endpoint = (target.policy > 0).then(|| self.plan.name(target.policy).to_owned());
         BlockKey { source: Self::network_of(target.source), port: None, endpoint }
     }
+}
+
+/// As the kernel has it; `None` when its endpoint is none of these.
+pub(super) fn item_of(entry: &ListEntry, names: &[String], clock: &Clock) -> Option<ListItem> {
+    let policy = policy_of(names, entry.endpoint.as_deref())?;
+    let expires_ns = entry.expires_at.map_or(0, |at| clock.to_kernel_from(at));
+    let scope = kernel_scope(rules_scope(entry.scope));
+    Some(ListItem { network: entry.network, policy, expires_ns, scope })
 }

@@ -51,6 +51,7 @@ impl Core {
                 notes: self.store_notes.iter().cloned().chain(complaint).collect(),
             },
             geo: self.geo_view(),
+            pending: self.pending_view(),
             logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
         }
@@ -135,6 +136,8 @@ impl Core {
         }
         problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
         problems.extend(self.reload_complaint.clone());
+        problems.extend(self.blocklist_problems());
+        problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
         let geo = std::iter::once(self.config.geo.mode)
             .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));

@@ -1,8 +1,11 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod blocklists;
 mod feed;
+mod guard;
 mod learn;
 mod own_lists;
+mod sheets;
 mod why;
 
 use std::net::SocketAddr;
@@ -13,8 +16,11 @@ use sipprot_common::abi::maps;
 use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 
+use super::blocklists::Feed;
 use super::*;
-use crate::api::{Answer, Call, Check, Command, Entries, Fault, List, NewBlock, NewEntry, Status};
+use crate::api::{
+    Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status,
+};
 use crate::config::{Config, Loaded, Scope};
 use crate::rules::{
     Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,
@@ -71,7 +77,7 @@ fn entry(network: &str) -> NewEntry {
 }
 
 fn add(list: List, network: &str) -> Command {
-    Command::AddEntry { list, entry: entry(network) }
+    Command::AddEntry { list, entry: entry(network), consent: Consent::default() }
 }
 
 /// Guesses a password, proven by a nonce, and is rejected.
@@ -166,6 +172,7 @@ async fn lists_are_kept_and_searched() {
         list: List::Deny,
         network: network.parse().unwrap(),
         by: "ann".to_owned(),
+        consent: Consent::default(),
     };
     ask(&mut core, remove("203.0.113.0/24")).await.unwrap();
     let missing = ask(&mut core, remove("203.0.113.0/24")).await.unwrap_err();
@@ -186,10 +193,10 @@ async fn what_makes_no_sense_is_refused() {
     };
     refused(&mut core, add(List::Deny, "0.0.0.0/0"), None).await;
     let unknown = NewEntry { endpoint: Some("pbx9".to_owned()), ..entry("203.0.113.1") };
-    let command = Command::AddEntry { list: List::Deny, entry: unknown };
-    refused(&mut core, command, Some("endpoint")).await;
+    let add_of = |entry| Command::AddEntry { list: List::Deny, entry, consent: Consent::default() };
+    refused(&mut core, add_of(unknown), Some("endpoint")).await;
     let long = NewEntry { note: "x".repeat(2000), ..entry("203.0.113.1") };
-    refused(&mut core, Command::AddEntry { list: List::Deny, entry: long }, Some("note")).await;
+    refused(&mut core, add_of(long), Some("note")).await;
     let block = NewBlock {
         address: "203.0.113.1".parse().unwrap(),
         duration_s: Some(0),

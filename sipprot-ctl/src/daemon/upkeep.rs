@@ -6,6 +6,7 @@ use tracing::{debug, error, warn};
 
 use super::clock::Clock;
 use super::core::Core;
+use crate::api::Consent;
 use crate::datapath::{BlockTarget, List as KernelList};
 use crate::rules::Observation;
 use crate::store::{BlockKind, BlockRecord, Change, List};
@@ -30,7 +31,10 @@ impl Core {
         if self.seconds.is_multiple_of(TIDY_EVERY) {
             self.end_blocks_due();
             self.end_entries_due();
+            self.mend_lists();
         }
+        self.end_pending_due();
+        self.look_at_blocklists();
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();
@@ -112,6 +116,7 @@ impl Core {
         while let Some(first) = self.expiring.first().filter(|first| first.at <= now) {
             let key = first.key.clone();
             self.expiring.pop_first();
+            self.lists_version += 1;
             debug!("the list entry {} has ended", key.network);
             if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
                 // What has an end is in the tries alone: nothing else is touched.
@@ -157,7 +162,7 @@ impl Core {
     }
 
     pub(super) fn reload_and_log(&mut self) {
-        if let Err(fault) = self.reload() {
+        if let Err(fault) = self.reload(Consent::default()) {
             error!("the configuration stays as it was: {fault}");
         }
     }

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, Config, ListEntry, POLICIES_MAX, SCOPE_ALL, ScopedAddress,
+    CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, Config, ListEntry, POLICIES_MAX, SCOPE_ALL, SCOPE_LATER,
+    ScopedAddress,
 };
 use sipprot_common::source::Address;
 use sipprot_common::table::{ASK, LISTED, ListTable, PlaceTable};
@@ -37,7 +38,7 @@ pub struct ListItem {
     pub policy: u32,
     /// 0 = never.
     pub expires_ns: u64,
-    /// `SCOPE_*`; of no meaning for the allowlist, where all traffic is allowed.
+    /// `SCOPE_*`; for the allowlist, where all traffic is allowed, only `SCOPE_LATER` has a meaning.
     pub scope: u8,
 }
 
@@ -54,7 +55,8 @@ impl ListItem {
     }
 
     fn entry(&self, list: List) -> ListEntry {
-        let scope = if list == List::Allow { SCOPE_ALL } else { self.scope };
+        let is_whole = list == List::Allow && self.scope != SCOPE_LATER;
+        let scope = if is_whole { SCOPE_ALL } else { self.scope };
         ListEntry { expires_ns: self.expires_ns, scope, ..ListEntry::default() }
     }
 }

@@ -14,7 +14,7 @@ impl IntoResponse for Fault {
         let status = match self.code {
             Code::Invalid => StatusCode::BAD_REQUEST,
             Code::NotFound => StatusCode::NOT_FOUND,
-            Code::Refused => StatusCode::CONFLICT,
+            Code::Refused | Code::Conflict => StatusCode::CONFLICT,
             Code::Denied => StatusCode::UNAUTHORIZED,
             Code::Full => StatusCode::INSUFFICIENT_STORAGE,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -11,13 +11,14 @@ use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 use serde::Deserialize;
 
+use super::consent::Consented;
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EntriesQuery, Fault, GeoChange, LearnAccept, LearnStart,
-    List, NewBlock, NewEntry, NewPeer, nobody,
+    Answer, BlockKind, Caller, Command, EditEntry, EntriesQuery, Fault, GeoChange, LearnAccept,
+    LearnStart, List, NewBlock, NewEntry, NewPeer, nobody,
 };
 
-type Called = Result<Response, Fault>;
+pub(super) type Called = Result<Response, Fault>;
 
 pub(super) async fn plain(State(caller): State<Caller>, command: Command) -> Called {
     answer(&caller, command).await
@@ -38,9 +39,30 @@ pub(super) async fn entries(
 pub(super) async fn add_entry(
     State(caller): State<Caller>,
     Path(list): Path<String>,
+    Consented(consent): Consented,
     Body(entry): Body<NewEntry>,
 ) -> Called {
-    answer(&caller, Command::AddEntry { list: list_named(&list)?, entry }).await
+    answer(&caller, Command::AddEntry { list: list_named(&list)?, entry, consent }).await
+}
+
+pub(super) async fn edit_entry(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Body(edit): Body<EditEntry>,
+) -> Called {
+    answer(&caller, Command::EditEntry { list: list_named(&list)?, edit }).await
+}
+
+pub(super) async fn confirm(State(caller): State<Caller>, Params(By { by }): Params<By>) -> Called {
+    answer(&caller, Command::Confirm { cancel: false, by }).await
+}
+
+pub(super) async fn cancel(State(caller): State<Caller>, Params(By { by }): Params<By>) -> Called {
+    answer(&caller, Command::Confirm { cancel: true, by }).await
+}
+
+pub(super) async fn reload(State(caller): State<Caller>, Consented(consent): Consented) -> Called {
+    answer(&caller, Command::Reload { consent }).await
 }
 
 #[derive(Deserialize)]
@@ -54,11 +76,12 @@ pub(super) struct Removal {
 pub(super) async fn remove_entry(
     State(caller): State<Caller>,
     Path(list): Path<String>,
+    Consented(consent): Consented,
     Params(removal): Params<Removal>,
 ) -> Called {
     let network = network("network", &removal.network)?;
     let list = list_named(&list)?;
-    answer(&caller, Command::RemoveEntry { list, network, by: removal.by }).await
+    answer(&caller, Command::RemoveEntry { list, network, by: removal.by, consent }).await
 }
 
 #[derive(Deserialize)]
@@ -204,7 +227,7 @@ pub(super) async fn no_such_method() -> Response {
     with_status(StatusCode::METHOD_NOT_ALLOWED, fault)
 }
 
-fn list_named(name: &str) -> Result<List, Fault> {
+pub(super) fn list_named(name: &str) -> Result<List, Fault> {
     match name {
         "allow" => Ok(List::Allow),
         "deny" => Ok(List::Deny),

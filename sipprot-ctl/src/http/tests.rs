@@ -1,11 +1,14 @@
 //! Requests against a daemon that only says what it was asked.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 
 use super::*;
-use crate::api::{Answer, Done, Fault};
+use crate::api::{Answer, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
 
 /// Answers every command with its Debug text; a check with a fault.
 fn echo() -> Caller {
@@ -14,6 +17,23 @@ fn echo() -> Caller {
         while let Some(call) = calls.recv().await {
             let answer = match &call.command {
                 Command::Check { .. } => Err(Fault::refused("no")),
+                Command::ExportList { list, into, .. } => {
+                    (&**into).write_all(format!("exported {list:?}").as_bytes()).unwrap();
+                    Ok(Answer::Metrics(String::new()))
+                }
+                Command::ReadSheet { sheet, .. } => {
+                    let rows = sheet.file.metadata().unwrap().len();
+                    let answer = SheetAnswer { rows, ..SheetAnswer::of(sheet) };
+                    let invalid = u64::from(sheet.endpoint.is_some());
+                    let (line, message) = (7, "wrong".to_owned());
+                    let fault = SheetFault { line, field: "NOTE".to_owned(), message };
+                    let faults = vec![fault; invalid as usize];
+                    let answer = SheetAnswer { invalid, faults, ..answer };
+                    Ok(Answer::Read(ReadSheet { answer, ready: Arc::new(()) }))
+                }
+                Command::ApplySheet { read, .. } => {
+                    Ok(Answer::Sheet(SheetAnswer { done: true, ..read.answer.clone() }))
+                }
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
                 command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
             };
@@ -28,7 +48,8 @@ async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
     let socket = directory.path().join("run/test.sock");
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
-    let router = if path.starts_with("/api") { api(echo()) } else { metrics(echo()) };
+    let router =
+        if path.starts_with("/api") { api(echo(), directory.path()) } else { metrics(echo()) };
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
     let (mut sender, connection) =
@@ -38,6 +59,7 @@ async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
         .method(method)
         .uri(path)
         .header("host", "sipprot")
+        .header(Consent::CONFIRM, "true")
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
@@ -65,11 +87,19 @@ async fn requests_become_commands() {
     check("DELETE", "/api/v1/blocks/2001:db8::1", "", 200, "Unblock").await;
     check("GET", "/api/v1/blocks?kind=containment", "", 200, "Containment").await;
     check("GET", "/api/v1/report?date=2026-02-28", "", 200, "2026-02-28").await;
-    check("POST", "/api/v1/reload", "", 200, "Reload").await;
+    check("POST", "/api/v1/reload", "", 200, "confirm: true").await;
+    let edit = r#"{"network":"192.0.2.0/24","note":"n"}"#;
+    check("PATCH", "/api/v1/lists/deny", edit, 200, "EditEntry").await;
+    check("POST", "/api/v1/confirm?by=ann", "", 200, "cancel: false").await;
+    check("DELETE", "/api/v1/confirm", "", 200, "cancel: true").await;
+    check("GET", "/api/v1/lists/deny/csv", "", 200, "exported Deny").await;
+    check("POST", "/api/v1/lists/deny/import?dry_run=true", "a body", 200, "\"rows\":6").await;
+    check("POST", "/api/v1/lists/allow/remove", "", 200, "\"done\":true").await;
     let peer = r#"{"network":"192.0.2.0/24","note":"n"}"#;
     check("POST", "/api/v1/peers", peer, 200, "AddPeer").await;
     check("DELETE", "/api/v1/peers?network=192.0.2.0%2F24", "", 200, "RemovePeer").await;
     check("GET", "/api/v1/peers", "", 200, "Peers").await;
+    check("GET", "/api/v1/blocklists", "", 200, "Blocklists").await;
     check("GET", "/api/v1/learn", "", 200, "Learn").await;
     check("GET", "/api/v1/learn/proposal", "", 200, "LearnProposal").await;
     check("POST", "/api/v1/learn", "{\"days\":3}", 200, "LearnStart").await;
@@ -96,6 +126,10 @@ async fn errors_have_one_shape() {
     check("POST", "/api/v1/blocks", unknown, 400, r#""field":"colour""#).await;
     let wrong = r#"{"network":"192.0.2.300"}"#;
     check("POST", "/api/v1/lists/deny", wrong, 400, "invalid").await;
+    let line = r#""field":"line 7, NOTE""#;
+    check("POST", "/api/v1/lists/deny/import?endpoint=pbx1", "x", 400, line).await;
+    check("POST", "/api/v1/lists/grey/import", "x", 404, "allow and deny").await;
+    check("POST", "/api/v1/lists/deny/import?colour=1", "x", 400, r#""field":"query""#).await;
     let huge = "x".repeat(BODY_MAX + 1);
     check("POST", "/api/v1/blocks", &huge, 413, r#""code":"invalid""#).await;
 }

@@ -24,6 +24,11 @@ pub fn identifier(bytes: &[u8]) -> String {
     if plain { shown } else { format!("{shown}#{:016x}", sipprot_common::hash::bytes(0, bytes)) }
 }
 
+/// Does [`clean`] replace nothing of it?
+pub fn is_clean(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || text.chars().all(harmless)
+}
+
 fn harmless(c: char) -> bool {
     let steers = matches!(c,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');

@@ -69,6 +69,8 @@ impl<'a> Batch<'a> {
             Change::AddAlert(alert) => self.add_alert(alert),
             Change::PutLearning(it) => self.put(Kind::Learning.prefix(), it),
             Change::PutLearned(learned) => self.put(codec::learned_key(learned), learned),
+            Change::PutPending(it) => self.put(Kind::Pending.prefix(), it),
+            Change::RemovePending => self.remove(Kind::Pending.prefix()),
             Change::RemoveLearning => self.remove_learning(),
             Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }

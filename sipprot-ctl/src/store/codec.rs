@@ -30,11 +30,12 @@ pub(super) enum Kind {
     Alert = b'W',
     Learning = b'N',
     Learned = b'R',
+    Pending = b'C',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -45,12 +46,20 @@ impl Kind {
         Kind::Alert,
         Kind::Learning,
         Kind::Learned,
+        Kind::Pending,
         Kind::Meta,
     ];
 
     /// The kinds that the export can rebuild.
-    pub const EXPORTED: [Kind; 6] =
-        [Kind::List, Kind::Block, Kind::Trust, Kind::Peer, Kind::Standing, Kind::Learning];
+    pub const EXPORTED: [Kind; 7] = [
+        Kind::List,
+        Kind::Block,
+        Kind::Trust,
+        Kind::Peer,
+        Kind::Standing,
+        Kind::Learning,
+        Kind::Pending,
+    ];
 
     pub fn of(key: &[u8]) -> Option<Kind> {
         let first = *key.first()?;

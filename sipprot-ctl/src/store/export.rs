@@ -97,6 +97,8 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         Change::RemovePeer(network) => records.remove(&codec::peer_key(network)),
         Change::RemoveStanding(source) => records.remove(&codec::standing_key(source)),
         Change::PutLearning(_) => records.insert(Kind::Learning.prefix(), change),
+        Change::PutPending(_) => records.insert(Kind::Pending.prefix(), change),
+        Change::RemovePending => records.remove(&Kind::Pending.prefix()),
         Change::RemoveLearning => records.remove(&Kind::Learning.prefix()),
         Change::NoteLift { .. }
         | Change::AddAttack(_)
@@ -203,6 +205,7 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::Peer => Some("put_peer"),
         Kind::Standing => Some("put_standing"),
         Kind::Learning => Some("put_learning"),
+        Kind::Pending => Some("put_pending"),
         Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Meta => None,
     }
 }

@@ -1,5 +1,7 @@
-//! What is kept for people: alerts, and what was learned while the host only watched.
+//! What is kept for people: alerts, what was learned while the host only watched, and the change that
+//! waits for their confirmation.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use ipnetwork::IpNetwork;
@@ -44,7 +46,29 @@ pub struct LearningRecord {
     pub ended: Option<(LearnEnd, Timestamp)>,
 }
 
+/// A change that may have cut its operator off, and is taken back unless it is confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PendingRecord {
+    /// For people.
+    pub what: String,
+    pub by: String,
+    pub until: Timestamp,
+    /// Who is let in by the kernel itself from then on.
+    pub operators: Vec<IpAddr>,
+    /// What takes it back in the store.
+    pub undo: Vec<Change>,
+    /// Whether it is geo protection as the configuration has it.
+    pub geo: bool,
+    /// It was taken back; what the configuration says of countries waits for a confirmation.
+    #[serde(default)]
+    pub ended: bool,
+}
+
 impl Store {
+    pub fn pending(&self) -> Result<Option<PendingRecord>, StoreError> {
+        self.get(&Kind::Pending.prefix())
+    }
+
     pub fn learning(&self) -> Result<Option<LearningRecord>, StoreError> {
         self.get(&Kind::Learning.prefix())
     }

@@ -17,7 +17,7 @@ use super::batch::{Batch, Rows};
 use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
 use super::export::{self, Export, Glance};
-use super::noted::{AlertRecord, LearningRecord};
+use super::noted::{AlertRecord, LearningRecord, PendingRecord};
 use super::records::{
     AttackRecord, BlockRecord, Change, ListEntry, PeerRecord, SourceStanding, TrustRecord,
 };
@@ -183,6 +183,7 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::Attack) => codec::decode::<AttackRecord>(value).is_ok(),
         Some(Kind::Alert) => codec::decode::<AlertRecord>(value).is_ok(),
         Some(Kind::Learning) => codec::decode::<LearningRecord>(value).is_ok(),
+        Some(Kind::Pending) => codec::decode::<PendingRecord>(value).is_ok(),
         Some(Kind::Learned) => codec::decode::<Learned>(value).is_ok(),
         Some(Kind::Meta) => key == COMMIT_KEY || codec::decode::<IgnoredAny>(value).is_ok(),
         None => false,
@@ -297,7 +298,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         history: 0,
         unreadable_export_lines: 0,
     };
-    let mut learning = 0;
+    let mut others = 0;
     database.survey(|key, _| match Kind::of(key) {
         Some(Kind::List) => recovery.list_entries += 1,
         Some(Kind::Block) => recovery.blocks += 1,
@@ -306,12 +307,12 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::History) => rows.history += 1,
         Some(Kind::Attack) => rows.attacks += 1,
         Some(Kind::Alert) => rows.alerts += 1,
-        Some(Kind::Learning) => learning += 1,
+        Some(Kind::Learning | Kind::Pending) => others += 1,
         Some(Kind::Learned | Kind::Meta) | None => {}
     });
     recovery.history = rows.history;
     rows.exported =
-        recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings + learning;
+        recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings + others;
     (recovery, rows)
 }
 

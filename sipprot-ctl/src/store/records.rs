@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::noted::{AlertRecord, LearningRecord};
+use super::noted::{AlertRecord, LearningRecord, PendingRecord};
 use crate::config::Scope;
 use crate::rules::{Learned, Method, Peak, Proof};
 
@@ -364,5 +364,7 @@ pub enum Change {
     PutLearned(Learned),
     /// All of it is forgotten.
     RemoveLearning,
+    PutPending(PendingRecord),
+    RemovePending,
     PutClockBase(ClockBase),
 }

@@ -339,8 +339,10 @@ impl Model {
                 .filter(|listing| covers(&listing.network, address))
                 .max_by_key(|listing| world::prefix(&listing.network).1);
             covering.is_some_and(|listing| {
-                abi::covers(listing.scope, scopes)
-                    && listing.expires.is_none_or(|seconds| self.now_ns < self.at(seconds))
+                let is_later = listing.scope == SCOPE_LATER;
+                let is_before = |seconds| self.now_ns < self.at(seconds);
+                (is_later || abi::covers(listing.scope, scopes))
+                    && listing.expires.is_none_or(|seconds| is_before(seconds) != is_later)
             })
         })
     }

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    self, Config, MODE_ENFORCE, PORT_SIP, PROTOCOL_TCP, PROTOCOL_UDP, SCOPE_ALL, SCOPE_SIP,
-    TRUST_QUARANTINED, UserAgentPattern, UserAgents,
+    self, Config, MODE_ENFORCE, PORT_SIP, PROTOCOL_TCP, PROTOCOL_UDP, SCOPE_ALL, SCOPE_LATER,
+    SCOPE_SIP, TRUST_QUARANTINED, UserAgentPattern, UserAgents,
 };
 use sipprot_common::ceiling;
 use sipprot_common::guard::Service;
@@ -242,6 +242,12 @@ impl Listing {
 
     pub fn expires(mut self, seconds: Seconds) -> Self {
         self.expires = Some(seconds);
+        self
+    }
+
+    /// Holds from then on.
+    pub fn later(mut self, seconds: Seconds) -> Self {
+        (self.scope, self.expires) = (SCOPE_LATER, Some(seconds));
         self
     }
 

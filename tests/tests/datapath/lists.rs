@@ -91,6 +91,13 @@ fn entries() -> Vec<Case> {
             .ingress(&says(register()), Reason::Allowed)
             .wait(110)
             .ingress(&says(register()), Reason::SipRequest),
+        Case::new(
+            "a denied operator is let in after a while",
+            deny("203.0.113.0/24").allow(Listing::new("203.0.113.7").later(100)),
+        )
+        .ingress(&rtp(MALLORY), Reason::Denied)
+        .wait(110)
+        .ingress(&rtp(MALLORY), Reason::Allowed),
         Case::new("every protocol of a denied source", deny("203.0.113.7"))
             .ingress(&Frame::ip(MALLORY, PBX, 47).payload([0; 40]), Reason::Denied)
             .ingress(&Frame::ip(MALLORY, PBX, 1).payload([8; 8]), Reason::Denied)

@@ -154,7 +154,7 @@ async fn a_proposal_is_accepted_in_parts_and_can_be_undone() {
 
     let copies: Vec<PathBuf> = done.undo[0].split(' ').skip(1).take(2).map(PathBuf::from).collect();
     std::fs::copy(&copies[0], &copies[1]).unwrap();
-    ask(&mut core, Command::Reload).await.unwrap();
+    ask(&mut core, Command::Reload { consent: Consent::default() }).await.unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "as it was");
     assert_eq!(core.config.rules.register_limit, 10);
 }

@@ -37,7 +37,8 @@ async fn only_the_file_takes_them_away() {
         other => panic!("{other:?}"),
     }
     let network = FOE.parse().unwrap();
-    let remove = Command::RemoveEntry { list: List::Deny, network, by: "ann".to_owned() };
+    let (by, consent) = ("ann".to_owned(), Consent::default());
+    let remove = Command::RemoveEntry { list: List::Deny, network, by, consent };
     assert!(ask(&mut core, remove).await.is_err());
     assert!(check(&mut core, FOE).await.denied);
 }

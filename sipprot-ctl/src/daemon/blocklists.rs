@@ -1,0 +1,296 @@
+//! Outside lists: read in their time on another thread, kept over failures and restarts, and put into the
+//! denylist's tables beside the operator's own entries.
+//!
+//! What was read last lies in the state directory. It holds until it expires, however often its source fails.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::clock::after;
+use super::core::Core;
+use crate::api::{BlocklistView, BlocklistsAnswer, Consent};
+use crate::blocklist::{self, Listed, Spared};
+use crate::config::{Blocklist, Mode, Scope};
+use crate::datapath::ListItem;
+use crate::fetch::{self, fetch};
+use crate::store::{List, ListEntry, Origin};
+
+/// After a failure it is tried again this soon.
+const RETRY: Duration = Duration::from_secs(300);
+/// An entry takes at most 44 bytes, remarks aside.
+const BYTES_PER_ENTRY: u64 = 256;
+
+type Reading = oneshot::Receiver<anyhow::Result<Listed>>;
+
+/// One outside list.
+pub(super) struct Feed {
+    config: Blocklist,
+    /// What is taken in, in order.
+    networks: Vec<IpNetwork>,
+    spared: u64,
+    too_wide: u64,
+    unreadable: u64,
+    read_at: Option<Timestamp>,
+    /// When it is read next.
+    due: Timestamp,
+    reading: Option<Reading>,
+    problem: Option<String>,
+}
+
+impl Feed {
+    fn new(config: &Blocklist) -> Self {
+        Self {
+            config: config.clone(),
+            networks: Vec::new(),
+            spared: 0,
+            too_wide: 0,
+            unreadable: 0,
+            read_at: None,
+            due: Timestamp::UNIX_EPOCH,
+            reading: None,
+            problem: None,
+        }
+    }
+
+    fn enforces(&self) -> bool {
+        self.config.mode == Mode::Enforce
+    }
+
+    fn take(&mut self, listed: Listed, spared: &Spared, read_at: Timestamp) -> bool {
+        let (found, before) = (listed.networks.len(), std::mem::take(&mut self.networks));
+        self.networks = listed.networks;
+        self.networks.retain(|network| !spared.overlaps(*network));
+        self.spared = (found - self.networks.len()) as u64;
+        (self.too_wide, self.unreadable) = (listed.too_wide, listed.unreadable);
+        (self.read_at, self.problem) = (Some(read_at), None);
+        self.networks != before
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.read_at.map(|at| after(at, self.config.expires))
+    }
+
+    /// An entry of it as the lists have theirs.
+    fn entry(&self, network: IpNetwork) -> ListEntry {
+        ListEntry {
+            network,
+            list: List::Deny,
+            endpoint: None,
+            note: format!("on the blocklist {}", self.config.name),
+            added_at: self.read_at.unwrap_or(Timestamp::UNIX_EPOCH),
+            added_by: self.config.name.clone(),
+            expires_at: self.expires_at(),
+            scope: Scope::All,
+            origin: Origin::Feed,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Feed {
+    pub fn make_due(&mut self) {
+        self.due = Timestamp::UNIX_EPOCH;
+    }
+
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    pub fn read_long_ago(&mut self) {
+        self.read_at = Some(Timestamp::UNIX_EPOCH);
+    }
+}
+
+fn directory(state_dir: &Path) -> PathBuf {
+    state_dir.join("blocklists")
+}
+
+fn kept(state_dir: &Path, name: &str) -> PathBuf {
+    directory(state_dir).join(format!("{name}.txt"))
+}
+
+impl Core {
+    /// The lists as configured, with what was read of them last.
+    pub(super) fn open_blocklists(&mut self) {
+        let spared = self.spared();
+        let state_dir = self.config.daemon.state_dir.clone();
+        let mut feeds = Vec::new();
+        for config in self.config.blocklists.iter().filter(|it| it.mode != Mode::Off) {
+            let mut feed = Feed::new(config);
+            let path = kept(&state_dir, &config.name);
+            if let Ok((listed, at)) = read_kept(&path, config) {
+                feed.take(listed, &spared, at);
+            }
+            feeds.push(feed);
+        }
+        self.feeds = feeds;
+        self.expire_blocklists();
+    }
+
+    /// Networks of which a stranger's word denies nothing.
+    fn spared(&self) -> Spared {
+        let told = self.config.never_block.iter().chain(&self.engine.settings().peers).copied();
+        let endpoints = self.config.endpoints.iter().flat_map(|it| it.addresses.iter().copied());
+        let trusted = self.engine.state().trust.into_iter().map(|peer| peer.source_ip.into());
+        let allowed = self.store.iter().flat_map(|store| store.list(List::Allow));
+        let allowed = allowed.filter_map(|entry| Some(entry.ok()?.network));
+        let own = self.own.never_blocked();
+        let operators = self.operators(Consent::default()).into_iter().map(IpNetwork::from);
+        let own = own.chain(operators);
+        Spared::new(told.chain(endpoints).chain(trusted).chain(allowed).chain(own))
+    }
+
+    /// Once a second.
+    pub(super) fn look_at_blocklists(&mut self) {
+        let now = self.clock.timestamp_now();
+        let mut news = self.expire_blocklists();
+        for index in 0..self.feeds.len() {
+            news |= self.take_read(index, now);
+            let feed = &mut self.feeds[index];
+            if feed.reading.is_none() && feed.due <= now {
+                feed.due = after(now, feed.config.refresh);
+                feed.reading = Some(begin(&feed.config, &self.config.daemon.state_dir));
+            }
+        }
+        if news && let Err(error) = self.load_lists() {
+            self.complain(format!("the blocklists could not be put into force: {error:#}"));
+        }
+    }
+
+    /// Takes over what another thread has read, if it has; true when it is something else than before.
+    fn take_read(&mut self, index: usize, now: Timestamp) -> bool {
+        let Some(reading) = &mut self.feeds[index].reading else { return false };
+        let read = match reading.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => return false,
+            Err(oneshot::error::TryRecvError::Closed) => Err(anyhow::anyhow!("reading ended")),
+            Ok(read) => read,
+        };
+        let spared = self.spared();
+        let feed = &mut self.feeds[index];
+        feed.reading = None;
+        let name = &feed.config.name;
+        match read {
+            Ok(listed) => {
+                info!("the blocklist {name} has {} entries", listed.networks.len());
+                feed.take(listed, &spared, now) && feed.enforces()
+            }
+            Err(error) => {
+                warn!("the blocklist {name}: {error:#}; what was read last stays until it expires");
+                feed.problem = Some(format!("{error:#}"));
+                feed.due = feed.due.min(after(now, RETRY));
+                false
+            }
+        }
+    }
+
+    fn expire_blocklists(&mut self) -> bool {
+        let now = self.clock.timestamp_now();
+        let mut any = false;
+        for feed in &mut self.feeds {
+            let is_over = feed.expires_at().is_some_and(|at| at <= now);
+            if is_over && !feed.networks.is_empty() {
+                warn!("the blocklist {} has expired: it denies nobody any more", feed.config.name);
+                feed.networks.clear();
+                any |= feed.enforces();
+            }
+        }
+        any
+    }
+
+    pub(super) fn feed_items(&self) -> impl Iterator<Item = ListItem> {
+        let feeds = self.feeds.iter().filter(|feed| feed.enforces());
+        feeds.flat_map(|feed| feed.networks.iter().copied().map(ListItem::host))
+    }
+
+    /// Entries of outside lists that cover or lie in a network.
+    pub(super) fn feed_entries(&self, network: IpNetwork) -> impl Iterator<Item = ListEntry> {
+        let feeds = self.feeds.iter().filter(|feed| feed.enforces());
+        feeds.flat_map(move |feed| {
+            blocklist::overlapping(&feed.networks, network).map(|network| feed.entry(network))
+        })
+    }
+
+    /// Lists that only watch, and have an address.
+    pub(super) fn watching_feeds(&self, address: IpAddr) -> Vec<String> {
+        let feeds = self.feeds.iter().filter(|feed| !feed.enforces());
+        let has =
+            |feed: &&Feed| blocklist::overlapping(&feed.networks, address.into()).next().is_some();
+        feeds.filter(has).map(|feed| feed.config.name.clone()).collect()
+    }
+
+    pub(super) fn blocklists_answer(&self) -> BlocklistsAnswer {
+        let view = |feed: &Feed| BlocklistView {
+            name: feed.config.name.clone(),
+            source: feed.config.url.clone().unwrap_or_else(|| {
+                let file = feed.config.file.as_deref().unwrap_or(Path::new(""));
+                file.display().to_string()
+            }),
+            mode: feed.config.mode.to_string(),
+            entries: feed.networks.len() as u64,
+            spared: feed.spared,
+            too_wide: feed.too_wide,
+            unreadable: feed.unreadable,
+            read_at: feed.read_at.map(Timestamp::as_second),
+            expires_at: feed.expires_at().map(Timestamp::as_second),
+            problem: feed.problem.clone(),
+        };
+        BlocklistsAnswer { blocklists: self.feeds.iter().map(view).collect() }
+    }
+
+    pub(super) fn blocklist_problems(&self) -> impl Iterator<Item = String> {
+        self.feeds.iter().filter_map(|feed| {
+            let problem = feed.problem.as_ref()?;
+            Some(format!("the blocklist {}: {problem}", feed.config.name))
+        })
+    }
+}
+
+fn begin(config: &Blocklist, state_dir: &Path) -> Reading {
+    let (done, reading) = oneshot::channel();
+    let (config, path) = (config.clone(), kept(state_dir, &config.name));
+    tokio::task::spawn_blocking(move || {
+        let _ = done.send(read_anew(&config, &path));
+    });
+    reading
+}
+
+/// Only what is right takes the place of what was read before.
+fn read_anew(config: &Blocklist, kept: &Path) -> anyhow::Result<Listed> {
+    let directory = kept.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory).context("the state directory")?;
+    let new = kept.with_extension("new");
+    let mut file = File::create(&new).context("the state directory")?;
+    let bytes = u64::from(config.entries_max) * BYTES_PER_ENTRY;
+    match (&config.url, &config.file) {
+        (Some(url), _) => {
+            fetch(url, fetch::Limits { bytes, ..fetch::Limits::default() }, &mut file)?;
+        }
+        (None, Some(path)) => {
+            let from = File::open(path).with_context(|| path.display().to_string())?;
+            let copied = std::io::copy(&mut std::io::Read::take(from, bytes + 1), &mut file)?;
+            anyhow::ensure!(copied <= bytes, "more than {bytes} bytes");
+        }
+        (None, None) => anyhow::bail!("neither file nor url"),
+    }
+    file.flush()?;
+    file.sync_all()?;
+    let listed = blocklist::read(BufReader::new(File::open(&new)?), config)?;
+    fs::rename(&new, kept)?;
+    File::open(directory)?.sync_all()?;
+    Ok(listed)
+}
+
+fn read_kept(path: &Path, config: &Blocklist) -> anyhow::Result<(Listed, Timestamp)> {
+    let file = File::open(path)?;
+    let at = Timestamp::try_from(file.metadata()?.modified()?)?;
+    Ok((blocklist::read(BufReader::new(file), config)?, at))
+}
