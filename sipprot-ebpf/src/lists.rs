@@ -50,8 +50,7 @@ fn applies(entry: Option<&ListEntry>, scopes: u8) -> bool {
     if !covers(entry.scope, scopes) {
         return false;
     }
-    entry.expires_ns == 0
-        || (clock::coarse_ns() < entry.expires_ns) != (entry.scope == SCOPE_LATER)
+    entry.expires_ns == 0 || (clock::coarse_ns() < entry.expires_ns) != (entry.scope == SCOPE_LATER)
 }
 
 #[inline(always)]

@@ -221,8 +221,10 @@ fn freeswitch() {
     ]);
 }
 
+type Writes = fn(&str) -> String;
+
 /// Where a stranger's text stands in a line (`@`), and how the program writes that text.
-const TEMPLATES: &[(&str, &str, fn(&str) -> String)] = &[
+const TEMPLATES: &[(&str, &str, Writes)] = &[
     (
         "sshd",
         "Nov 22 17:21:03 pbx sshd[9]: Failed password for invalid user @ from 198.51.100.7 port 4711 ssh2",
