@@ -637,7 +637,7 @@ mod tests {
         assert_eq!(core::mem::offset_of!(EventHeader, connection), 68);
         assert_eq!(core::mem::offset_of!(EventHeader, sequence), 72);
         assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
-        assert_eq!(core::mem::offset_of!(Policy, guards), 176);
+        assert_eq!(core::mem::offset_of!(Policy, guards), 280);
         assert_eq!(core::mem::offset_of!(Trust, phones), 32);
         assert_eq!(core::mem::offset_of!(Block, scope), 56);
         let scoped = ScopedAddress::new(3, 7, Address::from_v4(0xc000_0201));

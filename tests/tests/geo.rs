@@ -174,7 +174,9 @@ fn one_country_is_let_in_and_whoever_was_asked() -> Result<()> {
     let before = resident(&daemon)?;
     daemon.configure(&settings(&lab.directory(), "allow", "[\"DE\"]"))?;
     let start = Instant::now();
-    daemon.text(&["reload"])?;
+    let refused = daemon.cli(&["reload"])?;
+    assert_eq!(refused.status.code(), Some(6), "whoever works from abroad would be cut off");
+    daemon.text(&["reload", "--confirm"])?;
     println!(
         "geo on after {:?}; daemon {before} KiB before, {} KiB after",
         start.elapsed(),

@@ -200,6 +200,7 @@ fn what_an_endpoint_newly_keeps_out_is_learned() {
         let second = tell(&[off, deny, deny], &[(two, 1), (one, 2)]);
         assert_eq!(second[2].geo_from_ns, first[1].geo_from_ns);
         assert_eq!(second[2].geo_epoch, first[1].geo_epoch);
-        assert!(second[1].geo_from_ns > first[1].geo_from_ns);
+        assert!(second[1].geo_from_ns >= first[1].geo_from_ns);
+        assert_eq!(second[1].geo_learning[0], 1 << 7);
     });
 }
