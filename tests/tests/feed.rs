@@ -22,6 +22,7 @@ use sipprot_tests::{
     sshd::Sshd,
     tls::{self, Client},
     topology::{Addresses, OFFICE, PBXS},
+    usage,
 };
 
 const LIMIT: u32 = 10;
@@ -261,14 +262,6 @@ fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
     Ok(())
 }
 
-/// Clock ticks that a process has used.
-fn ticks(process: u32) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).context("read stat")?;
-    let (_, rest) = stat.rsplit_once(") ").context("a stat without a name")?;
-    let fields: Vec<u64> = rest.split(' ').map(|field| field.parse().unwrap_or(0)).collect();
-    Ok(fields[11] + fields[12])
-}
-
 #[test]
 fn twenty_thousand_lines_a_second_are_all_read() -> Result<()> {
     const RATE: u64 = 20_000;
@@ -282,7 +275,7 @@ fn twenty_thousand_lines_a_second_are_all_read() -> Result<()> {
     let Some((lab, daemon)) = protected(follow)? else { return Ok(()) };
     let mut file = File::create(lab.directory().join("busy.log")).context("make the log")?;
     let process = daemon.process_id().context("sipprot does not run")?;
-    let (before, start) = (ticks(process)?, Instant::now());
+    let (before, start) = (usage::cpu_seconds(process)?, Instant::now());
     let (mut written, mut failures) = (0, 0);
     while written < RATE * SECONDS {
         let mut batch = String::new();
@@ -310,10 +303,7 @@ fn twenty_thousand_lines_a_second_are_all_read() -> Result<()> {
     })?;
     let behind = start.elapsed() - wrote;
     let matched = log(&daemon, "busy")?["matched"].as_u64();
-    let used = ticks(process)? - before;
-    // SAFETY: sysconf takes a number and has no other effect.
-    let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-    let share = used as f64 / second / wrote.as_secs_f64() * 100.0;
+    let share = (usage::cpu_seconds(process)? - before) / wrote.as_secs_f64() * 100.0;
     println!(
         "{written} lines in {wrote:?}, {behind:?} behind, {failures} failures: {share:.1} % of a CPU"
     );

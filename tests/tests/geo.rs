@@ -21,6 +21,7 @@ use sipprot_tests::{
     office::PHONES,
     pbx::Manners,
     topology::{Addresses, OFFICE, PBXS, UPLINK},
+    usage,
 };
 
 const DATABASES: [&str; 2] = ["/usr/share/tor/geoip", "/usr/share/tor/geoip6"];
@@ -147,12 +148,9 @@ fn value(line: &str) -> Result<u64> {
     line.rsplit(' ').next().and_then(|text| text.parse().ok()).context("a count")
 }
 
-/// What the daemon takes of the machine's memory, in KiB.
-fn resident(daemon: &Daemon) -> Result<u64> {
-    let id = daemon.process_id().context("no process")?;
-    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).context("VmRSS")?;
-    line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).context("a number")
+/// What the daemon takes of the machine's memory, in MiB.
+fn resident(daemon: &Daemon) -> Result<f64> {
+    usage::resident_mib(daemon.process_id().context("no process")?)
 }
 
 #[test]
@@ -178,7 +176,7 @@ fn one_country_is_let_in_and_whoever_was_asked() -> Result<()> {
     assert_eq!(refused.status.code(), Some(6), "whoever works from abroad would be cut off");
     daemon.text(&["reload", "--confirm"])?;
     println!(
-        "geo on after {:?}; daemon {before} KiB before, {} KiB after",
+        "geo on after {:?}; daemon {before:.0} MiB before, {:.0} after",
         start.elapsed(),
         resident(&daemon)?
     );
@@ -247,7 +245,7 @@ fn a_continent(lab: &Lab, daemon: &Daemon) -> Result<()> {
     let took = start.elapsed();
     let found = daemon.json(&["geo", "preview", "--mode", "deny", "--countries", "Asia"])?;
     println!(
-        "Asia: {} in force after {took:?}, daemon {before} KiB before, {} KiB after",
+        "Asia: {} in force after {took:?}, daemon {before:.0} MiB before, {:.0} after",
         found["networks"],
         resident(daemon)?
     );
