@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use sipprot_tests::{
     namespace::Namespace,
     office::PHONES,
     pbx::{self, Manners, SIP_TLS_PORT},
+    services::WebServer,
     sip,
     sshd::Sshd,
     tls::{self, Client},
@@ -259,6 +260,64 @@ fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
     assert_eq!(block["scope"], "ssh", "{block}");
     assert!(!sshd.fail(&lab.net.office, office, host)?, "its ssh is dropped");
     assert_eq!(lab.office().register()?.ok, PHONES, "its phones go on");
+    Ok(())
+}
+
+/// Fetches so many files as phones do; how many came.
+fn fetches(from: &Namespace, to: SocketAddr, files: u32) -> Result<u32> {
+    from.run(|| {
+        let mut came = 0;
+        for number in 0..files {
+            let Ok(mut stream) = TcpStream::connect_timeout(&to, Duration::from_secs(1)) else {
+                continue;
+            };
+            let mut answer = String::new();
+            let request = format!("GET /{number:012x}.cfg HTTP/1.0\r\n\r\n");
+            stream.write_all(request.as_bytes()).context("ask")?;
+            stream.read_to_string(&mut answer).context("read")?;
+            came += u32::from(answer.starts_with("HTTP/1.0 200"));
+        }
+        Ok(came)
+    })
+}
+
+#[test]
+fn an_office_fetches_its_files_after_a_power_cut_and_keeps_everything() -> Result<()> {
+    const FILES: u32 = 2_500;
+    /// The daemon counts the phones of trusted sources every ten seconds.
+    const COUNTED: Duration = Duration::from_secs(12);
+    let path = |lab: &Lab| lab.directory().join("access.log");
+    let follow = |lab: &Lab| {
+        vec![format!("log = [{{ name = \"web\", path = {:?}, filters = [\"nginx\"] }}]", path(lab))]
+    };
+    let Some((lab, daemon)) = protected(follow)? else { return Ok(()) };
+    let mut access = File::create(path(&lab)).context("make the log")?;
+    wait_for("the log", || Ok(log(&daemon, "web")?["error"].is_null().then_some(())))?;
+    let _web = WebServer::start(&lab.net.pbxs[0])?;
+    let (office, server) = (lab.office(), SocketAddr::new(PBXS[0].v4.into(), 80));
+    assert_eq!(office.register()?.ok, PHONES);
+    std::thread::sleep(COUNTED);
+
+    let came = fetches(&lab.net.office, server, FILES)?;
+    assert_eq!(came, FILES, "files that came; {:?}", daemon.dropped()?);
+    // Half of what phones ask for is not there, and that is as it should be.
+    let source = OFFICE.v4;
+    let missing: String = (0..FILES)
+        .map(|number| {
+            format!(
+                "{source} - - [22/Nov/2026:17:21:03 +0000] \"GET /{number:012x}.cfg HTTP/1.1\" 404 153 \"-\" \"Yealink\"\n"
+            )
+        })
+        .collect();
+    access.write_all(missing.as_bytes()).context("write the log")?;
+    wait_for(
+        "all lines",
+        || Ok((log(&daemon, "web")?["lines"] == u64::from(FILES)).then_some(())),
+    )?;
+    assert!(blocks(&daemon, source.into())?.is_empty());
+    assert!(!daemon.dropped()?.contains_key("http_ceiling"), "{:?}", daemon.dropped()?);
+    let (registered, calls) = office.register_and_call(20)?;
+    assert_eq!((registered.ok, calls.failed), (PHONES, 0));
     Ok(())
 }
 
