@@ -8,7 +8,9 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod live;
 mod sheet;
+mod top;
 mod why;
 
 use std::fs::File;
@@ -33,7 +35,9 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -134,6 +138,13 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// The way to what changes from now on.
+    Follow,
+    /// What is going on, with counts to make rates of.
+    Top {
+        /// At most so many attackers.
+        limit: usize,
+    },
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -160,6 +171,9 @@ pub enum Answer {
     Ingested(Ingested),
     /// Prometheus' text format.
     Metrics(String),
+    #[serde(skip)]
+    Follow(Live),
+    Top(Box<Top>),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

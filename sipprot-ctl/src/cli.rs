@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod events;
 mod filter;
 mod geo;
 mod learn;
@@ -24,6 +25,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod top;
 mod version;
 mod why;
 
@@ -124,6 +126,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Filter(filter) => filter::run(&context, filter.verb),
         Verb::Reload { confirm } => change::reload(&context, confirm),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
+        Verb::Events(it) => events::run(&context, &it),
+        Verb::Top(it) => top::run(&context, &it),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),

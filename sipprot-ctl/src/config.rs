@@ -28,6 +28,7 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
+pub(crate) use values::choices;
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport,

@@ -25,6 +25,7 @@ mod kernel;
 mod learn;
 mod ledger;
 mod memory;
+mod news;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -42,6 +43,7 @@ mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod upkeep;
 mod urgency;
 mod why;
@@ -138,6 +140,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.start_logs(heard);
     turn(&mut core, reader, calls, told).await?;
     info!("ending");
+    core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
     let _ = tokio::time::timeout(SECOND, api).await;

@@ -5,6 +5,8 @@
 
 mod consent;
 mod error;
+mod live;
+mod pieces;
 mod routes;
 mod sheets;
 mod socket;
@@ -97,6 +99,9 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
         .route("/reload", post(routes::reload))
+        .route("/events", get(live::follow))
+        .route("/events/recent", get(live::recent))
+        .route("/top", get(routes::top))
         .layer(Extension(sheets::Spool(spool.into())));
     finish(Router::new().nest("/api/v1", v1), caller)
 }

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 
 use super::log::Target;
 use super::version::VERSION;
+use crate::api::LiveKind;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
 
 /// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
@@ -93,6 +94,10 @@ pub enum Verb {
         #[arg(long)]
         cancel: bool,
     },
+    /// Print what changed: blocks, trust, alerts, lists, health.
+    Events(Events),
+    /// Show who attacks, and how much passes and is dropped, every second.
+    Top(Top),
     /// Print or check configurations.
     Config(Config),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
@@ -101,6 +106,30 @@ pub enum Verb {
     Rescue(Rescue),
     /// Print completions for a shell.
     Completions { shell: Shell },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Events {
+    /// Go on with what changes from now on, until it is interrupted. With --json, one object a line.
+    #[arg(long)]
+    pub follow: bool,
+    /// Only these, with commas between: block, renewed, contained, quarantined, denied, ended,
+    /// trusted, distrusted, alert, list, peer, reload, health.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind)]
+    pub kind: Vec<LiveKind>,
+    /// Only those of an endpoint.
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// At most so many of the last ones.
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
+    pub limit: usize,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Top {
+    /// Print one picture as text, after a second of looking; so it is where there is no terminal.
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -490,6 +519,11 @@ pub enum RescueVerb {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 7d".to_owned())
+}
+
+fn live_kind(text: &str) -> Result<LiveKind, String> {
+    use crate::config::Choice;
+    LiveKind::from_name(text).ok_or_else(|| "no such kind: see --help".to_owned())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

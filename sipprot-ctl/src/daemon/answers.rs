@@ -78,6 +78,8 @@ impl Core {
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
+            Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
+            Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
             Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
         match outcome {
@@ -282,7 +284,7 @@ fn midnight(date: Date) -> jiff::Timestamp {
     date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp())
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }

@@ -20,7 +20,7 @@ use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
 use super::scope::rules_scope;
-use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
+use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
@@ -66,6 +66,7 @@ impl Core {
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
         info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
+        self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
         let length = format_duration(duration);
         let message = format!("{} is blocked for {length}", address(network));
@@ -102,6 +103,11 @@ impl Core {
                 Ok(any)
             })
             .map_err(|error| self.fault("unblocking", &error))?;
+        let held: Vec<BlockRecord> = self.ledger.blocks_of(network).cloned().collect();
+        for record in held {
+            let lifted = Some(lifted.clone());
+            self.tell_block(LiveKind::Ended, &BlockRecord { lifted, ..record });
+        }
         let keys = self.end_blocks(source);
         let mut changes: Vec<Change> = keys
             .iter()
@@ -173,8 +179,10 @@ impl Core {
                 self.reload_complaint = None;
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
                 self.metrics.health.reload_time.set(now);
+                self.tell(LiveKind::Reload, "the configuration was read again");
             }
             Err(fault) => {
+                self.tell(LiveKind::Reload, format!("the configuration stays as it was: {fault}"));
                 self.reload_complaint = Some(format!("the last reload failed: {fault}"));
             }
         }

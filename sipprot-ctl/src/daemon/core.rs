@@ -23,9 +23,11 @@ use super::kernel::Kernel;
 use super::learn::Lessons;
 use super::ledger::Ledger;
 use super::memory::Persisted;
+use super::news::Health;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
+use crate::api::Live;
 use crate::cli::version;
 use crate::config::Config;
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
@@ -84,6 +86,8 @@ pub struct Core {
     pub(super) lag_seconds: f64,
     pub(super) lost_before: u64,
     pub(super) losing: bool,
+    pub(super) live: Live,
+    pub(super) health: Health,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -163,6 +167,8 @@ impl Core {
             lag_seconds: 0.0,
             lost_before: 0,
             losing: false,
+            live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
+            health: Health::default(),
         };
         core.tell_kernel().context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;

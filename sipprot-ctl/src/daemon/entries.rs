@@ -64,6 +64,7 @@ impl Core {
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         self.put_in(&entry)?;
         info!("{} {} by {}: {}", verb(list), address(network), entry.added_by, entry.note);
+        self.tell_list(&entry.key(), &format!("was put by {} on", entry.added_by));
         let message = format!("{} is on the {}{}", address(network), name(list), self.deadline());
         let changes = std::iter::once(Change::PutList(entry)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
@@ -102,6 +103,7 @@ impl Core {
         let known = store.list_entry(&key).map_err(|error| internal(&error))?;
         let entry = known.ok_or_else(|| not_listed(list, network))?;
         info!("{} on the {}, by {by}: {note}", address(network), name(list));
+        self.tell_list(&key, &format!("has another note, by {by}, on"));
         self.lists_version += 1;
         let message = format!("the note of {} is changed", address(network));
         let stored =
@@ -151,6 +153,9 @@ impl Core {
         // After the removal: it may be of the very address that is let in again.
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         info!("removed {} from the {} by {by}", address(network), name(list));
+        for entry in &entries {
+            self.tell_list(&entry.key(), &format!("was removed by {by} from"));
+        }
         if list == List::Deny && is_one_source(network) {
             // The operator forgave: what led there counts no more.
             self.engine.unblock(SourceKey::from(network.ip()), self.clock.time_now());

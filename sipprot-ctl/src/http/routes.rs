@@ -197,6 +197,24 @@ pub(super) async fn report(State(caller): State<Caller>, Params(day): Params<Day
     answer(&caller, Command::Report { date: date.transpose()? }).await
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    #[serde(default = "attackers_shown")]
+    limit: usize,
+}
+
+const fn attackers_shown() -> usize {
+    100
+}
+
+pub(super) async fn top(
+    State(caller): State<Caller>,
+    Params(Limit { limit }): Params<Limit>,
+) -> Called {
+    answer(&caller, Command::Top { limit }).await
+}
+
 pub(super) async fn metrics(State(caller): State<Caller>) -> Called {
     match caller.call(Command::Metrics).await? {
         Answer::Metrics(text) => {
