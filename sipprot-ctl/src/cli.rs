@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod client;
 mod config;
+mod doctor;
 mod error;
 mod events;
 mod filter;
@@ -127,6 +128,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Reload { confirm } => change::reload(&context, confirm),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Events(it) => events::run(&context, &it),
+        Verb::Doctor => doctor::run(&context),
         Verb::Top(it) => top::run(&context, &it),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),

@@ -39,7 +39,6 @@ mod restore;
 pub(crate) mod scope;
 mod sessions;
 mod sheets;
-mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,8 @@ pub enum Verb {
     Events(Events),
     /// Show who attacks, and how much passes and is dropped, every second.
     Top(Top),
+    /// Look for what may be wrong, and say what to do about it; also without a daemon.
+    Doctor,
     /// Print or check configurations.
     Config(Config),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
