@@ -8,6 +8,7 @@ mod args;
 mod change;
 mod check;
 mod client;
+mod complete;
 mod config;
 mod doctor;
 mod error;
@@ -17,6 +18,7 @@ mod geo;
 mod learn;
 mod lists;
 mod log;
+mod man;
 mod replay;
 mod report;
 mod rescue;
@@ -34,11 +36,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde::Serialize;
 
 use args::{Args, Verb};
-pub use error::{CliError, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
+pub use error::{CliError, EXIT_CODES, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
 pub use version::version;
 
 use crate::config::Config;
@@ -46,6 +48,9 @@ use client::Client;
 
 /// Runs one command line.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::try_parse_from(args::accept_seed_forms(arguments)) {
         Ok(args) => args,
         Err(error) => {
@@ -73,7 +78,7 @@ struct Context {
 
 impl Context {
     fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
-        Config::load(self.config.as_deref()).map_err(|error| CliError::Failed(error.to_string()))
+        Config::load(self.config.as_deref()).map_err(|error| CliError::Config(error.to_string()))
     }
 
     fn client(&self) -> Result<Client, CliError> {
@@ -135,10 +140,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Version => version::run(&context),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut script);
-            write_out(&String::from_utf8_lossy(&script))
-        }
+        Verb::Completions { shell } => complete::script(shell),
+        Verb::Man { directory } => man::write(&directory),
     }
 }

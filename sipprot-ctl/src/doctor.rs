@@ -105,6 +105,11 @@ pub fn look(surroundings: &Surroundings<'_>) -> Checkup {
     Checkup { findings, warnings, problems }
 }
 
+/// Names of the host's interfaces.
+pub fn interfaces() -> Vec<String> {
+    interface::received().into_iter().map(|(name, _)| name).collect()
+}
+
 /// What a child said on stdout, if it could be started and ended well.
 fn output_of(programs: &[&str], arguments: &[&str]) -> Option<String> {
     programs.iter().find_map(|program| {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCompleter, Shell};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
+use super::complete;
 use super::log::Target;
 use super::version::VERSION;
 use crate::api::LiveKind;
@@ -61,9 +62,15 @@ pub enum Verb {
     #[command(visible_alias = "l")]
     List(List),
     /// Tell on which lists an address is, what the kernel holds of it, and why.
-    Check { address: IpAddr },
+    Check {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Tell why an address is blocked or not: rule, evidence, past, end, and how to undo it.
-    Why { address: IpAddr },
+    Why {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Edit the allowlist.
     Allow(Edit),
     /// Edit the denylist.
@@ -71,7 +78,10 @@ pub enum Verb {
     /// Block an address for a while.
     Block(Block),
     /// Lift the block of an address, and leave it alone for an hour.
-    Unblock { address: IpAddr },
+    Unblock {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Trusted peers.
     Trust(Trust),
     /// Peers that are trusted by your word.
@@ -108,6 +118,9 @@ pub enum Verb {
     Rescue(Rescue),
     /// Print completions for a shell.
     Completions { shell: Shell },
+    /// Write the pages of the manual.
+    #[command(hide = true)]
+    Man { directory: PathBuf },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -117,10 +130,10 @@ pub struct Events {
     pub follow: bool,
     /// Only these, with commas between: block, renewed, contained, quarantined, denied, ended,
     /// trusted, distrusted, alert, list, peer, reload, health.
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind)]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind, add = ArgValueCompleter::new(complete::kinds))]
     pub kind: Vec<LiveKind>,
     /// Only those of an endpoint.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// At most so many of the last ones.
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
@@ -137,7 +150,7 @@ pub struct Top {
 #[derive(ClapArgs, Debug)]
 pub struct Run {
     /// An interface to protect, beside those of the configuration.
-    #[arg(long = "iface", value_name = "IF")]
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
     pub interfaces: Vec<String>,
     /// Drop nothing: count and report what would be dropped.
     #[arg(long)]
@@ -193,7 +206,7 @@ pub struct Entries {
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
     /// Only entries of this country.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", add = ArgValueCompleter::new(complete::countries))]
     pub country: Option<String>,
     /// At most so many.
     #[arg(long, value_name = "N")]
@@ -215,17 +228,18 @@ pub enum EditVerb {
     Add(Add),
     /// Change the note of an address or network.
     Edit {
+        #[arg(add = ArgValueCompleter::new(complete::entries))]
         network: IpNetwork,
         /// Why.
         #[arg(long)]
         note: String,
         /// The endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
         endpoint: Option<String>,
     },
     /// Remove an address or network, or all of a file.
     Remove {
-        #[arg(required_unless_present = "csv")]
+        #[arg(required_unless_present = "csv", add = ArgValueCompleter::new(complete::entries))]
         network: Option<IpNetwork>,
         /// Remove the addresses of a CSV file instead; - reads stdin.
         #[arg(long, value_name = "FILE", conflicts_with = "network")]
@@ -234,7 +248,7 @@ pub enum EditVerb {
         #[arg(long, visible_alias = "preview", conflicts_with = "network")]
         dry_run: bool,
         /// With --csv: the endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME", conflicts_with = "network")]
+        #[arg(long, value_name = "NAME", conflicts_with = "network", add = ArgValueCompleter::new(complete::endpoints))]
         endpoint: Option<String>,
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
@@ -259,7 +273,7 @@ pub struct Import {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub zone: String,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: what does is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
@@ -278,7 +292,7 @@ pub struct RemoveCsv {
 #[derive(ClapArgs, Debug)]
 pub struct Export {
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -295,7 +309,7 @@ pub struct Add {
     #[arg(long, value_parser = scope, default_value = "all")]
     pub scope: Scope,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
@@ -327,7 +341,10 @@ pub enum TrustVerb {
     /// Print trusted peers.
     List,
     /// Take trust away, and give none for a day.
-    Revoke { address: IpAddr },
+    Revoke {
+        #[arg(add = ArgValueCompleter::new(complete::trusted))]
+        address: IpAddr,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -352,7 +369,10 @@ pub enum PeerVerb {
     /// Print peers of the configuration and those that were added.
     List,
     /// Take back what was added.
-    Remove { network: IpNetwork },
+    Remove {
+        #[arg(add = ArgValueCompleter::new(complete::peers))]
+        network: IpNetwork,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -438,13 +458,13 @@ pub struct Preview {
     #[arg(long, value_parser = geo_mode)]
     pub mode: GeoMode,
     /// ISO codes, English names, continents, with commas between.
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", add = ArgValueCompleter::new(complete::countries))]
     pub countries: Vec<String>,
     /// All traffic, or only that to SIP ports.
     #[arg(long, value_parser = geo_scope, default_value = "all")]
     pub scope: RuleScope,
     /// The endpoint whose policy it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -512,7 +532,10 @@ pub enum RescueVerb {
     /// What is in the kernel.
     Status,
     /// Lift every block, hold, containment and denial of an address.
-    Unblock { address: IpAddr },
+    Unblock {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Drop nothing any more; count only.
     Observe,
     /// Take the filter out of the kernel.

@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context) -> Result<(), CliError> {
     context.print(&checkup, text)?;
     match checkup.problems {
         0 => Ok(()),
-        count => Err(CliError::Failed(format!("{count} problems: see above"))),
+        count => Err(CliError::Failed(counted(count, "problem"))),
     }
 }
 
@@ -43,5 +43,9 @@ fn text(checkup: &Checkup) -> String {
         }
     }
     let Checkup { warnings, problems, .. } = checkup;
-    text + &format!("{problems} problems, {warnings} warnings\n")
+    text + &format!("{}, {}\n", counted(*problems, "problem"), counted(*warnings, "warning"))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -1,6 +1,6 @@
 //! What operators type and see.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::args::{self, Args, Verb};
 use super::*;

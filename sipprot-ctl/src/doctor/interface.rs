@@ -1,7 +1,9 @@
 //! The interfaces that are protected: there, up, with our program in their driver.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::mem::zeroed;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
 
 use super::{Finding, output_of};
 use crate::api::Status;
@@ -17,8 +19,7 @@ const MTU_MAX: u32 = 3_498;
 pub struct Facts {
     pub name: String,
     pub exists: bool,
-    /// `up`, `down`, `unknown` (drivers that don't tell).
-    pub state: String,
+    pub up: bool,
     pub mtu: u32,
     pub driver: String,
     pub xdp: Option<Xdp>,
@@ -51,21 +52,59 @@ pub fn default_route(table: &str) -> Option<&str> {
 }
 
 fn facts(name: &str) -> Facts {
-    let directory = PathBuf::from("/sys/class/net").join(name);
-    let read =
-        |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default().trim().to_owned();
-    let driver = fs::read_link(directory.join("device/driver")).ok();
-    let driver = driver.as_deref().and_then(Path::file_name).map(|it| it.to_string_lossy());
+    let ethtool = |option| {
+        let programs = ["ethtool", "/usr/sbin/ethtool", "/sbin/ethtool"];
+        output_of(&programs, &[option, name]).unwrap_or_default()
+    };
+    let driver = ethtool("-i");
+    let driver = driver.lines().find_map(|line| line.strip_prefix("driver: "));
+    let flags = asked(name, libc::SIOCGIFFLAGS).map(|answer| {
+        // SAFETY: of this question the answer is the flags.
+        i32::from(unsafe { answer.ifr_ifru.ifru_flags })
+    });
+    let mtu = asked(name, libc::SIOCGIFMTU).map(|answer| {
+        // SAFETY: of this question the answer is the MTU.
+        unsafe { answer.ifr_ifru.ifru_mtu }
+    });
+    let runs = libc::IFF_UP | libc::IFF_RUNNING;
     Facts {
         name: name.to_owned(),
-        exists: directory.exists(),
-        state: read("operstate"),
-        mtu: read("mtu").parse().unwrap_or_default(),
-        driver: driver.map_or_else(|| "no driver of its own".to_owned(), |it| it.into_owned()),
+        exists: flags.is_some(),
+        up: flags.is_some_and(|flags| flags & runs == runs),
+        mtu: mtu.and_then(|mtu| u32::try_from(mtu).ok()).unwrap_or_default(),
+        driver: driver.unwrap_or("its driver is not known").to_owned(),
         xdp: probe::xdp(name),
-        features: output_of(&["ethtool", "/usr/sbin/ethtool", "/sbin/ethtool"], &["-k", name])
-            .unwrap_or_default(),
+        features: ethtool("-k"),
     }
+}
+
+/// What the kernel says of an interface; `None` where there is none. Not by /sys, which may be that of
+/// another network namespace.
+fn asked(name: &str, question: libc::Ioctl) -> Option<libc::ifreq> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    // SAFETY: plain integers and a union of them: all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let room = request.ifr_name.len() - 1;
+    if name.len() > room {
+        return None;
+    }
+    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    // SAFETY: the kernel fills the struct; the name in it ends with a NUL.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), question, &mut request) };
+    (done == 0).then_some(request)
+}
+
+/// All that there are, by /proc/net/dev, with the packets that each has received.
+pub fn received() -> Vec<(String, u64)> {
+    let table = fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let line = |line: &str| {
+        let (name, counts) = line.split_once(':')?;
+        let packets = counts.split_whitespace().nth(1)?.parse().ok()?;
+        Some((name.trim().to_owned(), packets))
+    };
+    table.lines().skip(2).filter_map(line).collect()
 }
 
 pub fn judge(facts: &Facts, daemon_runs: bool) -> Vec<Finding> {
@@ -75,9 +114,9 @@ pub fn judge(facts: &Facts, daemon_runs: bool) -> Vec<Finding> {
         return vec![Finding::problem(CHECK, format!("there is no {name}"), remedy)];
     }
     let mut findings = Vec::new();
-    if facts.state == "down" || facts.state == "lowerlayerdown" {
+    if !facts.up {
         let remedy = format!("ip link set {name} up, or look at its cable");
-        findings.push(Finding::warning(CHECK, format!("{name} is {}", facts.state), remedy));
+        findings.push(Finding::warning(CHECK, format!("{name} is down"), remedy));
     }
     findings.push(match &facts.xdp {
         Some(xdp) if !xdp.is_ours() => Finding::problem(

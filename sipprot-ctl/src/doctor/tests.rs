@@ -23,7 +23,7 @@ fn interfaces() {
     let up = Facts {
         name: "eth0".to_owned(),
         exists: true,
-        state: "up".to_owned(),
+        up: true,
         mtu: 1500,
         driver: "virtio_net".to_owned(),
         xdp: Some(ours.clone()),
@@ -35,7 +35,7 @@ fn interfaces() {
     };
     check(&up, &[State::Ok]);
     check(&Facts { exists: false, ..up.clone() }, &[State::Problem]);
-    check(&Facts { state: "down".to_owned(), ..up.clone() }, &[State::Warning, State::Ok]);
+    check(&Facts { up: false, ..up.clone() }, &[State::Warning, State::Ok]);
     check(&Facts { xdp: None, ..up.clone() }, &[State::Problem]);
     let other = Xdp { name: "xdp_filter".to_owned(), generic: false };
     check(&Facts { xdp: Some(other), ..up.clone() }, &[State::Problem]);
