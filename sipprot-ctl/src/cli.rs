@@ -23,12 +23,14 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod setup;
 mod sheets;
 mod status;
 mod table;
 #[cfg(test)]
 mod tests;
 mod top;
+mod update;
 mod version;
 mod why;
 
@@ -135,11 +137,12 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Events(it) => events::run(&context, &it),
         Verb::Doctor => doctor::run(&context),
         Verb::Top(it) => top::run(&context, &it),
-        Verb::Setup => service::setup(&context),
+        Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Version => version::run(&context),
+        Verb::Update { dry_run } => update::run(&context, dry_run),
         Verb::Completions { shell } => complete::script(shell),
         Verb::Man { directory } => man::write(&directory),
     }

@@ -63,6 +63,7 @@ use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions}
 use crate::feed::Heard;
 use crate::http;
 
+pub use accept::replace;
 use core::Core;
 use kernel::Kernel;
 use urgency::Urgency;

@@ -105,6 +105,9 @@ pub fn look(surroundings: &Surroundings<'_>) -> Checkup {
     Checkup { findings, warnings, problems }
 }
 
+pub use interface::default_route;
+pub use sip::pbxs;
+
 /// Names of the host's interfaces.
 pub fn interfaces() -> Vec<String> {
     interface::received().into_iter().map(|(name, _)| name).collect()

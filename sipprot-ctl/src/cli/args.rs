@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCompleter, Shell};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
 use super::complete;
 use super::log::Target;
+use super::setup::{Endpoint, named_endpoint};
 use super::version::VERSION;
 use crate::api::LiveKind;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
@@ -54,8 +55,11 @@ pub enum Verb {
         #[arg(long, value_name = "DATE")]
         date: Option<Date>,
     },
-    /// Prepare the store. If it is there already, nothing is done.
-    Setup,
+    /// Prepare the store; on a terminal also the configuration, by a few questions.
+    ///
+    /// Without a terminal and without options only the store is prepared; if it is there already,
+    /// nothing is done.
+    Setup(Setup),
     /// Print only the version.
     Version,
     /// Manage IP lists.
@@ -116,6 +120,12 @@ pub enum Verb {
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Upgrade the package; the filter stays in force meanwhile.
+    Update {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print completions for a shell.
     Completions { shell: Shell },
     /// Write the pages of the manual.
@@ -138,6 +148,54 @@ pub struct Events {
     /// At most so many of the last ones.
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
     pub limit: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum FirstMode {
+    /// Watch for a week, then propose.
+    Learn,
+    Enforce,
+    Observe,
+}
+
+impl FirstMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            FirstMode::Learn => "learn",
+            FirstMode::Enforce => "enforce",
+            FirstMode::Observe => "observe",
+        }
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Setup {
+    /// An interface to protect; that of the default route otherwise.
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
+    pub interfaces: Vec<String>,
+    /// A PBX and its addresses; those that listen on this host otherwise.
+    #[arg(long = "endpoint", value_name = "NAME=ADDRESS,…", value_parser = named_endpoint)]
+    pub endpoints: Vec<Endpoint>,
+    /// An address for the allowlist; that from which you came by ssh otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    pub trust: Option<IpAddr>,
+    /// What to begin with: learn otherwise.
+    #[arg(long)]
+    pub mode: Option<FirstMode>,
+    /// Don't ask: what flags don't say is as proposed.
+    #[arg(long)]
+    pub yes: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Setup {
+    pub fn says_something(&self) -> bool {
+        let Self { interfaces, endpoints, trust, mode, yes, dry_run } = self;
+        let named = !interfaces.is_empty() || !endpoints.is_empty();
+        named || trust.is_some() || mode.is_some() || *yes || *dry_run
+    }
 }
 
 #[derive(ClapArgs, Debug)]

@@ -252,7 +252,7 @@ fn json(body: &impl Serialize) -> Result<Bytes, CliError> {
 }
 
 /// From where the operator came to this host.
-fn ssh_client() -> Option<IpAddr> {
+pub(super) fn ssh_client() -> Option<IpAddr> {
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split([' ', '%']).next()?.parse().ok()
 }

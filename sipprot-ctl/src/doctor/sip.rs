@@ -17,6 +17,13 @@ pub fn look(config: &Config) -> Vec<Finding> {
     judge(&listening::of(&PROGRAMS), config)
 }
 
+/// Who speaks SIP on this host.
+pub fn pbxs(config: &Config) -> Vec<Socket> {
+    let mut all = listening::of(&PROGRAMS);
+    all.retain(|socket| speaks_sip(socket) && is_guarded(socket.port, config));
+    all
+}
+
 pub fn judge(sockets: &[Socket], config: &Config) -> Vec<Finding> {
     let sip = sockets.iter().filter(|it| speaks_sip(it));
     let (guarded, open): (Vec<&Socket>, Vec<&Socket>) =
