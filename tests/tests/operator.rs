@@ -4,7 +4,6 @@
 //! test says what is missing.
 
 use std::{
-    io::Write,
     net::IpAddr,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -18,6 +17,7 @@ use sipprot_tests::{
     lab::Lab,
     pbx::Manners,
     process::Process,
+    screen::{Screen, type_into},
     topology::Family,
 };
 
@@ -141,25 +141,12 @@ fn following_ends_with_who_reads() -> Result<()> {
     Ok(())
 }
 
-/// Runs something on a terminal of its own, types `keys`, and returns what came on the screen.
-fn on_a_terminal(daemon: &Daemon, arguments: &[&str], keys: &[&str]) -> Result<(String, bool)> {
+/// `top` on a terminal of its own.
+fn top_on_a_terminal(daemon: &Daemon, keys: &[&str]) -> Result<Screen> {
     let inner = daemon.command();
     let words = std::iter::once(inner.get_program()).chain(inner.get_args());
-    let line: Vec<String> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .chain(arguments.iter().map(|it| (*it).to_owned()))
-        .collect();
-    let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("start script")?;
-    let mut stdin = child.stdin.take().context("no stdin")?;
-    for key in keys {
-        std::thread::sleep(Duration::from_millis(1500));
-        stdin.write_all(key.as_bytes()).context("type")?;
-    }
-    let output = child.wait_with_output().context("wait for script")?;
-    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success()))
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    type_into(Command::new("script"), &format!("{} top", words.join(" ")), keys)
 }
 
 #[test]
@@ -182,7 +169,7 @@ fn top_shows_who_attacks_and_how_fast() -> Result<()> {
         assert!(dropped > Some(20.0), "{dropped:?}: {top}");
 
         let keys = ["\x1b[B", "s", "u", "n", "q"];
-        let (screen, ended_well) = on_a_terminal(&daemon, &["top"], &keys)?;
+        let Screen { text: screen, ended_well } = top_on_a_terminal(&daemon, &keys)?;
         assert!(ended_well, "{screen}");
         assert!(screen.contains("\x1b[?1049h") && screen.trim_end().ends_with("\x1b[?1049l"));
         assert!(screen.contains(&format!("Unblock {source}/32? [y/N]")), "{screen:?}");
@@ -190,8 +177,8 @@ fn top_shows_who_attacks_and_how_fast() -> Result<()> {
         assert!(daemon.check(source)?.blocked, "the question was denied");
         attack.join().map_err(|_| anyhow::anyhow!("the attack panicked"))?
     })?;
-    let (screen, _) = on_a_terminal(&daemon, &["top"], &["j", "u", "y", "q"])?;
-    assert!(screen.contains("is unblocked"), "{screen:?}");
+    let screen = top_on_a_terminal(&daemon, &["j", "u", "y", "q"])?;
+    assert!(screen.text.contains("is unblocked"), "{screen:?}");
     assert!(!daemon.check(source)?.blocked);
     Ok(())
 }

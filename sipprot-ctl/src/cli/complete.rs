@@ -34,6 +34,9 @@ pub(super) fn answer() -> bool {
 
 /// The script by which a shell asks.
 pub(super) fn script(shell: Shell) -> Result<(), CliError> {
+    if shell == Shell::Bash {
+        return write_out(include_str!("complete/sipprot.bash"));
+    }
     let failed = |error: io::Error| CliError::Failed(format!("cannot write the script: {error}"));
     let shells = Shells::builtins();
     let name = shell.to_string();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
+use jiff::Timestamp;
 
 use super::args::Args;
 use super::{CliError, EXIT_CODES, write_out};
@@ -33,7 +34,7 @@ pub(super) fn pages(command: &Command) -> Vec<(String, Vec<u8>)> {
 fn page(command: &Command) -> Vec<u8> {
     let mut text = Vec::new();
     let source = format!("sipprot {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).source(source).manual("SIPprot");
+    let man = Man::new(command.clone()).date(date()).source(source).manual("SIPprot");
     // Writing into memory doesn't fail.
     let _ = man.render(&mut text);
     let mut end = String::from(".SH \"EXIT STATUS\"\n");
@@ -42,6 +43,13 @@ fn page(command: &Command) -> Vec<u8> {
     }
     text.extend(end.into_bytes());
     text
+}
+
+/// Today, or the day that a build that is to be repeated says.
+fn date() -> String {
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+    let at = told.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    at.unwrap_or_else(Timestamp::now).strftime("%Y-%m-%d").to_string()
 }
 
 #[cfg(test)]
