@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Status, Top};
 use crate::config::{Config, ConfigError, Loaded};
+use crate::datapath::probe;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -110,7 +111,7 @@ pub use sip::pbxs;
 
 /// Names of the host's interfaces.
 pub fn interfaces() -> Vec<String> {
-    interface::received().into_iter().map(|(name, _)| name).collect()
+    probe::received().into_iter().map(|(name, _)| name).collect()
 }
 
 /// What a child said on stdout, if it could be started and ended well.

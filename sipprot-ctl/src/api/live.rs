@@ -190,6 +190,7 @@ impl Live {
         Ok(Followed { missed, coming: Coming(told.subscribe()) })
     }
 
+    #[cfg(test)]
     pub fn has_followers(&self) -> bool {
         self.state().told.as_ref().is_some_and(|told| told.receiver_count() > 0)
     }

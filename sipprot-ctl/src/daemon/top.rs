@@ -1,7 +1,6 @@
 //! What is going on right now: counts of the kernel, and who attacks.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::time::Duration;
 
 use sipprot_common::reason::{Class, Reason};
@@ -12,7 +11,7 @@ use super::core::Core;
 use super::ledger::Seen;
 use super::plan;
 use crate::api::{LiveFilter, Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
-use crate::datapath::monotonic_ns;
+use crate::datapath::{monotonic_ns, probe};
 use crate::report::address;
 use crate::store::{BlockKind, BlockRecord};
 
@@ -29,8 +28,9 @@ impl Core {
         let endpoints = self.traffic();
         let mut traffic = Traffic::default();
         endpoints.iter().for_each(|it| traffic.add(&it.traffic));
+        let received = probe::received();
         let interface = |it: crate::api::InterfaceView| TopInterface {
-            received: received(&it.name),
+            received: received.iter().find(|(name, _)| *name == it.name).map_or(0, |it| it.1),
             name: it.name,
             xdp: it.xdp,
         };
@@ -162,10 +162,4 @@ impl Core {
             expires_at: held.map(|record| record.expires_at.as_second()),
         }
     }
-}
-
-/// 0 where nobody counts.
-fn received(interface: &str) -> u64 {
-    let path = format!("/sys/class/net/{interface}/statistics/rx_packets");
-    fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
 }

@@ -96,17 +96,6 @@ fn asked(name: &str, question: libc::Ioctl) -> Option<libc::ifreq> {
     (done == 0).then_some(request)
 }
 
-/// All that there are, by /proc/net/dev, with the packets that each has received.
-pub fn received() -> Vec<(String, u64)> {
-    let table = fs::read_to_string("/proc/net/dev").unwrap_or_default();
-    let line = |line: &str| {
-        let (name, counts) = line.split_once(':')?;
-        let packets = counts.split_whitespace().nth(1)?.parse().ok()?;
-        Some((name.trim().to_owned(), packets))
-    };
-    table.lines().skip(2).filter_map(line).collect()
-}
-
 pub fn judge(facts: &Facts, daemon_runs: bool) -> Vec<Finding> {
     let Facts { name, driver, .. } = facts;
     if !facts.exists {

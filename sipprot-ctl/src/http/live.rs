@@ -108,3 +108,65 @@ fn text(event: &Arc<LiveEvent>) -> Bytes {
     let id = if event.id > 0 { format!("id: {}\n", event.id) } else { String::new() };
     format!("{id}event: {}\ndata: {json}\n\n", event.kind).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::LiveKind;
+
+    fn event(kind: LiveKind, what: &str) -> LiveEvent {
+        LiveEvent {
+            id: 0,
+            at: 0,
+            kind,
+            source: None,
+            endpoint: None,
+            what: what.to_owned(),
+            block: None,
+            alert: None,
+            lost: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_stream_of_one_reader() {
+        let live = Live::new(10);
+        live.tell(event(LiveKind::Block, "one"));
+        live.tell(event(LiveKind::Health, "not asked for"));
+        live.tell(event(LiveKind::Block, "two\n\nid: 99\n\n"));
+        let filter = LiveFilter::read(Some("block"), None).unwrap();
+        let (pieces, mut taken) = mpsc::channel(PIECES_WAITING);
+        let sent = tokio::spawn(send(live.follow(Some(3)).unwrap(), filter, pieces));
+        // Before it can end, it has to have read what comes.
+        live.tell(event(LiveKind::Block, "three"));
+        live.end();
+        sent.await.unwrap();
+        let mut stream = String::new();
+        while let Some(Ok(piece)) = taken.recv().await {
+            stream += std::str::from_utf8(&piece).unwrap();
+        }
+        let heads: Vec<&str> =
+            stream.lines().filter(|it| !it.starts_with("data: ") && !it.is_empty()).collect();
+        let expected = [
+            ": following",
+            "id: 3",
+            "event: lost",
+            "id: 10",
+            "event: block",
+            "id: 12",
+            "event: block",
+            "id: 13",
+            "event: block",
+        ];
+        assert_eq!(heads, expected, "{stream}");
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_is_no_longer_told() {
+        let live = Live::new(1);
+        let (pieces, taken) = mpsc::channel(1);
+        drop(taken);
+        send(live.follow(None).unwrap(), LiveFilter::default(), pieces).await;
+        assert!(!live.has_followers());
+    }
+}
