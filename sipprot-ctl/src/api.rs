@@ -9,6 +9,7 @@ mod fault;
 mod geo;
 mod learn;
 mod sheet;
+mod who;
 mod why;
 
 use std::fs::File;
@@ -34,6 +35,7 @@ pub use learn::{
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -136,6 +138,47 @@ pub enum Command {
     Metrics,
 }
 
+impl Command {
+    /// Whose doing it is recorded as, if the command says it. Written out, so that a new command has to
+    /// think of it.
+    fn by(&mut self) -> Option<&mut String> {
+        match self {
+            Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
+            Command::EditEntry { edit, .. } => Some(&mut edit.by),
+            Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
+            Command::Block(block) => Some(&mut block.by),
+            Command::AddPeer(peer) => Some(&mut peer.added_by),
+            Command::LearnStart(start) => Some(&mut start.by),
+            Command::LearnAccept(accept) => Some(&mut accept.by),
+            Command::RemoveEntry { by, .. }
+            | Command::Confirm { by, .. }
+            | Command::Unblock { by, .. }
+            | Command::RevokeTrust { by, .. }
+            | Command::RemovePeer { by, .. }
+            | Command::LearnStop { by }
+            | Command::LearnDiscard { by } => Some(by),
+            Command::Version
+            | Command::Status
+            | Command::Entries { .. }
+            | Command::ApplySheet { .. }
+            | Command::ExportList { .. }
+            | Command::Blocks { .. }
+            | Command::Trust
+            | Command::Blocklists
+            | Command::Peers
+            | Command::Check { .. }
+            | Command::Why { .. }
+            | Command::Report { .. }
+            | Command::Learn
+            | Command::LearnProposal
+            | Command::GeoPreview(_)
+            | Command::Reload { .. }
+            | Command::Ingest { .. }
+            | Command::Metrics => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -164,6 +207,7 @@ pub enum Answer {
 
 /// A command on its way to the daemon, with the place for its answer.
 pub struct Call {
+    pub who: Who,
     pub command: Command,
     pub reply: oneshot::Sender<Result<Answer, Fault>>,
 }
@@ -184,9 +228,10 @@ impl Caller {
         (Self { calls }, receiver)
     }
 
-    pub async fn call(&self, command: Command) -> Result<Answer, Fault> {
+    pub async fn call(&self, who: &Who, mut command: Command) -> Result<Answer, Fault> {
+        let who = who.clone().sign(&mut command);
         let (reply, answer) = oneshot::channel();
-        self.calls.try_send(Call { command, reply }).map_err(|error| match error {
+        self.calls.try_send(Call { who, command, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Fault::unavailable("the daemon is busy"),
             mpsc::error::TrySendError::Closed(_) => Fault::unavailable("the daemon is stopping"),
         })?;

@@ -3,6 +3,7 @@
 //! Owns axum, paths, bodies and status codes. What a command does it must not know: every handler
 //! makes a [`Command`] of its request and hands it to the daemon by its [`Caller`].
 
+mod asker;
 mod consent;
 mod error;
 mod routes;
@@ -58,8 +59,8 @@ pub async fn serve_metrics(
 
 fn api(caller: Caller, spool: &Path) -> Router {
     let v1 = Router::new()
-        .route("/version", get(|caller| routes::plain(caller, Command::Version)))
-        .route("/status", get(|caller| routes::plain(caller, Command::Status)))
+        .route("/version", get(|asker| routes::plain(asker, Command::Version)))
+        .route("/status", get(|asker| routes::plain(asker, Command::Status)))
         .route(
             "/lists/{list}",
             get(routes::entries)
@@ -73,25 +74,25 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/confirm", post(routes::confirm).delete(routes::cancel))
         .route("/blocks", get(routes::blocks).post(routes::block))
         .route("/blocks/{address}", delete(routes::unblock))
-        .route("/trust", get(|caller| routes::plain(caller, Command::Trust)))
+        .route("/trust", get(|asker| routes::plain(asker, Command::Trust)))
         .route("/trust/{address}", delete(routes::revoke_trust))
         .route(
             "/peers",
-            get(|caller| routes::plain(caller, Command::Peers))
+            get(|asker| routes::plain(asker, Command::Peers))
                 .post(routes::add_peer)
                 .delete(routes::remove_peer),
         )
-        .route("/blocklists", get(|caller| routes::plain(caller, Command::Blocklists)))
+        .route("/blocklists", get(|asker| routes::plain(asker, Command::Blocklists)))
         .route("/check/{address}", get(routes::check))
         .route("/why/{address}", get(routes::why))
         .route("/report", get(routes::report))
         .route(
             "/learn",
-            get(|caller| routes::plain(caller, Command::Learn))
+            get(|asker| routes::plain(asker, Command::Learn))
                 .post(routes::learn)
                 .delete(routes::discard_learned),
         )
-        .route("/learn/proposal", get(|caller| routes::plain(caller, Command::LearnProposal)))
+        .route("/learn/proposal", get(|asker| routes::plain(asker, Command::LearnProposal)))
         .route("/learn/accept", post(routes::accept_learned))
         .route("/learn/stop", post(routes::stop_learning))
         .route("/geo/preview", post(routes::preview_geo))

@@ -35,7 +35,7 @@ pub enum Outcome {
 
 impl Core {
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { command, reply } = call;
+        let Call { command, reply, .. } = call;
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),

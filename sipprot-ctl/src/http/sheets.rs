@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
@@ -20,11 +20,12 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::asker::Asker;
 use super::consent::Consented;
 use super::error::Params;
 use super::routes::{Called, list_named};
 use crate::api::{
-    Answer, Caller, Code, Command, Consent, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse, nobody,
+    Answer, Code, Command, Consent, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse, nobody,
 };
 
 /// Where files lie while they pass through.
@@ -58,29 +59,29 @@ fn utc() -> String {
 }
 
 pub(super) async fn import(
-    State(caller): State<Caller>,
+    asker: Asker,
     Extension(spool): Extension<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Import), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Import), params, consent, body).await
 }
 
 pub(super) async fn remove(
-    State(caller): State<Caller>,
+    asker: Asker,
     Extension(spool): Extension<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Remove), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Remove), params, consent, body).await
 }
 
 async fn change(
-    caller: &Caller,
+    asker: &Asker,
     spool: &Spool,
     (list, usage): (&str, SheetUse),
     params: SheetParams,
@@ -92,7 +93,7 @@ async fn change(
     let file = Arc::new(upload(&spool.0, body).await?);
     let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
     for _ in 0..TRIES {
-        let read = match caller.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
+        let read = match asker.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
             Answer::Read(read) => read,
             _ => return Err(Fault::internal()),
         };
@@ -100,7 +101,7 @@ async fn change(
             return Ok(axum::Json(read.answer).into_response());
         }
         faultless(&read)?;
-        match caller.call(Command::ApplySheet { read, consent }).await {
+        match asker.call(Command::ApplySheet { read, consent }).await {
             Err(fault) if fault.code == Code::Conflict => {}
             answer => return Ok(axum::Json(answer?).into_response()),
         }
@@ -169,13 +170,13 @@ pub(super) struct ExportParams {
 }
 
 pub(super) async fn export(
-    State(caller): State<Caller>,
+    asker: Asker,
     Extension(spool): Extension<Spool>,
     Path(list): Path<String>,
     Params(ExportParams { endpoint }): Params<ExportParams>,
 ) -> Called {
     let (list, into) = (list_named(&list)?, Arc::new(unnamed(&spool.0)?));
-    caller.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
+    asker.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
     let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES_WAITING);
     tokio::task::spawn_blocking(move || send_out(&into, &pieces));
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
