@@ -3,11 +3,13 @@
 //! [`Command`]s go in, [`Answer`]s or a [`Fault`] come out. How they travel is `http`'s affair, who
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
+mod access;
 mod answers;
 mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod schema;
 mod sheet;
 mod who;
 mod why;
@@ -18,9 +20,14 @@ use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use access::{
+    EditUser, LogIn, MadeToken, NewPassword, NewToken, NewUser, Role, Secret, SessionView,
+    TokenView, TokensAnswer, UserView, UsersAnswer,
+};
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
@@ -34,6 +41,7 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use schema::Network;
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
@@ -129,6 +137,22 @@ pub enum Command {
     Reload {
         consent: Consent,
     },
+    Users,
+    AddUser(NewUser),
+    EditUser {
+        name: String,
+        edit: EditUser,
+    },
+    RemoveUser {
+        name: String,
+        by: String,
+    },
+    Tokens,
+    AddToken(NewToken),
+    RevokeToken {
+        name: String,
+        by: String,
+    },
     /// Lines of a log, from an endpoint that its token names.
     Ingest {
         log: String,
@@ -150,11 +174,16 @@ impl Command {
             Command::AddPeer(peer) => Some(&mut peer.added_by),
             Command::LearnStart(start) => Some(&mut start.by),
             Command::LearnAccept(accept) => Some(&mut accept.by),
+            Command::AddUser(user) => Some(&mut user.by),
+            Command::EditUser { edit, .. } => Some(&mut edit.by),
+            Command::AddToken(token) => Some(&mut token.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
             | Command::RevokeTrust { by, .. }
             | Command::RemovePeer { by, .. }
+            | Command::RemoveUser { by, .. }
+            | Command::RevokeToken { by, .. }
             | Command::LearnStop { by }
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
@@ -173,6 +202,8 @@ impl Command {
             | Command::LearnProposal
             | Command::GeoPreview(_)
             | Command::Reload { .. }
+            | Command::Users
+            | Command::Tokens
             | Command::Ingest { .. }
             | Command::Metrics => None,
         }
@@ -201,6 +232,9 @@ pub enum Answer {
     Read(ReadSheet),
     Sheet(SheetAnswer),
     Ingested(Ingested),
+    Users(UsersAnswer),
+    Tokens(TokensAnswer),
+    MadeToken(MadeToken),
     /// Prometheus' text format.
     Metrics(String),
 }
@@ -240,7 +274,7 @@ impl Caller {
 }
 
 /// Which entries of a list; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntriesQuery {
     /// Part of an address, note or author.
@@ -255,9 +289,10 @@ pub struct EntriesQuery {
     pub limit: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     #[serde(default)]
     pub note: String,
@@ -273,9 +308,10 @@ pub struct NewEntry {
 }
 
 /// Another note for what is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     pub note: String,
     #[serde(default)]
@@ -285,9 +321,10 @@ pub struct EditEntry {
 }
 
 /// A peer to be trusted without having shown anything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// A ceiling of its own, in packets a second.
     #[serde(default)]
@@ -298,7 +335,7 @@ pub struct NewPeer {
     pub added_by: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBlock {
     pub address: IpAddr,

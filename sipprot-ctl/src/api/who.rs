@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, nobody};
 
 /// How much somebody may do. Each holds what comes before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
     /// Look at everything, change nothing.
@@ -35,7 +38,7 @@ impl Right {
 }
 
 /// By which door somebody came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Door {
     /// The Unix socket: root, or the group. It is believed for whom it acts.
@@ -44,12 +47,14 @@ pub enum Door {
     Login,
     /// An API token.
     Token,
+    /// None was needed: what was sent proves itself.
+    Open,
     /// Nobody asked: the daemon by itself.
     Daemon,
 }
 
 /// Who asks for something.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Who {
     /// Of the user or token; on the socket, whom the caller names.
     pub name: String,

@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 
 use super::blocklists::Feed;
 use super::*;
-use crate::api::Who;
-use crate::api::{Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status, Who};
+use crate::api::{
+    Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status, Who,
+};
 use crate::config::{Config, Loaded, Scope};
 use crate::rules::{
     Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,

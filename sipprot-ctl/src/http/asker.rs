@@ -1,12 +1,10 @@
 //! Who makes a request, and the way to the daemon in their name.
 
-use std::convert::Infallible;
-
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
+use super::Rooms;
 use crate::api::{Answer, Caller, Command, Fault, Who};
-use crate::message::clean;
 
 /// In place of the bare [`Caller`]: no handler can ask for anything in nobody's name.
 pub(super) struct Asker {
@@ -20,15 +18,24 @@ impl Asker {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asker
-where
-    Caller: FromRef<S>,
-{
-    type Rejection = Infallible;
+impl FromRequestParts<Rooms> for Asker {
+    type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let named = parts.headers.get(Who::BY).map(|value| clean(value.as_bytes(), 64));
-        let name = named.unwrap_or_else(|| "root".to_owned());
-        Ok(Self { caller: Caller::from_ref(state), who: Who::socket(name) })
+    /// The door has found out who it is. A route without a door has no asker.
+    async fn from_request_parts(parts: &mut Parts, rooms: &Rooms) -> Result<Self, Fault> {
+        let who = parts.extensions.get::<Who>().cloned().ok_or_else(Fault::internal)?;
+        Ok(Self { caller: rooms.caller.clone(), who })
+    }
+}
+
+/// What the cookie of a login holds.
+#[derive(Clone)]
+pub(super) struct Cookie(pub String);
+
+impl OptionalFromRequestParts<Rooms> for Cookie {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Rooms) -> Result<Option<Self>, Fault> {
+        Ok(parts.extensions.get::<Self>().cloned())
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::asker::Asker;
@@ -16,7 +17,7 @@ use super::consent::Consented;
 use super::error::{Body, Params, with_status};
 use crate::api::{
     Answer, BlockKind, Command, EditEntry, EntriesQuery, Fault, GeoChange, LearnAccept, LearnStart,
-    List, NewBlock, NewEntry, NewPeer, nobody,
+    List, Network, NewBlock, NewEntry, NewPeer, nobody,
 };
 
 pub(super) type Called = Result<Response, Fault>;
@@ -25,7 +26,7 @@ pub(super) async fn plain(asker: Asker, command: Command) -> Called {
     answer(&asker, command).await
 }
 
-async fn answer(asker: &Asker, command: Command) -> Called {
+pub(super) async fn answer(asker: &Asker, command: Command) -> Called {
     Ok(axum::Json(asker.call(command).await?).into_response())
 }
 
@@ -66,9 +67,10 @@ pub(super) async fn reload(asker: Asker, Consented(consent): Consented) -> Calle
     answer(&asker, Command::Reload { consent }).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Removal {
+    #[schemars(with = "Network")]
     network: String,
     #[serde(default = "nobody")]
     by: String,
@@ -85,7 +87,7 @@ pub(super) async fn remove_entry(
     answer(&asker, Command::RemoveEntry { list, network, by: removal.by, consent }).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kinds {
     kind: Option<BlockKind>,
@@ -99,11 +101,11 @@ pub(super) async fn block(asker: Asker, Body(block): Body<NewBlock>) -> Called {
     answer(&asker, Command::Block(block)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct By {
     #[serde(default = "nobody")]
-    by: String,
+    pub by: String,
 }
 
 pub(super) async fn unblock(
@@ -172,9 +174,11 @@ pub(super) async fn ingest(
     answer(&asker, Command::Ingest { log, token, text }).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Day {
+    /// Such as 2026-02-28; today otherwise.
+    #[schemars(extend("format" = "date"))]
     date: Option<String>,
 }
 

@@ -9,17 +9,18 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
+use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::Rooms;
 use super::asker::Asker;
 use super::consent::Consented;
 use super::error::Params;
@@ -30,7 +31,13 @@ use crate::api::{
 
 /// Where files lie while they pass through.
 #[derive(Clone)]
-pub(super) struct Spool(pub PathBuf);
+pub(super) struct Spool(PathBuf);
+
+impl FromRef<Rooms> for Spool {
+    fn from_ref(rooms: &Rooms) -> Self {
+        Self(rooms.spool.clone())
+    }
+}
 
 /// Bytes of an uploaded file.
 const SHEET_BYTES_MAX: u64 = 512 << 20;
@@ -39,7 +46,7 @@ const PIECES_WAITING: usize = 8;
 /// A list may change while a file is looked at; then it is looked at again.
 const TRIES: usize = 3;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SheetParams {
     /// Only say what would change.
@@ -60,7 +67,7 @@ fn utc() -> String {
 
 pub(super) async fn import(
     asker: Asker,
-    Extension(spool): Extension<Spool>,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
@@ -71,7 +78,7 @@ pub(super) async fn import(
 
 pub(super) async fn remove(
     asker: Asker,
-    Extension(spool): Extension<Spool>,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
@@ -162,7 +169,7 @@ fn unusable(error: &io::Error) -> Fault {
     Fault::unavailable("the state directory can't take the file: see the daemon's log")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportParams {
     #[serde(default)]
@@ -171,7 +178,7 @@ pub(super) struct ExportParams {
 
 pub(super) async fn export(
     asker: Asker,
-    Extension(spool): Extension<Spool>,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(ExportParams { endpoint }): Params<ExportParams>,
 ) -> Called {
