@@ -146,7 +146,7 @@ fn another_password_ends_the_other_logins() {
     };
     assert_eq!(change("wrong", "another horse battery"), Err(Refusal::Wrong));
     assert!(matches!(change(PASSWORD, "short"), Err(Refusal::Fault(_))));
-    assert_eq!(who(&access, &other, 4).is_some(), true);
+    assert!(who(&access, &other, 4).is_some());
     assert_eq!(change(PASSWORD, "another horse battery"), Ok(()));
     assert_eq!((who(&access, &own, 5).is_some(), who(&access, &other, 5)), (true, None));
     assert_eq!(log_in(&access, "ann", PASSWORD, 6), Err(Refusal::Wrong));

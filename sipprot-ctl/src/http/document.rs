@@ -79,7 +79,7 @@ impl Described for Consented {
     fn describe(takes: &mut Takes, _: &mut SchemaGenerator) {
         let what =
             "Do it although it may cut off whoever asks; it is taken back unless it is confirmed.";
-        let schema = json!({"type": "string", "enum": ["true"]});
+        let schema = json!({"type": "boolean"});
         takes.parameters.push(parameter(("header", Consent::CONFIRM), false, json!(what), schema));
     }
 }

@@ -184,7 +184,8 @@ async fn the_document_and_the_router_are_one() {
         .iter()
         .map(|route| (route.path.to_owned(), route.method.to_string()))
         .collect();
-    (routed.sort(), described.sort());
+    routed.sort();
+    described.sort();
     assert_eq!(routed, described);
     let references = text.matches("\"$ref\":\"#/components/schemas/").count();
     assert!(references > 50, "{references}");

@@ -3,7 +3,7 @@
 //! The routes come from the API's own document; whom each of them lets in is written here once more, so that
 //! a right that was lowered by mistake is seen.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -151,6 +151,7 @@ fn every_route_for_every_caller() -> Result<()> {
     let expired = add_token(&daemon, "expired", "admin", &["--for", "1s"])?;
     let revoked = add_token(&daemon, "revoked", "admin", &[])?;
     daemon.text(&["token", "revoke", "revoked"])?;
+    std::thread::sleep(Duration::from_secs(1));
     let ended = log_in(host, "eve")?;
     daemon.cli_with(&["user", "edit", "eve", "--password"], "another horse battery")?;
     let other_site =
@@ -216,7 +217,7 @@ fn every_route_for_every_caller() -> Result<()> {
     let lines = vec!["api.session_max = \"1s\"".to_owned()];
     daemon.configure(&Settings { lines, ..Settings::default() })?;
     daemon.text(&["reload"])?;
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     ensure!(ann.get("/session").ask(host, API.parse()?)?.status == 401, "its time is over");
     Ok(())
 }
