@@ -19,6 +19,7 @@ mod learn;
 mod lists;
 mod log;
 mod man;
+mod people;
 mod replay;
 mod report;
 mod rescue;
@@ -141,6 +142,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::User(user) => people::user(&context, user.verb),
+        Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
         Verb::Update { dry_run } => update::run(&context, dry_run),
         Verb::Completions { shell } => complete::script(shell),

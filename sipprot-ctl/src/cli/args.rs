@@ -126,6 +126,10 @@ pub enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Who may log in to the API over TCP.
+    User(super::people::User),
+    /// API tokens.
+    Token(super::people::Token),
     /// Print completions for a shell.
     Completions { shell: Shell },
     /// Write the pages of the manual.

@@ -35,7 +35,7 @@ pub enum Outcome {
 
 impl Core {
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { command, reply } = call;
+        let Call { command, reply, .. } = call;
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
@@ -80,6 +80,13 @@ impl Core {
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
             Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
             Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
+            it @ (Command::Users
+            | Command::AddUser(_)
+            | Command::EditUser { .. }
+            | Command::RemoveUser { .. }
+            | Command::Tokens
+            | Command::AddToken(_)
+            | Command::RevokeToken { .. }) => return self.access(it, reply),
             Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
         match outcome {

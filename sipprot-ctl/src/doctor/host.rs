@@ -74,7 +74,7 @@ fn space(directory: &Path, free: u64) -> Finding {
     let remedy = "make room on that disk, or set daemon.state_dir to another";
     match free {
         ..SPACE_MIN => Finding::problem(CHECK, what, remedy),
-        ..SPACE_LOW => Finding::warning(CHECK, what, remedy),
+        SPACE_MIN..SPACE_LOW => Finding::warning(CHECK, what, remedy),
         _ => Finding::ok(CHECK, what),
     }
 }

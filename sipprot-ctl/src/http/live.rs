@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::asker::Asker;
 use super::error::Params;
 use super::pieces::Pieces;
 use super::routes::Called;
-use crate::api::{
-    Answer, Caller, Command, Fault, Followed, Live, LiveEvent, LiveEvents, LiveFilter,
-};
+use crate::api::{Answer, Command, Fault, Followed, Live, LiveEvent, LiveEvents, LiveFilter};
 
 /// A comment is sent after so long without a change, so that both ends notice when the other is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -26,14 +25,14 @@ const PIECES_WAITING: usize = 16;
 const LAST_EVENT_ID: &str = "last-event-id";
 const RECENT: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     kind: Option<String>,
     endpoint: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Recent {
     kind: Option<String>,
@@ -41,24 +40,24 @@ pub(super) struct Recent {
     limit: Option<usize>,
 }
 
-async fn live(caller: &Caller) -> Result<Live, Fault> {
-    match caller.call(Command::Follow).await? {
+async fn live(asker: &Asker) -> Result<Live, Fault> {
+    match asker.call(Command::Follow).await? {
         Answer::Follow(live) => Ok(live),
         _ => Err(Fault::internal()),
     }
 }
 
 pub(super) async fn recent(
-    State(caller): State<Caller>,
+    asker: Asker,
     Params(Recent { kind, endpoint, limit }): Params<Recent>,
 ) -> Called {
     let filter = LiveFilter::read(kind.as_deref(), endpoint)?;
-    let events = live(&caller).await?.last(limit.unwrap_or(RECENT), &filter);
+    let events = live(&asker).await?.last(limit.unwrap_or(RECENT), &filter);
     Ok(Json(LiveEvents { events }).into_response())
 }
 
 pub(super) async fn follow(
-    State(caller): State<Caller>,
+    asker: Asker,
     headers: HeaderMap,
     Params(Wanted { kind, endpoint }): Params<Wanted>,
 ) -> Called {
@@ -67,7 +66,7 @@ pub(super) async fn follow(
         let id = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
         id.ok_or_else(|| Fault::invalid(LAST_EVENT_ID, "expected the id of an event"))
     });
-    let followed = live(&caller).await?.follow(after.transpose()?)?;
+    let followed = live(&asker).await?.follow(after.transpose()?)?;
     let (pieces, taken) = mpsc::channel(PIECES_WAITING);
     tokio::spawn(send(followed, filter, pieces));
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
