@@ -164,6 +164,8 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// Says what a change would do, or why it would be refused, and does nothing.
+    Rehearse(Box<Command>),
     /// The way to what changes from now on.
     Follow,
     /// What is going on, with counts to make rates of.
@@ -178,6 +180,7 @@ impl Command {
     /// think of it.
     fn by(&mut self) -> Option<&mut String> {
         match self {
+            Command::Rehearse(command) => command.by(),
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),

@@ -36,6 +36,7 @@ pub mod plan;
 pub(crate) mod preview;
 mod proposal;
 mod refused;
+mod rehearsal;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;

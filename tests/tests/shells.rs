@@ -235,3 +235,58 @@ fn exit_codes_and_where_messages_go() -> Result<()> {
     drop(lab);
     Ok(())
 }
+
+#[test]
+fn what_is_only_tried_changes_nothing() -> Result<()> {
+    let Some((lab, daemon)) = protected()? else { return Ok(()) };
+    daemon.text(&["deny", "add", "203.0.113.0/24"])?;
+    daemon.text(&["peer", "add", "198.51.100.50"])?;
+    daemon.text(&["block", "198.51.100.60"])?;
+    let state = || -> Result<Vec<serde_json::Value>> {
+        let all =
+            [&["list", "deny"][..], &["list", "allow"], &["peer", "list"], &["list", "dynamic"]];
+        all.into_iter().map(|arguments| daemon.json(arguments)).collect()
+    };
+    let before = state()?;
+    for (arguments, expected) in [
+        (&["block", "198.51.100.70", "--for", "1h"][..], "198.51.100.70 would be blocked for 1h"),
+        (
+            &["unblock", "198.51.100.60"],
+            "198.51.100.60 would be unblocked: blocks and containments 1",
+        ),
+        (&["unblock", "198.51.100.61"], "nothing stands against 198.51.100.61"),
+        (&["deny", "add", "2001:db8:dead::/48"], "2001:db8:dead::/48 would be on the denylist"),
+        (&["allow", "add", "198.51.100.70"], "198.51.100.70 would be on the allowlist"),
+        (
+            &["deny", "edit", "203.0.113.0/24", "--note", "x"],
+            "the note of 203.0.113.0/24 would change",
+        ),
+        (
+            &["deny", "remove", "203.0.113.0/24"],
+            "203.0.113.0/24 would no longer be on the denylist",
+        ),
+        (&["peer", "add", "198.51.100.80"], "198.51.100.80 would be a trusted peer"),
+        (&["peer", "remove", "198.51.100.50"], "198.51.100.50 would be no peer any more"),
+        (&["reload"], "nothing would change"),
+    ] {
+        let said = daemon.text(&[arguments, &["--dry-run"]].concat())?;
+        assert!(said.starts_with(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(state()?, before);
+    for (arguments, code) in [
+        (&["block", "192.0.2.1"][..], 6),
+        (&["deny", "add", "192.0.2.0/24"], 6),
+        (&["deny", "remove", "203.0.113.99"], 4),
+        (&["trust", "revoke", "203.0.113.99"], 4),
+    ] {
+        let output = daemon.cli(&[arguments, &["--dry-run"]].concat())?;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+    daemon.configure(&Settings { register_limit: 23, ..Settings::default() })?;
+    let said = daemon.text(&["reload", "--dry-run"])?;
+    assert!(said.contains("+ rules.register_limit = 23"), "{said}");
+    let in_force = daemon.text(&["reload", "--dry-run"])?;
+    assert_eq!(in_force, said, "the first one changed nothing");
+    drop(lab);
+    Ok(())
+}

@@ -85,6 +85,9 @@ pub enum Verb {
     Unblock {
         #[arg(add = ArgValueCompleter::new(complete::blocked))]
         address: IpAddr,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Trusted peers.
     Trust(Trust),
@@ -101,6 +104,9 @@ pub enum Verb {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
         confirm: bool,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep a change that was made with --confirm, for you still get through.
     Confirm {
@@ -298,6 +304,9 @@ pub enum EditVerb {
         /// The endpoint whose list it is; the host's otherwise.
         #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
         endpoint: Option<String>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Remove an address or network, or all of a file.
     Remove {
@@ -306,8 +315,8 @@ pub enum EditVerb {
         /// Remove the addresses of a CSV file instead; - reads stdin.
         #[arg(long, value_name = "FILE", conflicts_with = "network")]
         csv: Option<PathBuf>,
-        /// With --csv: only say what would change.
-        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
+        /// Only say what would change.
+        #[arg(long, visible_alias = "preview")]
         dry_run: bool,
         /// With --csv: the endpoint whose list it is; the host's otherwise.
         #[arg(long, value_name = "NAME", conflicts_with = "network", add = ArgValueCompleter::new(complete::endpoints))]
@@ -376,6 +385,9 @@ pub struct Add {
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -390,6 +402,9 @@ pub struct Block {
     /// Drop all traffic, or only that to SIP ports.
     #[arg(long, value_parser = scope, default_value = "all")]
     pub scope: Scope,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -406,6 +421,9 @@ pub enum TrustVerb {
     Revoke {
         #[arg(add = ArgValueCompleter::new(complete::trusted))]
         address: IpAddr,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -427,6 +445,9 @@ pub enum PeerVerb {
         /// otherwise.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         rate: Option<u32>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print peers of the configuration and those that were added.
     List,
@@ -434,6 +455,9 @@ pub enum PeerVerb {
     Remove {
         #[arg(add = ArgValueCompleter::new(complete::peers))]
         network: IpNetwork,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

@@ -30,6 +30,7 @@ const PIECE: usize = 64 << 10;
 pub struct Client {
     socket: PathBuf,
     confirm: bool,
+    dry_run: bool,
     /// The last change that was heard of.
     heard: Option<u64>,
     patience: Duration,
@@ -37,12 +38,17 @@ pub struct Client {
 
 impl Client {
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket, confirm: false, heard: None, patience: PATIENCE }
+        Self { socket, confirm: false, dry_run: false, heard: None, patience: PATIENCE }
     }
 
     /// Says with every change that the operator knows that it may cut them off.
     pub fn confirming(self, confirm: bool) -> Self {
         Self { confirm, ..self }
+    }
+
+    /// Changes nothing: is told what would be.
+    pub fn rehearsing(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
     }
 
     /// Waits no longer than this for small answers.
@@ -205,6 +211,9 @@ impl Client {
             .header(Who::BY, operator().as_bytes());
         if self.confirm {
             request = request.header(Consent::CONFIRM, "true");
+        }
+        if self.dry_run {
+            request = request.header(Consent::DRY_RUN, "true");
         }
         if let Some(heard) = self.heard {
             request = request.header("last-event-id", heard.to_string());

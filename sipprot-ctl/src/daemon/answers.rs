@@ -37,6 +37,8 @@ impl Core {
     pub(super) fn answer(&mut self, call: Call) {
         let Call { command, reply, .. } = call;
         let outcome = match command {
+            Command::Rehearse(command) => self.rehearse(*command),
+
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { date } => return self.report(date, reply),

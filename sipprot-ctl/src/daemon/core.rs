@@ -93,6 +93,8 @@ pub struct Core {
     pub(super) losing: bool,
     pub(super) live: Live,
     pub(super) health: Health,
+    /// What is asked for is only tried.
+    pub(super) rehearses: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -178,6 +180,7 @@ impl Core {
             losing: false,
             live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
             health: Health::default(),
+            rehearses: false,
         };
         core.tell_kernel().context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;

@@ -9,6 +9,7 @@ use super::answers::Outcome;
 use super::change::{now_or_fault, plain, text};
 use super::core::Core;
 use super::plan;
+use super::rehearsal::only_said;
 use crate::api::{Code, Done, Fault, LiveKind, NewPeer, PeerView, PeersAnswer};
 use crate::config::Config;
 use crate::report::address;
@@ -81,6 +82,9 @@ impl Core {
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
         };
+        if let Some(said) = self.would(|| format!("{} would be a trusted peer", address(network))) {
+            return Ok(only_said(said));
+        }
         let changes = vec![Change::PutPeer(peer.clone())];
         let what = format!("{} is a peer, added by {}", address(network), peer.added_by);
         self.put_peer(peer)?;
@@ -132,6 +136,9 @@ impl Core {
             });
         }
         self.needs_store()?;
+        if let Some(said) = self.would(|| format!("{shown} would be no peer any more")) {
+            return Ok(only_said(said));
+        }
         self.peers.retain(|peer| peer.network != network);
         self.follow_peers();
         let what = format!("{shown} is no peer any more, by {by}");
