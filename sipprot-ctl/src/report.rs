@@ -192,6 +192,7 @@ mod tests {
             expires_at: at(3615),
             duration_s: 3600,
             scope: Scope::All,
+            also: Vec::new(),
             rule: rule.to_owned(),
             reason: String::new(),
             user_agent: None,

@@ -231,6 +231,9 @@ pub struct BlockView {
     pub endpoint: Option<String>,
     pub victim: Option<IpAddr>,
     pub scope: Scope,
+    /// What an earlier block stops still, beside its own scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Scope>,
     /// `KIND:signature`.
     pub rule: String,
     pub reason: String,

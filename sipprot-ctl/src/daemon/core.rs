@@ -179,12 +179,12 @@ impl Core {
             for (index, ports) in (0..).zip(&plan.port_sets) {
                 datapath.set_port_set(index, ports)?;
             }
-            let policies = datapath.followed(&plan.policies, &plan.endpoints)?;
+            let policies = datapath.followed(&plan.policies, &plan.endpoints, &plan.shared)?;
             for (index, policy) in (0..).zip(&policies) {
                 datapath.set_policy(index, policy)?;
             }
             datapath.set_user_agents(&plan.user_agents)?;
-            datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_endpoints(&plan.endpoints, &plan.shared)?;
             datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ipnetwork::IpNetwork;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
@@ -238,7 +239,11 @@ fn ssh_log() -> Option<Log> {
 fn identity(config: &Config) -> Identity {
     let mut identity = Identity::default();
     for endpoint in &config.endpoints {
-        identity.add(&endpoint.name, &endpoint.addresses, endpoint.log_token.as_deref());
+        // Behind an address that several have each of them may speak for another: a token tells.
+        let others = || config.endpoints.iter().filter(|other| other.name != endpoint.name);
+        let shared = |network: &IpNetwork| others().any(|it| it.addresses.contains(network));
+        let own: Vec<_> = endpoint.addresses.iter().copied().filter(|it| !shared(it)).collect();
+        identity.add(&endpoint.name, &own, endpoint.log_token.as_deref());
     }
     identity
 }

@@ -8,6 +8,7 @@ use sipprot_common::abi::{GEO_OFF, Policy};
 use sipprot_common::policy::{follow_geo, geo_drops};
 use sipprot_common::table::{ListTable, MIXED, PlaceTable};
 
+use super::endpoints::SharedPort;
 use super::error::Result;
 use super::lists::{ListState, after, fill, settle};
 use super::table::{Table, compile};
@@ -71,6 +72,7 @@ impl Datapath {
         &self,
         policies: &[Policy],
         endpoints: &[(IpNetwork, u32)],
+        shared: &[SharedPort],
     ) -> Result<Vec<Policy>> {
         let known: HashMap<IpNetwork, u32> = self.endpoints()?.into_iter().collect();
         let now_ns = monotonic_ns();
@@ -78,8 +80,13 @@ impl Datapath {
             0 => self.policy(0),
             index => {
                 let mut own = endpoints.iter().filter(|(_, policy)| *policy == index);
-                let known = own.find_map(|(network, _)| known.get(network));
-                known.map_or(Ok(None), |&known| self.policy(known))
+                if let Some(known) = own.find_map(|(network, _)| known.get(network)) {
+                    return self.policy(*known);
+                }
+                let port = shared.iter().find(|it| it.policy == index);
+                let first = port.and_then(|it| Some((*known.get(&it.network)?, it.port)));
+                let Some((first, port)) = first else { return Ok(None) };
+                self.policy_of_port(first, port)?.map_or(Ok(None), |known| self.policy(known))
             }
         };
         let followed = (0..).zip(policies).map(|(index, policy)| {
