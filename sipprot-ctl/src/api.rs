@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
-    EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
+    EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
     InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
     StoreView, TrustAnswer, TrustView, Version, country_name,
 };

@@ -64,6 +64,19 @@ pub struct EndpointView {
     /// The mode of each guard.
     #[serde(default)]
     pub guards: BTreeMap<String, String>,
+    /// What is in force of the keys in which it may differ from the host.
+    #[serde(default)]
+    pub settings: Vec<EndpointSetting>,
+}
+
+/// A key of an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EndpointSetting {
+    pub key: String,
+    /// As the file would have it.
+    pub value: String,
+    /// `endpoint`, or `host` where the endpoint says nothing.
+    pub origin: String,
 }
 
 /// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
