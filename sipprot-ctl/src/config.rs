@@ -184,13 +184,29 @@ pub struct Ceilings {
     pub trusted_rate: u32,
 }
 
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct GeoPolicy {
     pub mode: GeoMode,
     pub countries: Vec<Country>,
     pub scope: RuleScope,
     /// Explicit databases; empty means the usual places.
     pub databases: Vec<PathBuf>,
+    /// From where a newer database is fetched by itself.
+    pub update_url: Option<String>,
+    pub update_every: Duration,
+}
+
+impl Default for GeoPolicy {
+    fn default() -> Self {
+        Self {
+            mode: GeoMode::default(),
+            countries: Vec::new(),
+            scope: RuleScope::default(),
+            databases: Vec::new(),
+            update_url: None,
+            update_every: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
 }
 
 /// A protected PBX; what it leaves out is the host's.

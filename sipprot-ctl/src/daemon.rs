@@ -17,6 +17,7 @@ mod entries;
 mod events;
 mod evidence;
 mod feed;
+mod geo_update;
 pub(crate) mod geography;
 mod guard;
 pub mod guards;

@@ -236,6 +236,30 @@ pub(super) const ENDPOINT_NAME: Text = Text {
 
 pub(super) const URL: Text =
     Text { expected: "a URL that begins with https:// or http://", holds: crate::fetch::is_url };
+
+/// A URL, or nothing.
+pub(super) struct UrlOrNone;
+
+impl Form for UrlOrNone {
+    type Value = Option<String>;
+
+    fn expected(&self) -> String {
+        format!("{}, or \"\" for none", URL.expected())
+    }
+
+    fn read(&self, value: &Value) -> Result<Option<String>, Wrong> {
+        match value.as_str() {
+            Some("") => Ok(None),
+            Some(text) if crate::fetch::is_url(text) => Ok(Some(text.to_owned())),
+            _ => self.refuse(value),
+        }
+    }
+
+    fn show(&self, value: &Option<String>) -> Option<Value> {
+        Some(value.clone().unwrap_or_default().into())
+    }
+}
+
 /// SHA-256, so that whoever reads the configuration has no token.
 pub(super) const TOKEN_HASH: Text = Text {
     expected: "what `sipprot filter token` prints: sha256: and 64 hex digits",

@@ -8,7 +8,8 @@ use toml_edit::Value;
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
-    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT, Whole,
+    Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT, UrlOrNone,
+    Whole,
 };
 use super::values::{
     BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
@@ -178,6 +179,10 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "What is dropped: all traffic, or the SIP ports. Answers to flows that the host or an endpoint opened pass. What is newly kept out is let in for five minutes more, in which such flows are learned.";
     "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
         "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
+    "geo.update_url" = geo.update_url, UrlOrNone,
+        "From where the daemon fetches a newer database, as `sipprot geo update URL` does: it replaces the first .mmdb of geo.databases, or else /var/lib/GeoIP/sipprot-country.mmdb. By default nothing is fetched.";
+    "geo.update_every" = geo.update_every, Span(HOUR, 365 * DAY),
+        "How often, counted from the age of the file.";
 
     "ssh.mode" = guards.ssh.mode, OneOf::<Mode>::new(),
         "Of this guard alone; it never does more than the host's mode.";

@@ -241,6 +241,7 @@ impl Core {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
         if renumbered {
+            self.engine.forget_endpoints();
             self.renumber(&plan_before);
         }
         self.peers_seen.clear();

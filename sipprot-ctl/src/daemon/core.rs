@@ -16,6 +16,7 @@ use super::Options;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
+use super::geo_update::GeoUpdate;
 use super::geography::{Geography, Opening, Told};
 use super::guard::Guard;
 use super::journal::Journal;
@@ -56,6 +57,7 @@ pub struct Core {
     pub(super) geography: Arc<Geography>,
     pub(super) told_countries: Option<Told>,
     pub(super) opening: Option<Opening>,
+    pub(super) geo_update: GeoUpdate,
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
@@ -141,6 +143,7 @@ impl Core {
             geography: Arc::new(geography),
             told_countries: None,
             opening: None,
+            geo_update: GeoUpdate::default(),
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
@@ -291,6 +294,7 @@ impl Core {
         self.write_attacks();
         self.write_memory();
         self.write_learned();
+        self.note_last_places();
         self.journal.finish();
         if detach {
             self.kernel.with(|datapath| datapath.detach_all())?;

@@ -206,6 +206,7 @@ fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
         since,
         last,
         peak: Peak::default(),
+        endpoints: Vec::new(),
         accounts: Vec::new(),
         ports: Vec::new(),
     });
@@ -309,6 +310,7 @@ mod tests {
                 since: Time::from_secs(10),
                 last: Time::from_secs(50),
                 peak,
+                endpoints: Vec::new(),
                 accounts: vec![accepted("100@pbx"), accepted("101@pbx")],
                 ports: vec![
                     PortState { port: 5060, account: None, last: Time::from_secs(50) },

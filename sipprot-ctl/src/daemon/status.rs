@@ -11,7 +11,7 @@ use crate::api::{
     Answer, EndpointSetting, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill, Status, StoreView,
 };
 use crate::cli::version;
-use crate::config::{GeoMode, InForce};
+use crate::config::InForce;
 use crate::datapath::{Egress, Fill, Mode as XdpMode, monotonic_ns};
 use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
@@ -140,11 +140,7 @@ impl Core {
         problems.extend(self.blocklist_problems());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
-        let geo = std::iter::once(self.config.geo.mode)
-            .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
-        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
-            problems.push("geo protection is on, and there is no country database".to_owned());
-        }
+        problems.extend(self.geo_problems());
         problems.extend(self.log_problems());
         problems.extend(self.complaints.iter().cloned());
         problems

@@ -30,6 +30,9 @@ pub struct TrustState {
     /// When it last showed what it is trusted for.
     pub last: Time,
     pub peak: Peak,
+    /// Where it showed itself in this run.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointId>,
     pub accounts: Vec<AcceptedState>,
     pub ports: Vec<PortState>,
 }

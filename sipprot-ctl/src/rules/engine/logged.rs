@@ -117,7 +117,8 @@ impl Engine {
         let suspect = self.possible_break_in(source_ip, account, endpoint, at, decisions);
         self.accept(source_ip.into(), account, at);
         if logged.method != Some(Method::Invite) && !suspect {
-            self.trust(logged.source, TrustKind::Registered, Some(account), at, decisions);
+            let whose = (Some(account), endpoint);
+            self.trust(logged.source, TrustKind::Registered, whose, at, decisions);
         }
     }
 
