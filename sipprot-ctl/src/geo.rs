@@ -11,7 +11,7 @@ mod find;
 mod maxmind;
 mod ranges;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod update;
 

@@ -74,8 +74,7 @@ fn each_has_its_own_limits() -> Result<()> {
         println!("the web's limits are skipped: they need {missing}");
         return Ok(());
     }
-    let _servers =
-        [WebServer::start(&lab.net.pbxs[0])?, WebServer::start(&lab.net.pbxs[1])?];
+    let _servers = [WebServer::start(&lab.net.pbxs[0])?, WebServer::start(&lab.net.pbxs[1])?];
     let source = lab.newcomer().v4.into();
     let came = |number: usize| -> Result<usize> {
         let url = format!("http://{}/", PBXS[number].v4);

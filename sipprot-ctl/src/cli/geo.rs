@@ -1,7 +1,6 @@
 //! `sipprot geo`: which databases, what a change would do, a newer one. None of it needs root, but
 //! for putting a database in its place.
 
-
 use super::args::{GeoVerb, Preview};
 use super::table::{Align, Table};
 use super::{CliError, Context};

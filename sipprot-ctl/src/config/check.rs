@@ -108,7 +108,9 @@ fn conflict(first: &Endpoint, other: &Endpoint, config: &Config) -> Option<Strin
     let count: u32 = ports.iter().map(|it| u32::from(it.last() - it.first()) + 1).sum();
     if let Some((port, _)) = overlap(ports, first.sip_ports(config)) {
         let told = "endpoints with one address are told apart by their sip_ports";
-        return Some(format!("belongs to endpoint {name:?} already, and {port} is a port of both: {told}"));
+        return Some(format!(
+            "belongs to endpoint {name:?} already, and {port} is a port of both: {told}"
+        ));
     }
     (count > SHARED_PORTS_MAX).then(|| {
         format!("belongs to endpoint {name:?} already: {SHARED_PORTS_MAX} sip_ports may tell another from it")

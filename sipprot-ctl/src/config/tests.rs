@@ -236,9 +236,8 @@ fn endpoints_are_checked() {
         "t.toml:6: endpoint.addresses: 192.0.2.1/32 belongs to endpoint \"a\" already, and 5060 is a \
          port of both: endpoints with one address are told apart by their sip_ports",
     );
-    let other = |ports: &str| {
-        format!("{one}{}sip_ports = [{ports}]\n", one.replace("\"a\"", "\"b\""))
-    };
+    let other =
+        |ports: &str| format!("{one}{}sip_ports = [{ports}]\n", one.replace("\"a\"", "\"b\""));
     check(&other("5070"), "ok");
     check(
         &other("\"7000:7300\""),

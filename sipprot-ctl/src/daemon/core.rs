@@ -167,7 +167,9 @@ impl Core {
             lost_before: 0,
             losing: false,
         };
-        core.tell_kernel().context("cannot tell the kernel its policies")?;
+        core.tell_policies()
+            .and_then(|()| core.tell_countries())
+            .context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
         core.attach()?;
         core.metrics.health.reload_successful.set(1);
@@ -175,8 +177,14 @@ impl Core {
         Ok(core)
     }
 
-    /// Policies, port sets, user agents, endpoints and countries, as planned.
+    /// All that is planned; the networks of countries beside the daemon's work.
     pub(super) fn tell_kernel(&mut self) -> Result<(), DatapathError> {
+        self.tell_policies()?;
+        self.follow_countries()
+    }
+
+    /// Policies, port sets, user agents and endpoints, as planned.
+    fn tell_policies(&mut self) -> Result<(), DatapathError> {
         let plan = &self.plan;
         self.kernel.with(|datapath| {
             for (index, ports) in (0..).zip(&plan.port_sets) {
@@ -191,8 +199,7 @@ impl Core {
             datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())
-        })?;
-        self.tell_countries()
+        })
     }
 
     pub(super) fn wanted_interfaces(&self) -> &[String] {

@@ -16,9 +16,7 @@ use super::core::Core;
 use crate::api::{Answer, Fault, Ingested, LogView};
 use crate::config::{Config, Log, LogKind, Mode};
 use crate::feed::filter::Line;
-use crate::feed::{
-    Feed, Heard, Identity, Place, Places, Reading, Source, Tap, Whose, filters,
-};
+use crate::feed::{Feed, Heard, Identity, Place, Places, Reading, Source, Tap, Whose, filters};
 use crate::metrics::take_over;
 use crate::rules::{
     Account, Carrier, EndpointId, LogLine, Logged, Method, Observation, Speaker, Told,
@@ -82,9 +80,8 @@ impl Core {
             let tap = tap(&log);
             let source = Source::of(&log).filter(|_| tap.tally.error().is_none());
             let from = self.logs.places.logs.remove(&log.name);
-            let reading = source.and_then(|source| {
-                feed.read(source, &identity, (tap.clone(), from), told.clone())
-            });
+            let reading = source
+                .and_then(|source| feed.read(source, &identity, (tap.clone(), from), told.clone()));
             match tap.tally.error() {
                 Some(what) => error!("log {}: {what}", log.name),
                 None => info!("reading the log {} ({})", log.name, log.filters.join(", ")),

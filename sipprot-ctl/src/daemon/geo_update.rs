@@ -56,8 +56,8 @@ impl Core {
             return;
         };
         let (now, update) = (self.clock.timestamp_now(), &mut self.geo_update);
-        let waits = update.not_before.is_some_and(|at| now < at)
-            && update.tried.as_ref() == Some(&url);
+        let waits =
+            update.not_before.is_some_and(|at| now < at) && update.tried.as_ref() == Some(&url);
         if update.fetching.is_some() || waits || !is_due(&self.config.geo, now) {
             return;
         }

@@ -14,8 +14,8 @@ use super::core::Core;
 use super::scope::rules_scope;
 use crate::config::Scope;
 use crate::rules::{
-    AcceptedState, Account, BlockState, EndpointId, Peak, PortState, RecordState, RuleId, State, SuspectState,
-    Time, Trust, TrustState,
+    AcceptedState, Account, BlockState, EndpointId, Peak, PortState, RecordState, RuleId, State,
+    SuspectState, Time, Trust, TrustState,
 };
 use crate::store::{
     BlockKind, BlockRecord, Change, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,

@@ -183,7 +183,8 @@ fn endpoints_have_their_own_limits_where_they_say_so() {
         .filter(|it| ["invite_limit", "probe_limit", "ssh.rate", "block_time"].contains(&it.key))
         .map(|it| format!("{} {} {}", it.key, it.value, it.own))
         .collect();
-    let expected = ["invite_limit 2 true", "probe_limit 9 false", "block_time 5m true", "ssh.rate 3 true"];
+    let expected =
+        ["invite_limit 2 true", "probe_limit 9 false", "block_time 5m true", "ssh.rate 3 true"];
     assert_eq!(shown, expected);
 }
 

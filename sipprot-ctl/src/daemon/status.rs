@@ -8,7 +8,8 @@ use tracing::error;
 
 use super::core::Core;
 use crate::api::{
-    Answer, EndpointSetting, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill, Status, StoreView,
+    Answer, EndpointSetting, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill,
+    Status, StoreView,
 };
 use crate::cli::version;
 use crate::config::InForce;

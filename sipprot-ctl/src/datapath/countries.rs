@@ -22,15 +22,18 @@ impl Datapath {
             .into_iter()
             .map(|(network, country)| (keys::canonical(network), country))
             .collect();
-        let mut state = guard(&self.lists);
-        let in_force = self.config()?.geo_generation;
         if networks.is_empty() {
+            let mut state = guard(&self.lists);
+            let in_force = self.config()?.geo_generation;
             return self.forget_geo(&mut state, in_force);
         }
-        let next = after(in_force);
+        // What takes longest waits for nobody, and nobody for it.
         let table = Table::<PlaceTable>::new(&self.maps.places)?;
-        table.generation.set(next.into());
         let in_trie = compile::fill_places(&table, &networks);
+        let mut state = guard(&self.lists);
+        let in_force = self.config()?.geo_generation;
+        let next = after(in_force);
+        table.generation.set(next.into());
         let entries = in_trie
             .into_iter()
             .map(|index| (keys::scoped(next, 0, networks[index].0), networks[index].1))

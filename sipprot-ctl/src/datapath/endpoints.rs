@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
-    CONFIG_HAS_ENDPOINTS, ENDPOINT_SHARED, ENDPOINTS_MAX, POLICIES_MAX, PORT_KEYS, RESOLVERS_MAX, maps,
-    port_key,
+    CONFIG_HAS_ENDPOINTS, ENDPOINT_SHARED, ENDPOINTS_MAX, POLICIES_MAX, PORT_KEYS, RESOLVERS_MAX,
+    maps, port_key,
 };
 use sipprot_common::source::Address;
 

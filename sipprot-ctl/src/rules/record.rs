@@ -410,7 +410,10 @@ mod tests {
         let mut record = Record::default();
         begin(&mut record, 0);
         for quarter in 1..100 {
-            assert_eq!(record.continue_attack(HERE, at(quarter * 900), false, settings.count_age), None);
+            assert_eq!(
+                record.continue_attack(HERE, at(quarter * 900), false, settings.count_age),
+                None
+            );
         }
         assert!(record.block_in_force(at(4 * 3600 - 1)).is_some());
         assert!(record.block_in_force(at(4 * 3600)).is_none());

@@ -231,7 +231,8 @@ impl Peers {
             return;
         }
         let endpoints = Vec::new();
-        self.peers.insert(source, Peer { source_ip, kind, since, last, told: last, peak, endpoints });
+        self.peers
+            .insert(source, Peer { source_ip, kind, since, last, told: last, peak, endpoints });
         for port in &state.ports {
             self.used_port(source, port.port, port.account.as_ref(), port.last);
         }

@@ -70,7 +70,10 @@ pub fn cases() -> Vec<Case> {
         .under(8)
         .ingress(&Frame::tcp(MALLORY, "198.51.100.20:22").payload(register()), Reason::Other)
         .under(7)
-        .ingress(&Frame::udp(MALLORY, "198.51.100.20").payload([0; 40]).fragment(9, false), Reason::LaterFragment)
+        .ingress(
+            &Frame::udp(MALLORY, "198.51.100.20").payload([0; 40]).fragment(9, false),
+            Reason::LaterFragment,
+        )
         .under(7)
         .egress(&Frame::udp(SECOND, MALLORY).payload(Message::response(404, &register())))
         .events(&[(EVENT_REQUEST, 0), (EVENT_REQUEST, 0), (EVENT_RESPONSE, EVENT_FLAG_OUTBOUND)])

@@ -165,8 +165,7 @@ impl Engine {
     /// Whether another endpoint's log, or the wire, says the same of a source as this endpoint's log.
     fn is_agreed(&self, source: SourceKey, endpoint: EndpointId, at: Time) -> bool {
         let record = self.records.get(source);
-        let others =
-            record.is_some_and(|it| it.endpoints_blocking(at).any(|id| id != endpoint));
+        let others = record.is_some_and(|it| it.endpoints_blocking(at).any(|id| id != endpoint));
         let notes = self.sources.get(source).into_iter().flat_map(|source| source.notes());
         let seen = notes.filter(|note| {
             note.is_believed() && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME

@@ -22,8 +22,8 @@ use sipprot_common::source::SourceKey;
 use super::Engine;
 use crate::rules::{
     Account, AlertKind, Carrier, Case, Challenge, Credentials, Decision, Direction, EndpointId,
-    KernelDrop, LogLine, Logged, Method, Observation, OwnRules, Proof, Request, Response, Settings, Speaker,
-    Time, Told, Transport,
+    KernelDrop, LogLine, Logged, Method, Observation, OwnRules, Proof, Request, Response, Settings,
+    Speaker, Time, Told, Transport,
 };
 
 pub(in crate::rules) const START: Time = Time::from_secs(1_700_000_000);

@@ -123,7 +123,10 @@ fn a_trusted_source_loses_the_service_alone() {
         &[cut, "alert 198.51.100.66 ServiceCut { rule: Ssh }"],
     );
     check("it goes on", MINUTE, 12, &log(SshFailed, Host), &mut scene, &[]);
-    assert!(!scene.engine.is_blocked(key(EVE), EndpointId(1), Scope::Sip, time(2 * MINUTE)), "its SIP goes on");
+    assert!(
+        !scene.engine.is_blocked(key(EVE), EndpointId(1), Scope::Sip, time(2 * MINUTE)),
+        "its SIP goes on"
+    );
 }
 
 #[test]
