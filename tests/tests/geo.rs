@@ -103,8 +103,19 @@ fn settings(directory: &Path, mode: &str, countries: &str) -> Settings {
     Settings { lines, ..Settings::default() }
 }
 
+/// The networks are in the kernel.
+fn wait_until_loaded(daemon: &Daemon) -> Result<Duration> {
+    let start = Instant::now();
+    while daemon.json(&["geo", "status"])?["loading"] == true {
+        ensure!(start.elapsed() < LIMIT, "the countries are loaded: {}", daemon.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(start.elapsed())
+}
+
 /// Nobody waits five minutes: ends the learning of flows in the kernel's policies.
 fn end_learning(daemon: &Daemon) -> Result<()> {
+    wait_until_loaded(daemon)?;
     let path = daemon.pin_dir().join(format!("v{ABI_VERSION}/maps/{}", maps::POLICIES));
     let mut policies: Array<_, Policy> = Array::try_from(Map::Array(MapData::from_pin(path)?))?;
     for index in 0..=PBXS.len() as u32 {
@@ -257,6 +268,7 @@ fn a_continent(lab: &Lab, daemon: &Daemon) -> Result<()> {
         let slowest = asked.join().map_err(|_| anyhow::anyhow!("nobody asked"))??;
         anyhow::Ok((took, slowest))
     })?;
+    wait_until_loaded(daemon)?;
     println!("the slowest answer meanwhile took {slowest:?}");
     let found = daemon.json(&["geo", "preview", "--mode", "deny", "--countries", "Asia"])?;
     println!(

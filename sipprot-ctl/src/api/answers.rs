@@ -176,6 +176,9 @@ pub struct GeoView {
     /// Past half a year.
     #[serde(default)]
     pub old: bool,
+    /// Networks are on their way into the kernel: until then nobody more is kept out.
+    #[serde(default)]
+    pub loading: bool,
     /// Databases that can't be used, a line each.
     #[serde(default)]
     pub problems: Vec<String>,

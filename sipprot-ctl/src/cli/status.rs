@@ -134,7 +134,9 @@ fn countries(status: &Status) -> String {
     let learning = learning.map(|until| format!("; learning flows until {}", lists::time(until)));
     let dropped: u64 = geo.drops.values().sum();
     let database = super::geo::database(geo);
-    format!("Countries: {database}; packets dropped: {dropped}{}\n", learning.unwrap_or_default())
+    let loading = if geo.loading { "; being loaded" } else { "" };
+    let learning = learning.unwrap_or_default();
+    format!("Countries: {database}; packets dropped: {dropped}{loading}{learning}\n")
 }
 
 /// `kamailio: 120 lines, 14 matched, the last 2026-11-22 17:21:03`.

@@ -236,6 +236,7 @@ impl Core {
                 learning.map(|it| self.clock.kernel_timestamp(it.geo_from_ns).as_second());
         }
         view.drops = self.country_drops();
+        view.loading = self.opening.is_some();
         view
     }
 
