@@ -15,6 +15,7 @@ mod geo;
 mod learn;
 mod lists;
 mod log;
+mod people;
 mod replay;
 mod report;
 mod rescue;
@@ -128,6 +129,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::User(user) => people::user(&context, user.verb),
+        Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@
 //! documented default file and every message come; `read` walks the files; `check` sees to what
 //! only the whole can tell.
 
+mod api;
 mod check;
 mod documented;
 mod duration;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 
+pub use api::Api;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -32,7 +34,7 @@ pub use guards::{DnsGuard, Guard, Guards};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
-    SyslogTransport, Transport,
+    SyslogTransport, Transport, UseTls,
 };
 
 use crate::geo::Country;
@@ -62,6 +64,7 @@ pub struct Config {
     /// How long a change that may cut off its operator waits for a confirmation.
     pub confirm_within: Duration,
     pub daemon: Daemon,
+    pub api: Api,
     pub sip: Sip,
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
@@ -420,6 +423,7 @@ impl Default for Config {
             never_block: Vec::new(),
             confirm_within: Duration::from_secs(60),
             daemon: Daemon::default(),
+            api: Api::default(),
             sip: Sip::default(),
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),

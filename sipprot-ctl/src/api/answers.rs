@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::Network;
 use super::{BlockKind, EvidenceView, LearnStatus, PendingView, Scope};
 use crate::config::{GeoMode, RuleScope};
 use crate::geo::Country;
 use crate::store::List;
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     pub name: String,
     pub version: String,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     pub version: String,
     /// Every interface is filtered and the mode is enforce.
@@ -48,7 +50,7 @@ pub struct Status {
     pub pending: Option<PendingView>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceView {
     pub name: String,
     pub attached: bool,
@@ -56,9 +58,10 @@ pub struct InterfaceView {
     pub xdp: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
     pub name: String,
+    #[schemars(with = "Vec<Network>")]
     pub addresses: Vec<IpNetwork>,
     pub mode: String,
     /// The mode of each guard.
@@ -70,7 +73,7 @@ pub struct EndpointView {
 }
 
 /// A key of an endpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointSetting {
     pub key: String,
     /// As the file would have it.
@@ -80,7 +83,7 @@ pub struct EndpointSetting {
 }
 
 /// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GuardView {
     pub name: String,
     /// `enforce`, `observe` or `off`.
@@ -98,7 +101,7 @@ pub struct GuardView {
 }
 
 /// How a log fares that is followed or received.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogView {
     pub name: String,
     pub kind: String,
@@ -119,7 +122,7 @@ pub struct LogView {
 }
 
 /// What came of lines that were sent to the API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Ingested {
     pub lines: u64,
     /// Of these, how many told something.
@@ -127,7 +130,7 @@ pub struct Ingested {
 }
 
 /// How many entries each list has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ListCounts {
     pub allow: u64,
     pub deny: u64,
@@ -140,7 +143,7 @@ pub struct ListCounts {
     pub trust: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     pub received: u64,
     pub suppressed: u64,
@@ -149,21 +152,21 @@ pub struct EventView {
     pub lag_seconds: f64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MapFill {
     pub map: String,
     pub entries: u64,
     pub capacity: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StoreView {
     pub healthy: bool,
     /// What was done to make it usable, or what is wrong with it.
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct GeoView {
     pub available: bool,
     /// As the database calls itself.
@@ -190,7 +193,7 @@ pub struct GeoView {
     pub drops: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GeoPolicyView {
     /// An endpoint, or `host`.
     pub name: String,
@@ -204,7 +207,7 @@ pub struct GeoPolicyView {
     pub learning_until: Option<i64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GeoData {
     pub country_code: String,
     pub country_name: String,
@@ -217,7 +220,7 @@ impl From<Country> for GeoData {
 }
 
 /// A list entry; the first five fields are the record that other tools know.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     pub ip: String,
     pub note: String,
@@ -231,7 +234,7 @@ pub struct Entry {
     pub expires_at: Option<i64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entries {
     pub entries: Vec<Entry>,
     /// That match the query, on all pages.
@@ -239,7 +242,7 @@ pub struct Entries {
 }
 
 /// A block in force, or what is left of one in the history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlockView {
     pub source: String,
     pub kind: BlockKind,
@@ -274,19 +277,19 @@ pub struct BlockView {
     pub refused: bool,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocksAnswer {
     pub blocks: Vec<BlockView>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrustAnswer {
     pub trust: Vec<TrustView>,
     pub peers: Vec<PeerView>,
 }
 
 /// Learned trust.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrustView {
     pub source: String,
     /// `registered` or `trunk`.
@@ -304,8 +307,9 @@ pub struct TrustView {
 }
 
 /// Trust by the operator's word.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeerView {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// A ceiling of its own, in packets a second.
     #[serde(default)]
@@ -317,13 +321,13 @@ pub struct PeerView {
     pub added_by: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeersAnswer {
     pub peers: Vec<PeerView>,
 }
 
 /// Everything about one address.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     pub address: IpAddr,
     /// What is counted and blocked with it: the address, or its /64.
@@ -401,7 +405,7 @@ impl Check {
 }
 
 /// What the kernel counted of a source since it began to look at it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     pub sip: u64,
     pub register: u64,
@@ -409,7 +413,7 @@ pub struct Counts {
     pub dropped: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     pub host: String,
     /// `YYYY-MM-DD`, UTC.
@@ -428,7 +432,7 @@ pub struct Report {
 }
 
 /// Something that people were told.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AlertView {
     pub at: i64,
     pub source: String,
@@ -440,7 +444,7 @@ pub struct AlertView {
 }
 
 /// One attacker's doing against one address by one method.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReportRow {
     pub attacker: String,
     pub country: Option<String>,
@@ -464,7 +468,7 @@ pub struct ReportRow {
 }
 
 /// A list that others keep.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocklistView {
     pub name: String,
     /// File or URL.
@@ -483,13 +487,13 @@ pub struct BlocklistView {
     pub problem: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocklistsAnswer {
     pub blocklists: Vec<BlocklistView>,
 }
 
 /// A change that was made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     pub done: bool,
     /// One line for people.

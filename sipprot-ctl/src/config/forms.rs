@@ -236,30 +236,6 @@ pub(super) const ENDPOINT_NAME: Text = Text {
 
 pub(super) const URL: Text =
     Text { expected: "a URL that begins with https:// or http://", holds: crate::fetch::is_url };
-
-/// A URL, or nothing.
-pub(super) struct UrlOrNone;
-
-impl Form for UrlOrNone {
-    type Value = Option<String>;
-
-    fn expected(&self) -> String {
-        format!("{}, or \"\" for none", URL.expected())
-    }
-
-    fn read(&self, value: &Value) -> Result<Option<String>, Wrong> {
-        match value.as_str() {
-            Some("") => Ok(None),
-            Some(text) if crate::fetch::is_url(text) => Ok(Some(text.to_owned())),
-            _ => self.refuse(value),
-        }
-    }
-
-    fn show(&self, value: &Option<String>) -> Option<Value> {
-        Some(value.clone().unwrap_or_default().into())
-    }
-}
-
 /// SHA-256, so that whoever reads the configuration has no token.
 pub(super) const TOKEN_HASH: Text = Text {
     expected: "what `sipprot filter token` prints: sha256: and 64 hex digits",
@@ -485,5 +461,27 @@ impl<F: Form> Form for Maybe<F> {
 
     fn show(&self, value: &Self::Value) -> Option<Value> {
         value.as_ref().and_then(|value| self.0.show(value))
+    }
+}
+
+/// Where a key is left out by an empty text, so that the documented file can show it.
+pub(super) struct OrNone<F>(pub F);
+
+impl<F: Form> Form for OrNone<F> {
+    type Value = Option<F::Value>;
+
+    fn expected(&self) -> String {
+        format!("{}, or \"\" for none", self.0.expected())
+    }
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {
+        match value.as_str() {
+            Some("") => Ok(None),
+            _ => self.0.read(value).map(Some),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Option<Value> {
+        Some(value.as_ref().and_then(|value| self.0.show(value)).unwrap_or_else(|| "".into()))
     }
 }
