@@ -2,6 +2,7 @@
 
 mod blocklists;
 mod feed;
+mod geo_update;
 mod guard;
 mod learn;
 mod own_lists;
