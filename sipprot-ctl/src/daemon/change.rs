@@ -20,7 +20,7 @@ use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
 use super::rehearsal::{difference, only_said};
-use super::scope::rules_scope;
+use super::scope::{kernel_scope, rules_scope};
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
@@ -62,7 +62,7 @@ impl Core {
         {
             return Ok(only_said(said));
         }
-        let block = kernel_block(duration, rules_scope(new.scope));
+        let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
         self.kernel
             .put(maps::BLOCKS, |datapath| datapath.put_block(target, &block))
@@ -280,6 +280,7 @@ impl Core {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
         if renumbered {
+            self.engine.forget_endpoints();
             self.renumber(&plan_before);
         }
         self.peers_seen.clear();
@@ -353,7 +354,7 @@ impl Core {
 /// What had led to the denylist is lifted in the history, too.
 pub(super) fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
     (entry.origin == Origin::Escalation).then(|| Change::NoteLift {
-        key: BlockKey { source: entry.network, port: None, endpoint: None },
+        key: BlockKey { source: entry.network, port: None, endpoint: entry.endpoint.clone() },
         started_at: entry.added_at,
         lifted: lifted.clone(),
     })
@@ -378,6 +379,7 @@ fn by_hand(
         expires_at: after(now, duration),
         duration_s: duration.as_secs(),
         scope,
+        also: Vec::new(),
         rule: BY_HAND.to_owned(),
         reason,
         user_agent: None,

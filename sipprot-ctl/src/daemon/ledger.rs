@@ -64,6 +64,7 @@ struct AttackKey {
     day: Date,
     source: IpNetwork,
     victim: Option<IpAddr>,
+    endpoint: Option<String>,
     method: String,
 }
 
@@ -185,12 +186,13 @@ impl Ledger {
         all
     }
 
-    /// Adds to the row of its day, source, victim and method.
+    /// Adds to the row of its day, source, victim, endpoint and method.
     pub fn add_attack(&mut self, attack: AttackRecord) {
         let key = AttackKey {
             day: attack.day,
             source: attack.source,
             victim: attack.victim,
+            endpoint: attack.endpoint.clone(),
             method: attack.method.clone(),
         };
         if let Some(row) = self.attacks.get_mut(&key) {
