@@ -94,8 +94,9 @@ fn a_tab_brings_what_is_on_lists() -> Result<()> {
         assert!(offered.contains("198.51.100.77"), "{offered}");
     }
     // Verbs, countries, and nothing of a daemon that is away.
+    let config = daemon.config_file();
     let offers = |line: &str| -> Result<Vec<String>> {
-        let line = format!("sipprot --config {} {line}", daemon.config_file().display());
+        let line = format!("sipprot --config {} {line}", config.display());
         let ask = "source <(sipprot completions bash); COMP_LINE=$0; COMP_POINT=${#0}; \
                    _sipprot; printf '%s\\n' \"${COMPREPLY[@]}\"";
         let offered = output(Command::new("bash").args(["-c", ask, &line]).env("PATH", &path))?;
