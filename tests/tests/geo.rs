@@ -192,6 +192,8 @@ fn one_country_is_let_in_and_whoever_was_asked() -> Result<()> {
         resident(&daemon)?
     );
 
+    println!("loaded {:?} later", wait_until_loaded(&daemon)?);
+
     // For five minutes nothing is dropped; what is answered to a knock opens nothing.
     ensure!(is_learning(&daemon)?, "flows are learned first");
     ensure!(ends.knocks(1)?, "a country is let in while its flows are learned");
