@@ -107,7 +107,7 @@ fn settings(directory: &Path, mode: &str, countries: &str) -> Settings {
 fn wait_until_loaded(daemon: &Daemon) -> Result<Duration> {
     let start = Instant::now();
     while daemon.json(&["geo", "status"])?["loading"] == true {
-        ensure!(start.elapsed() < LIMIT, "the countries are loaded: {}", daemon.log());
+        ensure!(start.elapsed() < 5 * LIMIT, "the countries are loaded: {}", daemon.log());
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(start.elapsed())
