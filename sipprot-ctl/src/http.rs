@@ -10,8 +10,10 @@ mod credentials;
 mod document;
 mod door;
 mod error;
+mod live;
 mod pace;
 mod people;
+mod pieces;
 mod routes;
 mod serve;
 mod sheets;
@@ -19,6 +21,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::future::Future;
 use std::io;

@@ -26,10 +26,12 @@ use super::kernel::Kernel;
 use super::learn::Lessons;
 use super::ledger::Ledger;
 use super::memory::Persisted;
+use super::news::Health;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
 use crate::access::Access;
+use crate::api::Live;
 use crate::cli::version;
 use crate::config::Config;
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
@@ -92,6 +94,10 @@ pub struct Core {
     pub(super) lag_seconds: f64,
     pub(super) lost_before: u64,
     pub(super) losing: bool,
+    pub(super) live: Live,
+    pub(super) health: Health,
+    /// What is asked for is only tried.
+    pub(super) rehearses: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -176,6 +182,9 @@ impl Core {
             lag_seconds: 0.0,
             lost_before: 0,
             losing: false,
+            live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
+            health: Health::default(),
+            rehearses: false,
         };
         core.tell_policies(follow_geo)
             .and_then(|()| core.tell_countries())

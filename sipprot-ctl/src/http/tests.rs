@@ -8,9 +8,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 
+use super::door::Peer;
 use super::*;
 use crate::access::Times;
-use crate::api::{Answer, Command, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
+use crate::api::{Answer, Command, Consent, Done, Fault, Live, ReadSheet, SheetAnswer, SheetFault};
 
 /// Answers every command with its Debug text; a check with a fault.
 fn echo() -> Caller {
@@ -36,6 +37,12 @@ fn echo() -> Caller {
                 Command::ApplySheet { read, .. } => {
                     Ok(Answer::Sheet(SheetAnswer { done: true, ..read.answer.clone() }))
                 }
+                Command::Follow => {
+                    // One that has ended: no answer is without an end here.
+                    let live = Live::new(1);
+                    live.end();
+                    Ok(Answer::Follow(live))
+                }
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
                 command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
             };
@@ -51,12 +58,21 @@ fn rooms(spool: &Path) -> Rooms {
 }
 
 async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
+    request_by(None, method, path, body).await
+}
+
+/// From somebody else than who runs the test.
+async fn request_by(peer: Option<Peer>, method: &str, path: &str, body: &str) -> (u16, String) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("run/test.sock");
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
     let rooms = rooms(directory.path());
     let router = if path.starts_with("/api") { api(rooms) } else { metrics(rooms) };
+    let router = match peer {
+        Some(peer) => router.layer(Extension(peer)),
+        None => router,
+    };
     let server = tokio::spawn(serve::local(listener, router, std::future::pending()));
     let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
     let (mut sender, connection) =
@@ -115,6 +131,8 @@ async fn requests_become_commands() {
     check("DELETE", "/api/v1/learn", "", 200, "LearnDiscard").await;
     check("POST", "/api/v1/logs/pbx", "a line", 200, "Ingest").await;
     check("GET", "/api/v1/why/2001:db8::1", "", 200, "Why").await;
+    check("GET", "/api/v1/top?limit=7", "", 200, "limit: 7").await;
+    check("GET", "/api/v1/events/recent?kind=block,alert", "", 200, r#"{"events":[]}"#).await;
     check("GET", "/metrics", "", 200, "x 1").await;
 }
 
@@ -137,6 +155,8 @@ async fn errors_have_one_shape() {
     check("POST", "/api/v1/lists/deny/import?endpoint=pbx1", "x", 400, line).await;
     check("POST", "/api/v1/lists/grey/import", "x", 404, "allow and deny").await;
     check("POST", "/api/v1/lists/deny/import?colour=1", "x", 400, r#""field":"query""#).await;
+    let nonsense = "/api/v1/events?kind=nonsense";
+    check("GET", nonsense, "", 400, r#""field":"kind""#).await;
     let huge = "x".repeat(BODY_MAX + 1);
     check("POST", "/api/v1/blocks", &huge, 413, r#""code":"invalid""#).await;
 }
@@ -194,4 +214,26 @@ async fn the_document_and_the_router_are_one() {
         assert!(document["components"]["schemas"][name].is_object(), "{name} is nowhere");
     }
     drop(directory);
+}
+
+#[tokio::test]
+async fn the_door_knows_who_comes_in() {
+    async fn check(peer: Peer, path: &str, status: u16, says: &str) {
+        let (found, text) = request_by(Some(peer.clone()), "GET", path, "").await;
+        assert!(found == status && text.contains(says), "{peer:?} {path}: {found} {text}");
+    }
+    let status = "/api/v1/status";
+    let remote = || Peer::Tcp([192, 0, 2, 7].into());
+    check(Peer::Trusted("ann".to_owned()), status, 200, "Status").await;
+    check(
+        Peer::Trusted("ann".to_owned()),
+        "/api/v1/session",
+        200,
+        r#""name":"ann","door":"socket""#,
+    )
+    .await;
+    check(Peer::Stranger, status, 403, "members of the group sipprot").await;
+    check(Peer::Stranger, "/api/v1/openapi.json", 403, "forbidden").await;
+    check(remote(), status, 401, "log in, or send a token").await;
+    check(remote(), "/api/v1/nothing", 404, "not_found").await;
 }
