@@ -9,8 +9,10 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod live;
 mod schema;
 mod sheet;
+mod top;
 mod who;
 mod why;
 
@@ -30,9 +32,9 @@ pub use access::{
 };
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
-    EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
-    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
-    StoreView, TrustAnswer, TrustView, Version, country_name,
+    EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView,
+    GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
+    Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
@@ -41,8 +43,10 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
 pub use schema::Network;
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
@@ -160,6 +164,15 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// Says what a change would do, or why it would be refused, and does nothing.
+    Rehearse(Box<Command>),
+    /// The way to what changes from now on.
+    Follow,
+    /// What is going on, with counts to make rates of.
+    Top {
+        /// At most so many attackers.
+        limit: usize,
+    },
 }
 
 impl Command {
@@ -167,6 +180,7 @@ impl Command {
     /// think of it.
     fn by(&mut self) -> Option<&mut String> {
         match self {
+            Command::Rehearse(command) => command.by(),
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
@@ -205,7 +219,9 @@ impl Command {
             | Command::Users
             | Command::Tokens
             | Command::Ingest { .. }
-            | Command::Metrics => None,
+            | Command::Metrics
+            | Command::Follow
+            | Command::Top { .. } => None,
         }
     }
 }
@@ -237,6 +253,9 @@ pub enum Answer {
     MadeToken(MadeToken),
     /// Prometheus' text format.
     Metrics(String),
+    #[serde(skip)]
+    Follow(Live),
+    Top(Box<Top>),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

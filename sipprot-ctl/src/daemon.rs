@@ -19,6 +19,7 @@ mod events;
 mod evidence;
 mod feed;
 mod front;
+mod geo_update;
 pub(crate) mod geography;
 mod guard;
 pub mod guards;
@@ -27,6 +28,7 @@ mod kernel;
 mod learn;
 mod ledger;
 mod memory;
+mod news;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -35,15 +37,16 @@ pub mod plan;
 pub(crate) mod preview;
 mod proposal;
 mod refused;
+mod rehearsal;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod sessions;
 mod sheets;
-mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod upkeep;
 mod urgency;
 mod why;
@@ -64,6 +67,7 @@ use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions}
 use crate::feed::Heard;
 use crate::http::{self, Rooms};
 
+pub use accept::replace;
 use core::Core;
 use kernel::Kernel;
 use urgency::Urgency;
@@ -142,6 +146,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.start_logs(heard);
     turn(&mut core, reader, calls, told).await?;
     info!("ending");
+    core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
     let _ = tokio::time::timeout(SECOND, api).await;

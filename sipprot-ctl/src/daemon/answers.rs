@@ -37,6 +37,8 @@ impl Core {
     pub(super) fn answer(&mut self, call: Call) {
         let Call { command, reply, .. } = call;
         let outcome = match command {
+            Command::Rehearse(command) => self.rehearse(*command),
+
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { date } => return self.report(date, reply),
@@ -78,6 +80,8 @@ impl Core {
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
+            Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
+            Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }
@@ -248,6 +252,7 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
         endpoint: record.endpoint.clone(),
         victim: record.victim,
         scope: record.scope,
+        also: record.also.clone(),
         rule: record.rule.clone(),
         reason: told_reason(record),
         proven: record.proven,
@@ -289,7 +294,7 @@ fn midnight(date: Date) -> jiff::Timestamp {
     date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp())
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }

@@ -19,8 +19,9 @@ use super::guard::Former;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
-use super::scope::rules_scope;
-use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
+use super::rehearsal::{difference, only_said};
+use super::scope::{kernel_scope, rules_scope};
+use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
@@ -55,7 +56,13 @@ impl Core {
             None => self.config.rules.block_time,
         };
         let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
-        let block = kernel_block(duration, rules_scope(new.scope));
+        let length = format_duration(duration);
+        if let Some(said) =
+            self.would(|| format!("{} would be blocked for {length}", address(network)))
+        {
+            return Ok(only_said(said));
+        }
+        let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
         self.kernel
             .put(maps::BLOCKS, |datapath| datapath.put_block(target, &block))
@@ -66,8 +73,8 @@ impl Core {
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
         info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
+        self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
-        let length = format_duration(duration);
         let message = format!("{} is blocked for {length}", address(network));
         let stored = self.journal.write_for_good(vec![Change::PutBlock(record)]);
         Ok(Outcome::Stored(stored, Done { done: true, message }))
@@ -82,6 +89,9 @@ impl Core {
         let source = SourceKey::from(asked);
         let network = Self::network_of(source);
         let by = text("by", by)?;
+        if self.rehearses {
+            return self.would_unblock(asked, network).map(only_said);
+        }
         let now = self.clock.timestamp_now();
         let lifted = Lifted { at: now, by: by.clone() };
         let policies = self.blocking_policies();
@@ -102,6 +112,11 @@ impl Core {
                 Ok(any)
             })
             .map_err(|error| self.fault("unblocking", &error))?;
+        let held: Vec<BlockRecord> = self.ledger.blocks_of(network).cloned().collect();
+        for record in held {
+            let lifted = Some(lifted.clone());
+            self.tell_block(LiveKind::Ended, &BlockRecord { lifted, ..record });
+        }
         let keys = self.end_blocks(source);
         let mut changes: Vec<Change> = keys
             .iter()
@@ -129,6 +144,19 @@ impl Core {
         Ok(Outcome::Stored(stored, Done { done: true, message }))
     }
 
+    fn would_unblock(&mut self, asked: IpAddr, network: IpNetwork) -> Result<Done, Fault> {
+        let check = self.check(asked)?;
+        let held = self.ledger.blocks_of(network).count();
+        let denied = check.entries.iter().filter(|entry| entry.list == List::Deny).count();
+        let message = match held > 0 || check.denied || check.held || check.contained {
+            true => format!(
+                "{asked} would be unblocked: blocks and containments {held}, denials {denied}"
+            ),
+            false => format!("nothing stands against {asked}"),
+        };
+        Ok(Done { done: false, message })
+    }
+
     /// Takes the source itself off the denylist; wider networks are returned, not lifted.
     fn lift_denials(
         &mut self,
@@ -152,7 +180,13 @@ impl Core {
             Ok(by) => by,
             Err(fault) => return Outcome::Now(Err(fault)),
         };
-        let Some(decision) = self.engine.revoke_trust(source, self.clock.time_now()) else {
+        let now = self.clock.time_now();
+        if self.rehearses && self.engine.explain(source, now).trust.is_some() {
+            let message = format!("{asked} would lose its trust, and gain none for a day");
+            return only_said(Done { done: false, message });
+        }
+        let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
+        let Some(decision) = revoked else {
             let message = format!("{asked} has no learned trust");
             return Outcome::Now(Err(Fault::not_found(message)));
         };
@@ -173,15 +207,17 @@ impl Core {
                 self.reload_complaint = None;
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
                 self.metrics.health.reload_time.set(now);
+                self.tell(LiveKind::Reload, "the configuration was read again");
             }
             Err(fault) => {
+                self.tell(LiveKind::Reload, format!("the configuration stays as it was: {fault}"));
                 self.reload_complaint = Some(format!("the last reload failed: {fault}"));
             }
         }
         result
     }
 
-    fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
+    pub(super) fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         // Reading a database takes long: only when it may have changed.
@@ -197,6 +233,9 @@ impl Core {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = self.consider_geo(&plan, &geography, consent)?;
+        if let Some(said) = self.would(|| told_difference(&self.config, &loaded.config)) {
+            return Ok(said);
+        }
         let fixed = loaded.config.daemon != self.config.daemon;
         if fixed {
             warn!("changes of daemon.* take effect with the next start");
@@ -241,6 +280,7 @@ impl Core {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
         if renumbered {
+            self.engine.forget_endpoints();
             self.renumber(&plan_before);
         }
         self.peers_seen.clear();
@@ -314,7 +354,7 @@ impl Core {
 /// What had led to the denylist is lifted in the history, too.
 pub(super) fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
     (entry.origin == Origin::Escalation).then(|| Change::NoteLift {
-        key: BlockKey { source: entry.network, port: None, endpoint: None },
+        key: BlockKey { source: entry.network, port: None, endpoint: entry.endpoint.clone() },
         started_at: entry.added_at,
         lifted: lifted.clone(),
     })
@@ -339,6 +379,7 @@ fn by_hand(
         expires_at: after(now, duration),
         duration_s: duration.as_secs(),
         scope,
+        also: Vec::new(),
         rule: BY_HAND.to_owned(),
         reason,
         user_agent: None,
@@ -353,6 +394,14 @@ fn by_hand(
         escalated: false,
         lifted: None,
         refused: false,
+    }
+}
+
+fn told_difference(before: &Config, after: &Config) -> String {
+    let lines = difference(&before.to_string(), &after.to_string());
+    match lines.is_empty() {
+        true => "nothing would change".to_owned(),
+        false => format!("this would change:\n{}", lines.join("\n")),
     }
 }
 

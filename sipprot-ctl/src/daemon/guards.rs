@@ -8,9 +8,9 @@ use sipprot_common::guard::Service;
 use sipprot_common::policy::Protection;
 
 use super::core::Core;
-use super::sshd;
 use crate::api::GuardView;
 use crate::config::{Config, Endpoint, Guards, Mode, PortRange};
+use crate::listening;
 use tracing::info;
 
 /// Where ssh is if nobody says otherwise: endpoints' own sshd can't be seen from here.
@@ -42,12 +42,14 @@ pub fn bits(modes: &[(Protection, Mode)], wanted: Mode) -> u32 {
     these.fold(0, |bits, (protection, _)| bits | protection.bit())
 }
 
-/// What one source may ask, by the service's number.
-pub fn rates(guards: &Guards) -> [Rate; 4] {
+/// What one source may ask of the host or of one endpoint, by the service's number.
+pub fn rates(config: &Config, endpoint: Option<&Endpoint>) -> [Rate; 4] {
     let mut rates = [Rate::default(); 4];
     for service in Service::ALL {
-        let guard = guards.of(service);
-        rates[service as usize] = ceiling::times_a_minute(guard.rate, guard.burst).into();
+        let host = config.guards.of(service);
+        let (rate, burst) = endpoint
+            .map_or((host.rate, host.burst), |endpoint| endpoint.guard_rate(service, config));
+        rates[service as usize] = ceiling::times_a_minute(rate, burst).into();
     }
     rates
 }
@@ -117,7 +119,7 @@ impl Core {
 
     /// An sshd that listens on another port since is guarded there.
     pub(super) fn look_at_sshd(&mut self) {
-        if self.plan.sshd.as_ref().is_some_and(|known| *known != sshd::ports()) {
+        if self.plan.sshd.as_ref().is_some_and(|known| *known != listening::sshd()) {
             info!("sshd listens elsewhere");
             self.reload_and_log();
         }

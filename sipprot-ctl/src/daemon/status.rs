@@ -8,10 +8,11 @@ use tracing::error;
 
 use super::core::Core;
 use crate::api::{
-    Answer, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill, Status, StoreView,
+    Answer, EndpointSetting, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill,
+    Status, StoreView,
 };
 use crate::cli::version;
-use crate::config::GeoMode;
+use crate::config::InForce;
 use crate::datapath::{Egress, Fill, Mode as XdpMode, monotonic_ns};
 use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
@@ -24,13 +25,11 @@ impl Core {
         let interfaces = self.interface_views();
         let maps = self.fill();
         let problems = self.problems(&interfaces, &maps);
-        let enforcing = self.plan.policies.first().is_some_and(|host| host.mode == MODE_ENFORCE);
-        let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
         let counts = self.kernel.with(|datapath| datapath.event_counts()).unwrap_or_default();
         let complaint = self.journal.complaint();
         Status {
             version: version().version,
-            protected: self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on(),
+            protected: self.is_protected(&interfaces),
             problems,
             mode: self.mode(),
             learning: self.lessons.goes_on().then(|| self.learn_status()),
@@ -57,6 +56,12 @@ impl Core {
         }
     }
 
+    pub(super) fn is_protected(&self, interfaces: &[InterfaceView]) -> bool {
+        let enforcing = self.plan.policies.first().is_some_and(|host| host.mode == MODE_ENFORCE);
+        let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
+        self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on()
+    }
+
     fn endpoint_views(&self) -> Vec<EndpointView> {
         let endpoints = self.config.endpoints.iter().zip(self.plan.policies.iter().skip(1));
         endpoints
@@ -65,6 +70,7 @@ impl Core {
                 addresses: endpoint.addresses.clone(),
                 mode: endpoint.mode(&self.config).to_string(),
                 guards: self.guard_modes(policy),
+                settings: endpoint.in_force(&self.config).into_iter().map(setting).collect(),
             })
             .collect()
     }
@@ -90,7 +96,7 @@ impl Core {
         networks.count() as u64
     }
 
-    fn interface_views(&self) -> Vec<InterfaceView> {
+    pub(super) fn interface_views(&self) -> Vec<InterfaceView> {
         let attachments = self.attachments();
         self.wanted_interfaces()
             .iter()
@@ -107,11 +113,11 @@ impl Core {
             .collect()
     }
 
-    fn fill(&mut self) -> Vec<Fill> {
+    pub(super) fn fill(&mut self) -> Vec<Fill> {
         self.kernel.carry("reading how full the maps are", |it| it.fill()).unwrap_or_default()
     }
 
-    fn problems(&self, interfaces: &[InterfaceView], maps: &[Fill]) -> Vec<String> {
+    pub(super) fn problems(&self, interfaces: &[InterfaceView], maps: &[Fill]) -> Vec<String> {
         let mut problems = Vec::new();
         let lost = interfaces.iter().filter(|it| !it.attached && self.kernel.is_there());
         problems.extend(lost.map(|it| format!("{} is not filtered", it.name)));
@@ -140,11 +146,7 @@ impl Core {
         problems.extend(self.blocklist_problems());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
-        let geo = std::iter::once(self.config.geo.mode)
-            .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
-        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
-            problems.push("geo protection is on, and there is no country database".to_owned());
-        }
+        problems.extend(self.geo_problems());
         problems.extend(self.log_problems());
         problems.extend(self.complaints.iter().cloned());
         problems
@@ -247,6 +249,11 @@ impl Core {
             take_over(&self.metrics.traffic.by_country.with_label_values(&[&*code]), count);
         }
     }
+}
+
+fn setting(it: InForce) -> EndpointSetting {
+    let origin = if it.own { "endpoint" } else { super::plan::HOST };
+    EndpointSetting { key: it.key.to_owned(), value: it.value, origin: origin.to_owned() }
 }
 
 fn map_fill(fill: &Fill) -> MapFill {

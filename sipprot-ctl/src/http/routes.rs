@@ -173,6 +173,22 @@ pub(super) async fn report(asker: Asker, Params(day): Params<Day>) -> Called {
     answer(&asker, Command::Report { date: date.transpose()? }).await
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    /// Attackers in the answer.
+    #[serde(default = "attackers_shown")]
+    limit: usize,
+}
+
+const fn attackers_shown() -> usize {
+    100
+}
+
+pub(super) async fn top(asker: Asker, Params(Limit { limit }): Params<Limit>) -> Called {
+    answer(&asker, Command::Top { limit }).await
+}
+
 pub(super) async fn metrics(asker: Asker) -> Called {
     match asker.call(Command::Metrics).await? {
         Answer::Metrics(text) => {

@@ -217,6 +217,11 @@ impl Engine {
         known.then_some(Decision::Distrust(Distrust { source, at: now, reason }))
     }
 
+    /// Most SIP comes from this one private or gateway address: no rule acts on it.
+    pub fn gateway(&self) -> Option<SourceKey> {
+        self.nat.spared().filter(|_| self.settings.spare_world_behind_nat)
+    }
+
     /// Learned, or configured.
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         let address = Address::from(source);
@@ -247,6 +252,11 @@ impl Engine {
     /// back at once.
     pub fn phones(&self, source: SourceKey, now: Time) -> u32 {
         self.peers.phones(source, now)
+    }
+
+    /// Endpoints have other numbers from now on.
+    pub fn forget_endpoints(&mut self) {
+        self.peers.forget_endpoints();
     }
 
     /// Sources with learned trust.
