@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
@@ -159,19 +158,6 @@ pub(super) async fn discard_learned(asker: Asker, Params(By { by }): Params<By>)
 
 pub(super) async fn preview_geo(asker: Asker, Body(change): Body<GeoChange>) -> Called {
     answer(&asker, Command::GeoPreview(change)).await
-}
-
-/// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`.
-pub(super) async fn ingest(
-    asker: Asker,
-    Path(log): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Called {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let (token, text) = (token.trim().to_owned(), String::from_utf8_lossy(&body).into_owned());
-    answer(&asker, Command::Ingest { log, token, text }).await
 }
 
 #[derive(Deserialize, JsonSchema)]

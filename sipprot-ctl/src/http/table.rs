@@ -67,7 +67,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/learn/accept", ADMIN, routes::accept_learned).gives::<Accepted>("Takes the proposal, whole or in part."),
         post("/learn/stop", ADMIN, routes::stop_learning).gives::<Done>("Ends learning."),
         post("/geo/preview", READ, routes::preview_geo).gives::<GeoPreview>("Whom a change of countries would cut off. Changes nothing."),
-        post("/logs/{log}", ANYONE, routes::ingest).gives::<Ingested>("Takes lines of an endpoint's log."),
+        post("/logs/{log}", ANYONE, people::ingest).gives::<Ingested>("Takes lines of an endpoint's log."),
         post("/reload", ADMIN, routes::reload).gives::<Done>("Reads the configuration again."),
         get("/events", READ, live::follow).streams("What changes, as it changes: server-sent events, each of a LiveEvent."),
         get("/events/recent", READ, live::recent).gives::<LiveEvents>("The last changes."),
