@@ -9,7 +9,7 @@ pub mod api;
 pub mod blocklist;
 /// The commands and their tables.
 pub mod cli;
-/// `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
+/// `/etc/sipprot/sipprot.toml` and its drop-ins: every key, its default and its limits.
 pub mod config;
 /// Wires the rooms together: events in, decisions carried out.
 pub mod daemon;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
+use serde_json::Value as Json;
 use tracing::{error, info};
 
 use super::answers::Reply;
@@ -16,6 +17,9 @@ use crate::api::{
 use crate::config::{Config, DEFAULT_PATH, Mode};
 use crate::report::address;
 use crate::store::{Change, LearnEnd, PeerRecord};
+
+/// Keys and their new values.
+type Edits = Vec<(String, Option<Json>)>;
 
 /// A file before and after.
 struct Edit {
@@ -117,22 +121,22 @@ impl Core {
         accepted: &mut Accepted,
     ) -> Result<Vec<Edit>, Fault> {
         let limits = limits.iter().map(|it| {
-            (it.key.clone(), it.proposed.to_string(), format!("{} → {}", it.now, it.proposed))
+            (it.key.clone(), Json::from(it.proposed), format!("{} → {}", it.now, it.proposed))
         });
         let mode = mode.map(|it| {
             (
                 "mode".to_owned(),
-                format!("\"{}\"", it.proposed),
+                Json::from(it.proposed.to_string()),
                 format!("{} → {}", it.now, it.proposed),
             )
         });
-        let mut by_file: Vec<(PathBuf, Vec<(String, String)>)> = Vec::new();
+        let mut by_file: Vec<(PathBuf, Edits)> = Vec::new();
         for (key, value, what) in limits.chain(mode) {
             let file = self.file_of(&key);
             accepted.changes.push(format!("set {key} in {}: {what}", file.display()));
             match by_file.iter_mut().find(|(known, _)| *known == file) {
-                Some((_, keys)) => keys.push((key, value)),
-                None => by_file.push((file, vec![(key, value)])),
+                Some((_, keys)) => keys.push((key, Some(value))),
+                None => by_file.push((file, vec![(key, Some(value))])),
             }
         }
         let mut edits = Vec::new();
@@ -148,7 +152,7 @@ impl Core {
         Ok(edits)
     }
 
-    fn edit(&self, file: PathBuf, keys: &[(String, String)]) -> Result<Edit, Fault> {
+    fn edit(&self, file: PathBuf, keys: &[(String, Option<Json>)]) -> Result<Edit, Fault> {
         let before = match std::fs::read_to_string(&file) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -161,8 +165,8 @@ impl Core {
     }
 
     /// Where a key is set, or else the main file.
-    fn file_of(&self, key: &str) -> PathBuf {
-        let set_in = Config::file_of(&self.files, key);
+    pub(super) fn file_of(&self, key: &str) -> PathBuf {
+        let set_in = self.origins.of(key).map(|(file, _)| file.to_owned());
         let main = self.config_path.clone().unwrap_or_else(|| DEFAULT_PATH.into());
         set_in.unwrap_or(main)
     }

@@ -15,13 +15,12 @@ use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
-use super::guard::Former;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
 use super::scope::rules_scope;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
-use crate::config::{Config, Scope, format_duration, unmapped};
+use crate::config::{Config, Loaded, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
@@ -204,8 +203,7 @@ impl Core {
         let is_settled = pending.is_none();
         if let Some(pending) = pending {
             let change = self.begin_pending(pending)?;
-            let former = Former { config: self.config.clone(), files: self.files.clone() };
-            self.guard.former = Some(former);
+            self.guard.former = Some(self.loaded());
             self.journal.write(vec![change]);
         }
         let renumbered =
@@ -231,7 +229,7 @@ impl Core {
         if is_settled {
             self.geo_is_settled();
         }
-        self.files = loaded.files;
+        (self.files, self.origins) = (loaded.files, loaded.origins);
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
         if lists_changed {
@@ -253,6 +251,12 @@ impl Core {
             done: true,
             message: format!("the configuration is in force{}", self.deadline()),
         })
+    }
+
+    /// What is in force.
+    pub(super) fn loaded(&self) -> Loaded {
+        let (config, files) = (self.config.clone(), self.files.clone());
+        Loaded { config, files, origins: self.origins.clone() }
     }
 
     /// Endpoints have other numbers now: blocks that are kept by them are put again.

@@ -27,7 +27,7 @@ use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
 use crate::cli::version;
-use crate::config::Config;
+use crate::config::{Config, Origins};
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
 use crate::message::{Connections, Reader};
 use crate::metrics::Metrics;
@@ -41,6 +41,7 @@ pub struct Core {
     pub(super) observe: bool,
     pub(super) config: Config,
     pub(super) files: Vec<PathBuf>,
+    pub(super) origins: Origins,
     pub(super) plan: Plan,
     pub(super) kernel: Kernel,
     pub(super) store: Option<Arc<Store>>,
@@ -126,6 +127,7 @@ impl Core {
             named_interfaces: options.interfaces,
             observe: options.observe,
             files: options.loaded.files,
+            origins: options.loaded.origins,
             plan,
             kernel,
             journal: Journal::start(store.clone()).context("cannot start the journal")?,

@@ -5,7 +5,6 @@
 //! start after it, the change itself is taken back from the store and the kernel.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -22,7 +21,7 @@ use super::geography::Geography;
 use super::plan::Plan;
 use super::sessions;
 use crate::api::{Consent, Done, Fault, PendingView};
-use crate::config::{Config, Scope, format_duration};
+use crate::config::{Loaded, Scope, format_duration};
 use crate::datapath::{List as KernelList, ListItem};
 use crate::geo::is_exempt;
 use crate::store::{Change, List, ListKey, PendingRecord, Store};
@@ -31,14 +30,9 @@ use crate::store::{Change, List, ListKey, PendingRecord, Store};
 #[derive(Default)]
 pub(super) struct Guard {
     pub pending: Option<PendingRecord>,
-    pub former: Option<Former>,
+    pub former: Option<Loaded>,
     /// What the configuration says of countries waits for a confirmation, and nobody knows what was before.
     pub geo_off: bool,
-}
-
-pub(super) struct Former {
-    pub config: Config,
-    pub files: Vec<PathBuf>,
 }
 
 impl Guard {
@@ -354,9 +348,11 @@ impl Core {
     }
 
     /// The former configuration holds again; after a restart nobody knows it, and geo bites no more.
-    fn geo_goes_back(&mut self, former: Option<Former>) {
+    fn geo_goes_back(&mut self, former: Option<Loaded>) {
         match former {
-            Some(Former { config, files }) => (self.config, self.files) = (config, files),
+            Some(Loaded { config, files, origins }) => {
+                (self.config, self.files, self.origins) = (config, files, origins);
+            }
             None => self.guard.geo_off = true,
         }
         match self.make_plan() {

@@ -21,7 +21,7 @@ use super::*;
 use crate::api::{
     Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status,
 };
-use crate::config::{Config, Loaded, Scope};
+use crate::config::{Config, Loaded, Origins, Scope};
 use crate::rules::{
     Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,
     Time, Transport,
@@ -34,7 +34,7 @@ fn options(state: &Path, text: &str) -> Options {
     let config = Config::parse(Path::new("test.toml"), &text).unwrap();
     Options {
         config_path: None,
-        loaded: Loaded { config, files: Vec::new() },
+        loaded: Loaded { config, files: Vec::new(), origins: Origins::default() },
         interfaces: Vec::new(),
         observe: false,
         detach_on_exit: false,
