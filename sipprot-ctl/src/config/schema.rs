@@ -211,6 +211,8 @@ mod tests {
                 read.insert(format!("{section}{key}"));
             }
         }
+        // A file or a url: the example has one of them.
+        read.insert("blocklist[a].file".to_owned());
         assert_eq!(described, read);
         let known =
             |key: &String| crate::config::KeyName::parse(key).is_some_and(|it| it.is_known());

@@ -104,6 +104,10 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         | Change::AddAttack(_)
         | Change::AddAlert(_)
         | Change::PutLearned(_)
+        | Change::Audited(_)
+        | Change::TrimAudit { .. }
+        | Change::PutIntent(_)
+        | Change::RemoveIntent
         | Change::PutClockBase(_) => None,
     };
 }
@@ -116,6 +120,10 @@ pub(super) fn holds(change: &Change) -> bool {
             | Change::AddAttack(_)
             | Change::AddAlert(_)
             | Change::PutLearned(_)
+            | Change::Audited(_)
+            | Change::TrimAudit { .. }
+            | Change::PutIntent(_)
+            | Change::RemoveIntent
             | Change::PutClockBase(_)
     )
 }
@@ -206,7 +214,9 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::Standing => Some("put_standing"),
         Kind::Learning => Some("put_learning"),
         Kind::Pending => Some("put_pending"),
-        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Meta => None,
+        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Audit | Kind::Meta => {
+            None
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::audit::{Audited, IntentRecord};
 use super::noted::{AlertRecord, LearningRecord, PendingRecord};
 use crate::config::Scope;
 use crate::rules::{Learned, Method, Peak, Proof};
@@ -367,4 +368,13 @@ pub enum Change {
     PutPending(PendingRecord),
     RemovePending,
     PutClockBase(ClockBase),
+    /// Changes that somebody asked for, with their record in the audit log.
+    Audited(Box<Audited>),
+    /// Records of the audit log past a number, and from before a time, go.
+    TrimAudit {
+        records_max: u64,
+        before: Timestamp,
+    },
+    PutIntent(IntentRecord),
+    RemoveIntent,
 }
