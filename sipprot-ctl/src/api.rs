@@ -4,10 +4,12 @@
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
 mod answers;
+mod audit;
 mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod settings;
 mod sheet;
 mod why;
 
@@ -26,6 +28,7 @@ pub use answers::{
     InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
     StoreView, TrustAnswer, TrustView, Version, country_name,
 };
+pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
@@ -33,10 +36,13 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use settings::{
+    OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
+};
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
-pub use crate::config::Scope;
+pub use crate::config::{Difference, Schema, Scope};
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -134,6 +140,30 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// What can be set.
+    Schema,
+    Settings,
+    /// Checks a change, and lays it ready in files beside those that it replaces.
+    ChangeSettings {
+        change: SettingsChange,
+        consent: Consent,
+    },
+    /// Carries it out, if the settings are still as they were.
+    ApplySettings {
+        staged: StagedSettings,
+        consent: Consent,
+    },
+    Audit {
+        query: AuditQuery,
+    },
+    /// Takes back what a record of the audit log tells.
+    Undo {
+        number: u64,
+        by: String,
+        consent: Consent,
+    },
+    /// Into the audit log.
+    Note(AuditNote),
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -158,6 +188,12 @@ pub enum Answer {
     Read(ReadSheet),
     Sheet(SheetAnswer),
     Ingested(Ingested),
+    Schema(Box<Schema>),
+    Settings(Box<SettingsAnswer>),
+    #[serde(skip)]
+    Staged(StagedSettings),
+    SettingsChanged(SettingsChanged),
+    Audit(AuditAnswer),
     /// Prometheus' text format.
     Metrics(String),
 }

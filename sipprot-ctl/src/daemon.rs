@@ -7,6 +7,7 @@
 mod accept;
 mod alerts;
 mod answers;
+mod audit;
 mod blocklists;
 mod carry;
 mod change;
@@ -37,11 +38,14 @@ pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod sessions;
+mod settings;
 mod sheets;
 mod sshd;
+mod staged;
 mod status;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod upkeep;
 mod urgency;
 mod why;

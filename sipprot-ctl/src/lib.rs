@@ -5,6 +5,8 @@
 
 /// The JSON that daemon and CLI exchange: one type per answer.
 pub mod api;
+/// The audit log's words: what commands are called there, and what can be taken back.
+pub mod audit;
 /// Lists that others keep.
 pub mod blocklist;
 /// The commands and their tables.

@@ -10,6 +10,7 @@ use tracing::{error, info};
 use super::answers::Reply;
 use super::change::text;
 use super::core::Core;
+use super::staged;
 use crate::api::{
     Accepted, Answer, Consent, Fault, LearnAccept, LearnProposal, ModeChange, ProposedLimit,
     ProposedPeer,
@@ -198,13 +199,13 @@ impl Edit {
             None => Ok(()),
         };
         written
-            .and_then(|()| replace(&self.file, &self.after))
+            .and_then(|()| staged::replace(&self.file, &self.after))
             .map_err(|error| unwritable(&self.file, &error))
     }
 
     fn take_back(&self) {
         let done = match &self.before {
-            Some(before) => replace(&self.file, before),
+            Some(before) => staged::replace(&self.file, before),
             None => std::fs::remove_file(&self.file),
         };
         if let Err(error) = done {
@@ -222,24 +223,6 @@ fn free_name(file: &Path, now: Timestamp) -> PathBuf {
         PathBuf::from(name)
     };
     (1..).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(0))
-}
-
-/// At once, so that a crash leaves the old text or the new one; owner and mode stay.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::{MetadataExt, chown};
-    // What a link leads to is written, not the link.
-    let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let mut temporary = file.clone().into_os_string();
-    temporary.push(".new");
-    let mut fresh = std::fs::File::create(&temporary)?;
-    fresh.write_all(text.as_bytes())?;
-    if let Ok(known) = std::fs::metadata(&file) {
-        fresh.set_permissions(known.permissions())?;
-        chown(&temporary, Some(known.uid()), Some(known.gid()))?;
-    }
-    fresh.sync_all()?;
-    std::fs::rename(&temporary, &file)
 }
 
 fn unwritable(file: &Path, error: &std::io::Error) -> Fault {

@@ -18,6 +18,7 @@ use crate::api::{
     GeoData, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
+use crate::config::schema;
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry, Origin, Store, StoreError};
 
@@ -34,8 +35,15 @@ pub enum Outcome {
 }
 
 impl Core {
+    /// What changes something has a record in the audit log.
     pub(super) fn answer(&mut self, call: Call) {
         let Call { command, reply } = call;
+        self.journal.begin(self.act_of(&command));
+        self.carry_out_command(command, reply);
+        self.journal.begin(None);
+    }
+
+    fn carry_out_command(&mut self, command: Command, reply: Reply) {
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
@@ -78,8 +86,23 @@ impl Core {
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
-            Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
+            Command::Reload { consent } => self.reload_as_asked(consent),
+            Command::Schema => Outcome::Now(Ok(Answer::Schema(Box::new(schema())))),
+            Command::Settings => Outcome::Now(Ok(Answer::Settings(Box::new(self.settings())))),
+            Command::ChangeSettings { change, consent } => {
+                return self.change_settings(&change, consent, reply);
+            }
+            Command::ApplySettings { staged, consent } => {
+                return self.apply_settings(&staged, consent, reply);
+            }
+            Command::Audit { query } => return self.audit(query, reply),
+            Command::Undo { number, by, consent } => return self.undo(number, &by, consent, reply),
+            Command::Note(_) => self.note(),
         };
+        Self::reply(outcome, reply);
+    }
+
+    pub(super) fn reply(outcome: Outcome, reply: Reply) {
         match outcome {
             Outcome::Now(answer) => {
                 let _ = reply.send(answer);

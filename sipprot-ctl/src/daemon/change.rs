@@ -15,6 +15,8 @@ use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
+use super::guard::Guarding;
+use super::memory::Persisted;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
@@ -25,7 +27,8 @@ use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
 use crate::store::{
-    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Store,
+    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Pair, PendingRecord,
+    Store,
 };
 
 /// METHOD of blocks by hand.
@@ -151,11 +154,14 @@ impl Core {
             Ok(by) => by,
             Err(fault) => return Outcome::Now(Err(fault)),
         };
+        let before = Persisted::trust_of(source, &self.engine.state());
         let Some(decision) = self.engine.revoke_trust(source, self.clock.time_now()) else {
             let message = format!("{asked} has no learned trust");
             return Outcome::Now(Err(Fault::not_found(message)));
         };
         info!("trust of {asked} revoked by {by}");
+        let gone = |it| Pair::Trust { before: Some(it), after: None };
+        self.journal.tell(|act| act.pairs.extend(before.into_iter().map(gone)));
         self.carry_out(decision);
         self.write_memory();
         let message = format!("{asked} is no longer trusted, and gains no trust for a day");
@@ -183,6 +189,15 @@ impl Core {
     fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
+        self.put_in_force(loaded, Guarding::Asked(consent, Vec::new()))
+    }
+
+    /// All of a configuration, or nothing of it.
+    pub(super) fn put_in_force(
+        &mut self,
+        loaded: Loaded,
+        guarding: Guarding,
+    ) -> Result<Done, Fault> {
         // Reading a database takes long: only when it may have changed.
         let other = loaded.config.geo.databases != self.config.geo.databases;
         let geography = match other || self.geography.has_changed() {
@@ -195,7 +210,12 @@ impl Core {
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
-        let pending = self.consider_geo(&plan, &geography, consent)?;
+        let pending = match guarding {
+            Guarding::Asked(consent, settings) => self
+                .consider_geo(&plan, &geography, consent)?
+                .map(|pending| PendingRecord { settings, ..pending }),
+            Guarding::GoingBack => None,
+        };
         let fixed = loaded.config.daemon != self.config.daemon;
         if fixed {
             warn!("changes of daemon.* take effect with the next start");

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
@@ -13,6 +13,7 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::audit::Notes;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
@@ -26,8 +27,9 @@ use super::memory::Persisted;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
+use super::settings::{self, Ready};
 use crate::cli::version;
-use crate::config::{Config, Origins};
+use crate::config::{Config, Loaded, Origins};
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
 use crate::message::{Connections, Reader};
 use crate::metrics::Metrics;
@@ -81,6 +83,10 @@ pub struct Core {
     pub(super) lessons: Lessons,
     pub(super) logs: Logs,
     pub(super) decisions: Vec<Decision>,
+    /// Of the audit log, in this minute.
+    pub(super) notes: Notes,
+    /// A change of settings that lies ready.
+    pub(super) staging: Weak<Mutex<Option<Ready>>>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
     pub(super) lost_before: u64,
@@ -111,8 +117,10 @@ impl Core {
     /// Comes up: store, maps, and last the programs, so that there is no moment in which a restored
     /// block is missing.
     pub(super) fn start(options: Options, kernel: Kernel) -> anyhow::Result<Self> {
-        let config = options.loaded.config;
-        let (store, store_notes) = open_store(&config)?;
+        let (store, store_notes) = open_store(&options.loaded.config)?;
+        let path = options.config_path.as_deref();
+        let Loaded { config, files, origins } =
+            settings::settled(options.loaded, store.as_deref(), path)?;
         let geography = Geography::open(&config);
         let lessons =
             Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
@@ -126,8 +134,8 @@ impl Core {
             config_path: options.config_path,
             named_interfaces: options.interfaces,
             observe: options.observe,
-            files: options.loaded.files,
-            origins: options.loaded.origins,
+            files,
+            origins,
             plan,
             kernel,
             journal: Journal::start(store.clone()).context("cannot start the journal")?,
@@ -161,6 +169,8 @@ impl Core {
             lessons,
             logs: Logs::default(),
             decisions: Vec::new(),
+            notes: Notes::default(),
+            staging: Weak::new(),
             seconds: 0,
             lag_seconds: 0.0,
             lost_before: 0,

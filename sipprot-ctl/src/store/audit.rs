@@ -163,6 +163,8 @@ impl Change {
 pub struct IntentRecord {
     /// What is to be recorded, if they were.
     pub record: AuditRecord,
+    /// What is to be stored with it.
+    pub changes: Vec<Change>,
     /// With the SHA-256 of what is to be in each.
     pub files: Vec<(PathBuf, String)>,
 }
@@ -191,6 +193,10 @@ impl Store {
     /// The newest first.
     pub fn audit(&self) -> impl Iterator<Item = Result<AuditRecord, StoreError>> {
         self.read(self.database.scan(&Kind::Audit.prefix()).rev())
+    }
+
+    pub fn audit_from_the_oldest(&self) -> impl Iterator<Item = Result<AuditRecord, StoreError>> {
+        self.read(self.database.scan(&Kind::Audit.prefix()))
     }
 
     pub fn intent(&self) -> Result<Option<IntentRecord>, StoreError> {

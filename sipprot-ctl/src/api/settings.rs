@@ -1,0 +1,93 @@
+//! Settings, as callers see and change them.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::nobody;
+use crate::config::Difference;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsAnswer {
+    /// Of what is in force; another one after any change.
+    pub version: String,
+    /// In reading order.
+    pub files: Vec<String>,
+    pub settings: Vec<SettingView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingView {
+    /// Such as `rules.block_time` or `endpoint[pbx1].mode`.
+    pub key: String,
+    pub value: Json,
+    /// Null where there is none.
+    pub default: Json,
+    pub origin: OriginView,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginView {
+    /// Absent for a default.
+    pub file: Option<String>,
+    pub line: Option<u64>,
+}
+
+/// Several settings at once: all or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChange {
+    /// By key; null takes a key out of its file, so that the default holds. `endpoint[NAME]` alone with
+    /// null takes out the whole section.
+    pub settings: BTreeMap<String, Json>,
+    /// The version that it was made from: another one in force meanwhile is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+    #[serde(default = "nobody")]
+    pub by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChanged {
+    /// Whether it is in force; a dry run never is.
+    pub done: bool,
+    pub message: String,
+    /// Afterwards.
+    pub version: String,
+    pub changes: Vec<Difference>,
+    /// Which were written.
+    pub files: Vec<String>,
+}
+
+/// A checked change, ready in files beside those that it replaces.
+#[derive(Clone)]
+pub struct StagedSettings {
+    pub by: String,
+    pub keys: Vec<String>,
+    /// The daemon's own.
+    pub ready: Arc<dyn Any + Send + Sync>,
+}
+
+impl StagedSettings {
+    pub fn target(&self) -> String {
+        self.keys.join(" ")
+    }
+}
+
+impl fmt::Debug for StagedSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StagedSettings({}, by {})", self.target(), self.by)
+    }
+}
