@@ -5,6 +5,7 @@
 //! there is no daemon.
 
 mod args;
+mod audit;
 mod change;
 mod check;
 mod client;
@@ -19,6 +20,7 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod settings;
 mod sheets;
 mod status;
 mod table;
@@ -70,7 +72,7 @@ struct Context {
 
 impl Context {
     fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
-        Config::load(self.config.as_deref()).map_err(|error| CliError::Failed(error.to_string()))
+        Ok(Config::load(self.config.as_deref())?)
     }
 
     fn client(&self) -> Result<Client, CliError> {
@@ -126,6 +128,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Setup => service::setup(&context),
         Verb::Config(verb) => config::run(&context, verb),
+        Verb::Audit(it) => audit::run(&context, &it),
+        Verb::Undo(it) => audit::undo(&context, &it),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Version => version::run(&context),

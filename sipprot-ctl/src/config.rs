@@ -34,7 +34,7 @@ pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use schema::{SECRET, Schema, is_secret, schema};
-pub use settings::{Difference, KeyName, Origins, Setting, section_name};
+pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport,
@@ -298,6 +298,13 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Where each key was set.
     pub origins: Origins,
+}
+
+impl Loaded {
+    /// All of it as TOML, with where each value comes from.
+    pub fn annotated(&self) -> String {
+        settings::annotated(self)
+    }
 }
 
 impl Config {

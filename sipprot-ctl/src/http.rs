@@ -6,6 +6,7 @@
 mod consent;
 mod error;
 mod routes;
+mod settings;
 mod sheets;
 mod socket;
 #[cfg(test)]
@@ -97,6 +98,10 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
         .route("/reload", post(routes::reload))
+        .route("/settings", get(settings::show).patch(settings::change))
+        .route("/settings/schema", get(|caller| routes::plain(caller, Command::Schema)))
+        .route("/audit", get(settings::audit))
+        .route("/audit/{number}/undo", post(settings::undo))
         .layer(Extension(sheets::Spool(spool.into())));
     finish(Router::new().nest("/api/v1", v1), caller)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::nobody;
-use crate::config::Difference;
+use crate::config::{Config, Difference, Loaded, SECRET, Setting, is_secret};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,31 @@ pub struct SettingView {
     /// Null where there is none.
     pub default: Json,
     pub origin: OriginView,
+}
+
+impl SettingsAnswer {
+    pub fn of(loaded: &Loaded) -> Self {
+        let Loaded { config, files, origins } = loaded;
+        let default = Config::default().settings();
+        let view = |Setting { key, value }: Setting| {
+            let known = default.iter().find(|it| it.key == key);
+            let (file, line) = origins.of(&key).unzip();
+            SettingView {
+                value: if is_secret(&key) { SECRET.into() } else { value },
+                default: known.map(|it| it.value.clone()).unwrap_or_default(),
+                origin: OriginView {
+                    file: file.map(|file| file.display().to_string()),
+                    line: line.map(|line| line as u64),
+                },
+                key,
+            }
+        };
+        Self {
+            version: config.version(),
+            files: files.iter().map(|file| file.display().to_string()).collect(),
+            settings: config.settings().into_iter().map(view).collect(),
+        }
+    }
 }
 
 /// Where a value comes from.

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use crate::api::{Code, Fault};
+use crate::config::ConfigError;
 
 pub const EXIT_FAILURE: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 pub const EXIT_NOT_RUNNING: u8 = 3;
 pub const EXIT_NOT_FOUND: u8 = 4;
+pub const EXIT_BAD_CONFIG: u8 = 5;
 /// For safety: it would cut off what must not be cut off.
 pub const EXIT_REFUSED: u8 = 6;
 
@@ -22,6 +24,9 @@ pub enum CliError {
         .0.display()
     )]
     NotRunning(PathBuf),
+    /// The files say something wrong, or can't be read.
+    #[error(transparent)]
+    BadConfig(#[from] ConfigError),
     /// The daemon said no.
     #[error("{0}")]
     Fault(#[from] Fault),
@@ -32,6 +37,7 @@ impl CliError {
         match self {
             CliError::Fault(fault) if fault.code == Code::NotFound => EXIT_NOT_FOUND,
             CliError::Fault(fault) if fault.code == Code::Refused => EXIT_REFUSED,
+            CliError::BadConfig(_) => EXIT_BAD_CONFIG,
             CliError::Failed(_) | CliError::Fault(_) => EXIT_FAILURE,
             CliError::Usage(_) => EXIT_USAGE,
             CliError::NotRunning(_) => EXIT_NOT_RUNNING,

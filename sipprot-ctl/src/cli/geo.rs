@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{GeoVerb, Preview};
 use super::table::{Align, Table};
-use super::{CliError, Context};
+use super::{CliError, Context, settings};
 use crate::api::{Affected, GeoChange, GeoPreview, GeoView, Status};
 use crate::config::Config;
 use crate::daemon::{geography, preview};
@@ -19,6 +19,8 @@ pub(super) fn run(context: &Context, verb: GeoVerb) -> Result<(), CliError> {
     match verb {
         GeoVerb::Status => status(context),
         GeoVerb::Preview(change) => previewed(context, change),
+        GeoVerb::Set(set) => settings::geo(context, set),
+        GeoVerb::Off(off) => settings::geo_off(context, &off),
         GeoVerb::Update { source } => update(context, &source),
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::Value as Json;
+use toml_edit::Value;
 
 use super::french;
 use super::json::from_toml;
@@ -10,6 +11,7 @@ use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS,
     Section, required,
 };
+use super::settings::KeyName;
 use super::{Blocklist, Config, Endpoint, Log};
 
 /// What is shown in place of a secret.
@@ -97,6 +99,38 @@ pub struct SettingSchema {
 pub struct Schema {
     pub sections: Vec<SectionSchema>,
     pub settings: Vec<SettingSchema>,
+}
+
+impl Schema {
+    /// What somebody typed for a setting. What it doesn't fit is left as text, so that the reader of
+    /// settings says what was expected.
+    pub fn value(&self, key: &str, texts: &[&str]) -> Result<Json, String> {
+        let row = KeyName::parse(key).and_then(|name| {
+            let wanted = match name.named {
+                Some((kind, _)) => format!("{kind}[NAME].{}", name.path),
+                None => key.to_owned(),
+            };
+            self.settings.iter().find(|it| it.key == wanted)
+        });
+        let shape = &row.ok_or("there is no such setting")?.shape;
+        match (shape.kind, texts) {
+            ("list", [text]) if text.starts_with('[') => {
+                let value: Value = text
+                    .parse()
+                    .map_err(|error: toml_edit::TomlError| error.message().replace('\n', ", "))?;
+                Ok(from_toml(&value))
+            }
+            ("list", [text]) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Ok(parts.map(Json::from).collect())
+            }
+            ("list", texts) => Ok(texts.iter().map(|text| Json::from(*text)).collect()),
+            ("boolean", [text]) if text.parse::<bool>().is_ok() => Ok((*text == "true").into()),
+            ("integer", [text]) => Ok(text.parse::<i64>().map_or((*text).into(), Json::from)),
+            (_, [text]) => Ok((*text).into()),
+            _ => Err("takes one value".to_owned()),
+        }
+    }
 }
 
 /// Everything that can be set.

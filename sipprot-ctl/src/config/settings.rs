@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::Config;
-use super::json::from_toml;
+use super::json::{from_toml, to_toml};
 use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
 };
+use super::{Config, Loaded};
 
 /// A key that is set, or has a default.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,19 +100,44 @@ impl Config {
 
     /// What `after` says otherwise.
     pub fn differences(&self, after: &Config) -> Vec<Difference> {
-        let mut left: BTreeMap<String, Json> =
-            self.settings().into_iter().map(|it| (it.key, it.value)).collect();
-        let mut all = Vec::new();
-        for Setting { key, value } in after.settings() {
-            let before = left.remove(&key);
-            if before.as_ref() != Some(&value) {
-                all.push(Difference { key, before, after: Some(value) });
-            }
-        }
-        let gone = left.into_iter();
-        all.extend(gone.map(|(key, value)| Difference { key, before: Some(value), after: None }));
-        all
+        differences(self.settings(), after.settings())
     }
+}
+
+/// In the order of `after`; what that leaves out comes last.
+pub fn differences(before: Vec<Setting>, after: Vec<Setting>) -> Vec<Difference> {
+    let mut left: BTreeMap<String, Json> =
+        before.into_iter().map(|it| (it.key, it.value)).collect();
+    let mut all = Vec::new();
+    for Setting { key, value } in after {
+        let before = left.remove(&key);
+        if before.as_ref() != Some(&value) {
+            all.push(Difference { key, before, after: Some(value) });
+        }
+    }
+    let gone = left.into_iter();
+    all.extend(gone.map(|(key, value)| Difference { key, before: Some(value), after: None }));
+    all
+}
+
+/// TOML that reads back to this configuration.
+pub(super) fn annotated(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    let mut section = None;
+    for Setting { key, value } in loaded.config.settings() {
+        let name = KeyName::parse(&key);
+        let named =
+            name.and_then(|name| name.named).map(|(kind, of)| (kind.to_owned(), of.to_owned()));
+        if let Some((kind, _)) = named.as_ref().filter(|_| named != section) {
+            text += &format!("\n[[{kind}]]\n");
+        }
+        section = named;
+        let path = name.map_or(key.as_str(), |name| name.path);
+        let value = to_toml(&value).map(|value| value.to_string()).unwrap_or_default();
+        let origin = loaded.origins.place(&key).unwrap_or_else(|| "default".to_owned());
+        text += &format!("{path} = {}  # {origin}\n", value.trim());
+    }
+    text
 }
 
 fn push_named<T>(
@@ -186,6 +211,22 @@ mod tests {
         for wrong in ["", "endpoint[", "endpoint[a", "endpoint[]", "endpoint[a]b", "x[a].mode"] {
             assert_eq!(parsed(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sipprot.toml");
+        let text = "mode = \"observe\"\npeers = [{ network = \"192.0.2.7\", rate = 9 }]\n[[endpoint]]\n\
+                    name = \"a\"\naddresses = [\"192.0.2.1\"]\ngeo.mode = \"off\"\n[[endpoint]]\nname = \"b\"\n\
+                    addresses = [\"192.0.2.2\"]\n[[log]]\nname = \"a\"\npath = \"/l\"\nfilters = [\"sshd\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let loaded = Config::load(Some(&file)).unwrap();
+        let shown = loaded.annotated();
+        assert_eq!(parse(&shown), loaded.config, "{shown}");
+        assert!(shown.contains(&format!("mode = \"observe\"  # {}:1\n", file.display())));
+        assert!(shown.contains(&format!("geo.mode = \"off\"  # {}:6\n", file.display())));
+        assert!(shown.contains("rules.block_time = \"1h\"  # default\n"));
     }
 
     #[test]

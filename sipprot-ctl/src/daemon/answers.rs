@@ -15,7 +15,7 @@ use super::geography::Geography;
 use super::why;
 use crate::api::{
     Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, EntriesQuery, Entry, Fault,
-    GeoData, TrustAnswer, TrustView, country_name,
+    GeoData, SettingsAnswer, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
 use crate::config::schema;
@@ -88,7 +88,10 @@ impl Core {
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
             Command::Reload { consent } => self.reload_as_asked(consent),
             Command::Schema => Outcome::Now(Ok(Answer::Schema(Box::new(schema())))),
-            Command::Settings => Outcome::Now(Ok(Answer::Settings(Box::new(self.settings())))),
+            Command::Settings => {
+                let settings = SettingsAnswer::of(&self.loaded());
+                Outcome::Now(Ok(Answer::Settings(Box::new(settings))))
+            }
             Command::ChangeSettings { change, consent } => {
                 return self.change_settings(&change, consent, reply);
             }

@@ -189,7 +189,8 @@ impl Core {
     fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
-        self.put_in_force(loaded, Guarding::Asked(consent, Vec::new()))
+        let (by, settings) = ("reload".to_owned(), Vec::new());
+        self.put_in_force(loaded, Guarding::Asked { consent, by, settings })
     }
 
     /// All of a configuration, or nothing of it.
@@ -211,9 +212,9 @@ impl Core {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = match guarding {
-            Guarding::Asked(consent, settings) => self
+            Guarding::Asked { consent, by, settings } => self
                 .consider_geo(&plan, &geography, consent)?
-                .map(|pending| PendingRecord { settings, ..pending }),
+                .map(|pending| PendingRecord { by, settings, ..pending }),
             Guarding::GoingBack => None,
         };
         let fixed = loaded.config.daemon != self.config.daemon;

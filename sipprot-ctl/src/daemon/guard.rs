@@ -39,7 +39,7 @@ pub(super) struct Guard {
 /// How careful a configuration is put in force.
 pub(super) enum Guarding {
     /// Somebody asks for it; these settings take it back.
-    Asked(Consent, Vec<(String, Option<Json>)>),
+    Asked { consent: Consent, by: String, settings: Vec<(String, Option<Json>)> },
     /// It was in force before.
     GoingBack,
 }

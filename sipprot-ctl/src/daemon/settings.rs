@@ -18,10 +18,7 @@ use super::geography::Geography;
 use super::guard::Guarding;
 use super::plan::Plan;
 use super::staged::{self, FileEdit, Laid};
-use crate::api::{
-    Answer, Code, Consent, Fault, OriginView, SettingView, SettingsAnswer, SettingsChange,
-    SettingsChanged, StagedSettings,
-};
+use crate::api::{Answer, Code, Consent, Fault, SettingsChange, SettingsChanged, StagedSettings};
 use crate::config::{
     Config, ConfigError, Difference, KeyName, Loaded, Origins, SECRET, is_secret, section_name,
 };
@@ -54,28 +51,6 @@ pub(super) struct Ready {
 }
 
 impl Core {
-    pub(super) fn settings(&self) -> SettingsAnswer {
-        let default = Config::default().settings();
-        let view = |key: String, value: Json| {
-            let known = default.iter().find(|it| it.key == key);
-            let (file, line) = self.origins.of(&key).unzip();
-            SettingView {
-                value: if is_secret(&key) { SECRET.into() } else { value },
-                default: known.map(|it| it.value.clone()).unwrap_or_default(),
-                origin: OriginView {
-                    file: file.map(|file| file.display().to_string()),
-                    line: line.map(|line| line as u64),
-                },
-                key,
-            }
-        };
-        SettingsAnswer {
-            version: self.config.version(),
-            files: self.files.iter().map(|file| file.display().to_string()).collect(),
-            settings: self.config.settings().into_iter().map(|it| view(it.key, it.value)).collect(),
-        }
-    }
-
     pub(super) fn change_settings(
         &mut self,
         change: &SettingsChange,
@@ -100,7 +75,12 @@ impl Core {
         consent: Consent,
         reply: Reply,
     ) {
-        match self.try_stage(change, record, consent) {
+        let values: Values =
+            change.settings.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        let whole = |(key, value): (String, Option<Json>)| (key, value.unwrap_or_default());
+        let settings = expanded(&values).into_iter().map(whole).collect();
+        let change = SettingsChange { settings, ..change.clone() };
+        match self.try_stage(&change, record, consent) {
             Err(fault) => _ = reply.send(Err(fault)),
             Ok(Err(answer)) => _ = reply.send(Ok(Answer::SettingsChanged(answer))),
             Ok(Ok((staging, store))) => {
@@ -173,7 +153,7 @@ impl Core {
             return Err(Fault::invalid("settings", "nothing to be changed"));
         }
         let mut by_file: Vec<(PathBuf, Values)> = Vec::new();
-        let (mut pairs, mut back) = (Vec::new(), Vec::new());
+        let mut touched: Vec<(String, PathBuf)> = Vec::new();
         for (key, value) in &change.settings {
             let name = KeyName::parse(key).filter(KeyName::is_known);
             let Some(name) = name else {
@@ -185,10 +165,9 @@ impl Core {
                 continue;
             }
             let file = self.setting_file(key, name);
-            for key in self.keys_of(key, name) {
-                let before = self.value_of(&key).filter(|_| self.origins.of(&key).is_some());
-                pairs.push(setting_pair(&key, file.clone(), [before.clone(), value.clone()]));
-                back.push((key, before));
+            let thing = self.thing_of(key, name);
+            if !touched.iter().any(|(known, _)| *known == thing) {
+                touched.push((thing, file.clone()));
             }
             match by_file.iter_mut().find(|(known, _)| *known == file) {
                 Some((_, values)) => values.push((key.clone(), value)),
@@ -202,6 +181,13 @@ impl Core {
             .map_err(|error| Wrong(error).of(change))?;
         let changes = self.config.differences(&loaded.config);
         self.only_asked(change, &changes)?;
+        let (mut pairs, mut back) = (Vec::new(), Vec::new());
+        for (key, file) in touched {
+            let before = stated(&self.config, &self.origins, &key);
+            let after = stated(&loaded.config, &loaded.origins, &key);
+            pairs.push(setting_pair(&key, file, [before.clone(), after]));
+            back.push((key, before));
+        }
         pairs.retain(Pair::is_change);
         let edits = edits.into_iter().map(|(_, edit)| edit);
         let edits = edits.filter(|it| it.before.as_ref() != Some(&it.after)).collect();
@@ -216,7 +202,7 @@ impl Core {
                     |(kind, name)| {
                         let section = section_name(kind, name);
                         let whole = change.settings.contains_key(&section);
-                        let is_new = self.value_of(&format!("{section}.name")).is_none();
+                        let is_new = self.stated(&section).is_none();
                         whole
                             || is_new && change.settings.keys().any(|key| key.starts_with(&section))
                     },
@@ -232,18 +218,15 @@ impl Core {
         }
     }
 
-    pub(super) fn value_of(&self, key: &str) -> Option<Json> {
-        self.config.settings().into_iter().find(|it| it.key == key).map(|it| it.value)
+    /// As the files state it; what goes by its default isn't stated.
+    pub(super) fn stated(&self, key: &str) -> Option<Json> {
+        stated(&self.config, &self.origins, key)
     }
 
-    /// Itself, or all that a whole section has.
-    fn keys_of(&self, key: &str, name: KeyName<'_>) -> Vec<String> {
-        if !name.path.is_empty() {
-            return vec![key.to_owned()];
-        }
-        let inside = format!("{key}.");
-        let all = self.config.settings().into_iter().map(|it| it.key);
-        all.filter(|it| it.starts_with(&inside) && self.origins.of(it).is_some()).collect()
+    /// A new section comes and goes as a whole.
+    fn thing_of(&self, key: &str, name: KeyName<'_>) -> String {
+        let section = name.named.map(|(kind, name)| section_name(kind, name));
+        section.filter(|it| self.stated(it).is_none()).unwrap_or_else(|| key.to_owned())
     }
 
     /// Where it is set, or its section is, or else the main file.
@@ -317,7 +300,8 @@ impl Core {
             Fault::unavailable(format!("the files can't be written: {error}"))
         })?;
         let by = record.who.clone();
-        match self.put_in_force(loaded, Guarding::Asked(consent, back)) {
+        let asked = Guarding::Asked { consent, by: by.clone(), settings: back };
+        match self.put_in_force(loaded, asked) {
             Err(fault) => {
                 laid.take_back();
                 Err(fault)
@@ -343,8 +327,7 @@ impl Core {
     /// What nobody confirmed is taken out of the files and out of force. False if that can't be.
     pub(super) fn settings_go_back(&mut self, back: &Values) -> bool {
         let pairs = back.iter().map(|(key, value)| {
-            let now = self.value_of(key).filter(|_| self.origins.of(key).is_some());
-            setting_pair(key, self.file_of(key), [now, value.clone()])
+            setting_pair(key, self.file_of(key), [self.stated(key), value.clone()])
         });
         let pairs: Vec<Pair> = pairs.filter(Pair::is_change).collect();
         let origins = self.origins.clone();
@@ -427,12 +410,10 @@ pub(super) fn settled(
 }
 
 fn rollback(pending: &PendingRecord, loaded: &Loaded) -> AuditRecord {
-    let now = loaded.config.settings();
     let pair = |(key, back): &(String, Option<Json>)| {
-        let set = loaded.origins.of(key);
-        let value = now.iter().find(|it| it.key == *key && set.is_some());
-        let file = set.map(|(file, _)| file.to_owned()).unwrap_or_default();
-        setting_pair(key, file, [value.map(|it| it.value.clone()), back.clone()])
+        let file = loaded.origins.of(key).map(|(file, _)| file.to_owned()).unwrap_or_default();
+        let now = stated(&loaded.config, &loaded.origins, key);
+        setting_pair(key, file, [now, back.clone()])
     };
     AuditRecord {
         number: 0,
@@ -452,7 +433,7 @@ fn rollback(pending: &PendingRecord, loaded: &Loaded) -> AuditRecord {
 fn write_back(back: &Values, origins: &Origins, path: Option<&Path>) -> anyhow::Result<Loaded> {
     let main = path.unwrap_or(Path::new(crate::config::DEFAULT_PATH));
     let mut by_file: Vec<(PathBuf, Values)> = Vec::new();
-    for (key, value) in back {
+    for (key, value) in &expanded(back) {
         // What is not there needs not be taken out.
         if value.is_none() && origins.of(key).is_none() {
             continue;
@@ -471,6 +452,39 @@ fn write_back(back: &Values, origins: &Origins, path: Option<&Path>) -> anyhow::
         staged::replace(&edit.file, &edit.after)?;
     }
     Ok(loaded)
+}
+
+/// A key's value where a file states it; of a whole section its keys with their values.
+fn stated(config: &Config, origins: &Origins, key: &str) -> Option<Json> {
+    let is_whole = KeyName::parse(key).is_some_and(|name| name.path.is_empty());
+    let mut settings = config.settings().into_iter().filter(|it| origins.of(&it.key).is_some());
+    if !is_whole {
+        return settings.find(|it| it.key == key).map(|it| it.value);
+    }
+    let inside = format!("{key}.");
+    let held = settings.filter_map(|it| {
+        let path = it.key.strip_prefix(&inside)?.to_owned();
+        (path != "name").then_some((path, it.value))
+    });
+    let held: serde_json::Map<String, Json> = held.collect();
+    (!held.is_empty()).then_some(Json::Object(held))
+}
+
+/// A whole section's value is that of its keys.
+fn expanded(values: &Values) -> Values {
+    let mut all = Vec::new();
+    for (key, value) in values {
+        match (KeyName::parse(key), value) {
+            (Some(KeyName { path: "", .. }), Some(Json::Object(held))) => {
+                let inside = |(path, value): (&String, &Json)| {
+                    (format!("{key}.{path}"), Some(value.clone()))
+                };
+                all.extend(held.iter().map(inside));
+            }
+            _ => all.push((key.clone(), value.clone())),
+        }
+    }
+    all
 }
 
 /// The files as they would be, by the name that the configuration has for each.
@@ -498,12 +512,16 @@ impl Wrong {
         let Some(first) = self.0.faults().first() else {
             return Fault::refused(self.0.to_string());
         };
-        let asked = change.settings.keys().find(|key| {
-            let name = KeyName::parse(key);
-            name.and_then(|name| Some(format!("{}.{}", name.named?.0, name.path)))
-                .is_some_and(|shown| shown == first.key)
+        // Its reader doesn't say which section: the change does, if it is of one.
+        let section = first.key.split_once('.').and_then(|(kind, path)| {
+            let names = change.settings.keys().filter_map(|key| KeyName::parse(key)?.named);
+            let mut names: Vec<&str> =
+                names.filter(|(named, _)| *named == kind).map(|(_, name)| name).collect();
+            names.dedup();
+            let [name] = names[..] else { return None };
+            Some(format!("{}.{path}", section_name(kind, name)))
         });
-        let field = asked.map_or(first.key.as_str(), String::as_str);
+        let field = section.as_deref().unwrap_or(&first.key);
         Fault::invalid(field, first.what.clone())
     }
 }
@@ -554,17 +572,36 @@ fn short(value: &Json) -> String {
 }
 
 impl Core {
+    /// The whole section, where it came or went.
+    fn changed_thing(&self, before: &Loaded, key: String) -> String {
+        let named = KeyName::parse(&key).and_then(|name| name.named);
+        let section = named.map(|(kind, name)| section_name(kind, name));
+        let is_there =
+            |config: &Config, origins: &Origins, it: &str| stated(config, origins, it).is_some();
+        let came_or_went = |it: &String| {
+            is_there(&before.config, &before.origins, it)
+                != is_there(&self.config, &self.origins, it)
+        };
+        section.filter(came_or_went).unwrap_or(key)
+    }
+
     /// The configuration is read again; what it changes is recorded.
     pub(super) fn reload_as_asked(&mut self, consent: Consent) -> super::answers::Outcome {
         use super::answers::Outcome;
-        let before = self.config.clone();
+        let before = self.loaded();
         match self.reload(consent) {
             Err(fault) => Outcome::Now(Err(fault)),
             Ok(done) => {
-                let pairs: Vec<Pair> = shown(before.differences(&self.config))
-                    .into_iter()
-                    .map(|it| setting_pair(&it.key, self.file_of(&it.key), [it.before, it.after]))
-                    .collect();
+                let keys = before.config.differences(&self.config).into_iter().map(|it| it.key);
+                let mut things: Vec<String> =
+                    keys.map(|key| self.changed_thing(&before, key)).collect();
+                things.dedup();
+                let pair = |key: String| {
+                    let before = stated(&before.config, &before.origins, &key);
+                    setting_pair(&key, self.file_of(&key), [before, self.stated(&key)])
+                };
+                let pairs: Vec<Pair> =
+                    things.into_iter().map(pair).filter(Pair::is_change).collect();
                 self.journal.tell(|act| act.pairs = pairs);
                 Outcome::Stored(self.journal.write_for_good(Vec::new()), done)
             }

@@ -1,10 +1,12 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod audit;
 mod blocklists;
 mod feed;
 mod guard;
 mod learn;
 mod own_lists;
+mod settings;
 mod sheets;
 mod why;
 

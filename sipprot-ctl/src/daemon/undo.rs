@@ -92,10 +92,7 @@ impl Core {
                 let began = |it: &LearningRecord| (it.started_at, it.ended);
                 self.lessons.record.as_ref().map(began) == after.as_ref().map(began)
             }
-            Pair::Setting { key, after, .. } => {
-                let set = self.origins.of(key).is_some();
-                self.value_of(key).filter(|_| set) == *after
-            }
+            Pair::Setting { key, after, .. } => self.stated(key) == *after,
             Pair::Standing { .. } => true,
         })
     }
