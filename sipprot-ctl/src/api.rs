@@ -3,14 +3,17 @@
 //! [`Command`]s go in, [`Answer`]s or a [`Fault`] come out. How they travel is `http`'s affair, who
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
+mod access;
 mod answers;
 mod audit;
 mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod schema;
 mod settings;
 mod sheet;
+mod who;
 mod why;
 
 use std::fs::File;
@@ -19,9 +22,14 @@ use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use access::{
+    EditUser, LogIn, MadeToken, NewPassword, NewToken, NewUser, Role, Secret, SessionView,
+    TokenView, TokensAnswer, UserView, UsersAnswer,
+};
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
@@ -36,10 +44,13 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use schema::Network;
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
+    Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::{Difference, Schema, Scope};
@@ -133,6 +144,22 @@ pub enum Command {
     Reload {
         consent: Consent,
     },
+    Users,
+    AddUser(NewUser),
+    EditUser {
+        name: String,
+        edit: EditUser,
+    },
+    RemoveUser {
+        name: String,
+        by: String,
+    },
+    Tokens,
+    AddToken(NewToken),
+    RevokeToken {
+        name: String,
+        by: String,
+    },
     /// Lines of a log, from an endpoint that its token names.
     Ingest {
         log: String,
@@ -166,6 +193,61 @@ pub enum Command {
     Note(AuditNote),
 }
 
+impl Command {
+    /// Whose doing it is recorded as, if the command says it. Written out, so that a new command has to
+    /// think of it.
+    fn by(&mut self) -> Option<&mut String> {
+        match self {
+            Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
+            Command::EditEntry { edit, .. } => Some(&mut edit.by),
+            Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
+            Command::Block(block) => Some(&mut block.by),
+            Command::AddPeer(peer) => Some(&mut peer.added_by),
+            Command::LearnStart(start) => Some(&mut start.by),
+            Command::LearnAccept(accept) => Some(&mut accept.by),
+            Command::AddUser(user) => Some(&mut user.by),
+            Command::EditUser { edit, .. } => Some(&mut edit.by),
+            Command::AddToken(token) => Some(&mut token.by),
+            Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::RemoveEntry { by, .. }
+            | Command::Confirm { by, .. }
+            | Command::Unblock { by, .. }
+            | Command::RevokeTrust { by, .. }
+            | Command::RemovePeer { by, .. }
+            | Command::RemoveUser { by, .. }
+            | Command::RevokeToken { by, .. }
+            | Command::LearnStop { by }
+            | Command::Undo { by, .. }
+            | Command::LearnDiscard { by } => Some(by),
+            Command::Version
+            | Command::Status
+            | Command::Entries { .. }
+            | Command::ApplySheet { .. }
+            | Command::ExportList { .. }
+            | Command::Blocks { .. }
+            | Command::Trust
+            | Command::Blocklists
+            | Command::Peers
+            | Command::Check { .. }
+            | Command::Why { .. }
+            | Command::Report { .. }
+            | Command::Learn
+            | Command::LearnProposal
+            | Command::GeoPreview(_)
+            | Command::Reload { .. }
+            | Command::Users
+            | Command::Tokens
+            | Command::Schema
+            | Command::Settings
+            | Command::ApplySettings { .. }
+            | Command::Audit { .. }
+            | Command::Note(_)
+            | Command::Ingest { .. }
+            | Command::Metrics => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -194,12 +276,16 @@ pub enum Answer {
     Staged(StagedSettings),
     SettingsChanged(SettingsChanged),
     Audit(AuditAnswer),
+    Users(UsersAnswer),
+    Tokens(TokensAnswer),
+    MadeToken(MadeToken),
     /// Prometheus' text format.
     Metrics(String),
 }
 
 /// A command on its way to the daemon, with the place for its answer.
 pub struct Call {
+    pub who: Who,
     pub command: Command,
     pub reply: oneshot::Sender<Result<Answer, Fault>>,
 }
@@ -220,9 +306,10 @@ impl Caller {
         (Self { calls }, receiver)
     }
 
-    pub async fn call(&self, command: Command) -> Result<Answer, Fault> {
+    pub async fn call(&self, who: &Who, mut command: Command) -> Result<Answer, Fault> {
+        let who = who.clone().sign(&mut command);
         let (reply, answer) = oneshot::channel();
-        self.calls.try_send(Call { command, reply }).map_err(|error| match error {
+        self.calls.try_send(Call { who, command, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Fault::unavailable("the daemon is busy"),
             mpsc::error::TrySendError::Closed(_) => Fault::unavailable("the daemon is stopping"),
         })?;
@@ -231,7 +318,7 @@ impl Caller {
 }
 
 /// Which entries of a list; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntriesQuery {
     /// Part of an address, note or author.
@@ -246,9 +333,10 @@ pub struct EntriesQuery {
     pub limit: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     #[serde(default)]
     pub note: String,
@@ -264,9 +352,10 @@ pub struct NewEntry {
 }
 
 /// Another note for what is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     pub note: String,
     #[serde(default)]
@@ -276,9 +365,10 @@ pub struct EditEntry {
 }
 
 /// A peer to be trusted without having shown anything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// A ceiling of its own, in packets a second.
     #[serde(default)]
@@ -289,7 +379,7 @@ pub struct NewPeer {
     pub added_by: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBlock {
     pub address: IpAddr,

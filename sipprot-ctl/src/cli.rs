@@ -16,6 +16,7 @@ mod geo;
 mod learn;
 mod lists;
 mod log;
+mod people;
 mod replay;
 mod report;
 mod rescue;
@@ -132,6 +133,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Undo(it) => audit::undo(&context, &it),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::User(user) => people::user(&context, user.verb),
+        Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@
 //! documented default file and every message come; `read` walks the files; `check` sees to what
 //! only the whole can tell.
 
+mod api;
 mod check;
 mod documented;
 mod duration;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
+pub use api::Api;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -37,7 +39,7 @@ pub use schema::{SECRET, Schema, is_secret, schema};
 pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
-    SyslogTransport, Transport,
+    SyslogTransport, Transport, UseTls,
 };
 
 use crate::geo::Country;
@@ -67,6 +69,7 @@ pub struct Config {
     /// How long a change that may cut off its operator waits for a confirmation.
     pub confirm_within: Duration,
     pub daemon: Daemon,
+    pub api: Api,
     pub sip: Sip,
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
@@ -427,6 +430,7 @@ impl Default for Config {
             never_block: Vec::new(),
             confirm_within: Duration::from_secs(60),
             daemon: Daemon::default(),
+            api: Api::default(),
             sip: Sip::default(),
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),

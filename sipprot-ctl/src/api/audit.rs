@@ -1,10 +1,11 @@
 //! The audit log, as callers see it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 /// Which records; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     #[serde(default)]
@@ -31,7 +32,7 @@ pub struct AuditQuery {
     pub limit: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOrder {
     #[default]
@@ -39,7 +40,7 @@ pub enum AuditOrder {
     Oldest,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditAnswer {
     pub records: Vec<AuditView>,
@@ -47,7 +48,7 @@ pub struct AuditAnswer {
     pub total: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditView {
     pub number: u64,
@@ -67,7 +68,7 @@ pub struct AuditView {
 }
 
 /// One thing before and after; null is not there, of a setting its default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditChange {
     pub thing: String,
@@ -79,8 +80,8 @@ pub struct AuditChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditNote {
     pub what: Noted,
+    /// Whom it is about; from where is the caller's address.
     pub who: String,
-    pub from: String,
     pub target: String,
 }
 
@@ -89,8 +90,8 @@ pub enum Noted {
     Login,
     FailedLogin,
     Logout,
-    /// Users and tokens; the target says which.
-    Access,
+    /// One's own.
+    Password,
 }
 
 impl Noted {
@@ -99,7 +100,7 @@ impl Noted {
             Noted::Login => "login",
             Noted::FailedLogin => "login.failed",
             Noted::Logout => "logout",
-            Noted::Access => "access",
+            Noted::Password => "password",
         }
     }
 }

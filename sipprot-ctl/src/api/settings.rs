@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::nobody;
+use super::{Done, nobody};
 use crate::config::{Config, Difference, Loaded, SECRET, Setting, is_secret};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsAnswer {
     /// Of what is in force; another one after any change.
@@ -21,7 +22,7 @@ pub struct SettingsAnswer {
     pub settings: Vec<SettingView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingView {
     /// Such as `rules.block_time` or `endpoint[pbx1].mode`.
@@ -58,7 +59,7 @@ impl SettingsAnswer {
 }
 
 /// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OriginView {
     /// Absent for a default.
@@ -67,7 +68,7 @@ pub struct OriginView {
 }
 
 /// Several settings at once: all or none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChange {
     /// By key; null takes a key out of its file, so that the default holds. `endpoint[NAME]` alone with
@@ -83,7 +84,7 @@ pub struct SettingsChange {
     pub by: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChanged {
     /// Whether it is in force; a dry run never is.
@@ -94,6 +95,14 @@ pub struct SettingsChanged {
     pub changes: Vec<Difference>,
     /// Which were written.
     pub files: Vec<String>,
+}
+
+/// Of an undo: of settings what changed, of anything else that it is done.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Undone {
+    Settings(SettingsChanged),
+    Other(Done),
 }
 
 /// A checked change, ready in files beside those that it replaces.

@@ -7,8 +7,6 @@ use crate::sheet::list_name;
 /// What somebody does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Act {
-    /// If the command says it.
-    pub who: Option<String>,
     pub what: &'static str,
     /// What it is done to.
     pub target: String,
@@ -16,17 +14,17 @@ pub struct Act {
 
 /// `None` for what changes nothing. Written out, so that a new command has to think of it.
 pub fn act(command: &Command) -> Option<Act> {
-    let (what, who, target) = match command {
+    let (what, target) = match command {
         Command::AddEntry { list, entry, .. } => {
             let target = format!("{} {}", list_name(*list), address(entry.network));
-            ("list.add", &entry.added_by, target)
+            ("list.add", target)
         }
         Command::EditEntry { list, edit } => {
             let target = format!("{} {}", list_name(*list), address(edit.network));
-            ("list.edit", &edit.by, target)
+            ("list.edit", target)
         }
-        Command::RemoveEntry { list, network, by, .. } => {
-            ("list.remove", by, format!("{} {}", list_name(*list), address(*network)))
+        Command::RemoveEntry { list, network, .. } => {
+            ("list.remove", format!("{} {}", list_name(*list), address(*network)))
         }
         Command::ApplySheet { read, .. } => {
             let answer = &read.answer;
@@ -35,28 +33,36 @@ pub fn act(command: &Command) -> Option<Act> {
                 SheetUse::Remove => "list.remove_csv",
             };
             let target = format!("{}, {} rows", list_name(answer.list), answer.rows);
-            return Some(Act { who: None, what, target });
+            (what, target)
         }
-        Command::Confirm { cancel, by } => {
-            (if *cancel { "cancel" } else { "confirm" }, by, String::new())
+        Command::Confirm { cancel, .. } => {
+            (if *cancel { "cancel" } else { "confirm" }, String::new())
         }
-        Command::Block(block) => ("block", &block.by, block.address.to_string()),
-        Command::Unblock { address, by } => ("unblock", by, address.to_string()),
-        Command::RevokeTrust { address, by } => ("trust.revoke", by, address.to_string()),
-        Command::AddPeer(peer) => ("peer.add", &peer.added_by, address(peer.network)),
-        Command::RemovePeer { network, by } => ("peer.remove", by, address(*network)),
-        Command::LearnStart(start) => ("learn.start", &start.by, format!("{} days", start.days)),
+        Command::Block(block) => ("block", block.address.to_string()),
+        Command::Unblock { address, .. } => ("unblock", address.to_string()),
+        Command::RevokeTrust { address, .. } => ("trust.revoke", address.to_string()),
+        Command::AddPeer(peer) => ("peer.add", address(peer.network)),
+        Command::RemovePeer { network, .. } => ("peer.remove", address(*network)),
+        Command::LearnStart(start) => ("learn.start", format!("{} days", start.days)),
         Command::LearnAccept(accept) if accept.dry_run => return None,
-        Command::LearnAccept(accept) => ("learn.accept", &accept.by, String::new()),
-        Command::LearnStop { by } => ("learn.stop", by, String::new()),
-        Command::LearnDiscard { by } => ("learn.discard", by, String::new()),
-        Command::ApplySettings { staged, .. } => ("settings", &staged.by, staged.target()),
-        Command::Reload { .. } => {
-            return Some(Act { who: None, what: "reload", target: String::new() });
-        }
-        Command::Undo { number, by, .. } => ("undo", by, format!("{number}")),
-        Command::Note(note) => (note.what.name(), &note.who, note.target.clone()),
-        Command::Version
+        Command::LearnAccept(_) => ("learn.accept", String::new()),
+        Command::LearnStop { .. } => ("learn.stop", String::new()),
+        Command::LearnDiscard { .. } => ("learn.discard", String::new()),
+        // Until it is known what of it is a change.
+        Command::ChangeSettings { .. } => ("settings", String::new()),
+        Command::ApplySettings { staged, .. } => ("settings", staged.target()),
+        Command::Reload { .. } => ("reload", String::new()),
+        Command::Undo { number, .. } => ("undo", format!("{number}")),
+        Command::Note(note) => (note.what.name(), note.target.clone()),
+        // Users and tokens; never what proves them.
+        Command::AddUser(user) => ("user.add", user.name.clone()),
+        Command::EditUser { name, .. } => ("user.edit", name.clone()),
+        Command::RemoveUser { name, .. } => ("user.remove", name.clone()),
+        Command::AddToken(token) => ("token.add", token.name.clone()),
+        Command::RevokeToken { name, .. } => ("token.revoke", name.clone()),
+        Command::Users
+        | Command::Tokens
+        | Command::Version
         | Command::Status
         | Command::Entries { .. }
         | Command::ReadSheet { .. }
@@ -73,10 +79,9 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::GeoPreview(_)
         | Command::Schema
         | Command::Settings
-        | Command::ChangeSettings { .. }
         | Command::Audit { .. }
         | Command::Ingest { .. }
         | Command::Metrics => return None,
     };
-    Some(Act { who: Some(who.clone()), what, target })
+    Some(Act { what, target })
 }

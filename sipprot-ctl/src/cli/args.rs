@@ -107,6 +107,10 @@ pub enum Verb {
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Who may log in to the API over TCP.
+    User(super::people::User),
+    /// API tokens.
+    Token(super::people::Token),
     /// Print completions for a shell.
     Completions { shell: Shell },
 }

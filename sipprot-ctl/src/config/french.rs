@@ -17,6 +17,7 @@ fn find(table: &'static [(&str, &str)], wanted: &str) -> &'static str {
 const SECTION: &[(&str, &str)] = &[
     ("", "L'hôte."),
     ("daemon", "Où le démon garde ses affaires."),
+    ("api", "L'API et ses connexions, par TCP ; sur le socket elle est toujours."),
     ("sip", "Ce qui est du SIP."),
     ("rules", "Ce qui compte comme une attaque, et ce qui s'ensuit."),
     ("ceilings", "Ce que le noyau rejette de lui-même, en paquets par seconde vers les ports SIP."),
@@ -93,6 +94,16 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("daemon.metrics", "Où Prometheus lit /metrics ; \"\" pour nulle part."),
     ("daemon.log", "La moindre gravité qui est journalisée."),
+    ("api.listen", "Où elle est servie, /api/v1/ ; \"\" pour nulle part."),
+    ("api.tls", "auto parle TLS sur toute adresse sauf la boucle locale ; off y est refusé."),
+    (
+        "api.tls_certificate",
+        "Une chaîne en PEM. Sans elle le démon signe la sienne et la garde dans daemon.state_dir. `sipprot reload` \
+         en lit une nouvelle.",
+    ),
+    ("api.tls_key", "Sa clé en PEM."),
+    ("api.session_idle", "Combien de temps une connexion tient sans requête."),
+    ("api.session_max", "Combien de temps une connexion tient quoi qu'on fasse."),
     (
         "sip.ports",
         "Ports sur lesquels on parle SIP en clair : \"5060\", 5060, ou une plage \"5060:5062\".",

@@ -1,6 +1,7 @@
 //! The schema of the settings, for programs and forms: made from the table of keys, so that it can't
 //! say anything else than what is read.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml_edit::Value;
@@ -18,7 +19,7 @@ use super::{Blocklist, Config, Endpoint, Log};
 pub const SECRET: &str = "(not shown)";
 
 /// What a value is made of.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Shape {
     /// `boolean`, `integer`, `duration`, `choice`, `path`, `listen`, `text`, `ports`, `network`,
     /// `peer`, `country` or `list`.
@@ -55,13 +56,13 @@ impl Shape {
 }
 
 /// One language each.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Help {
     en: &'static str,
     fr: &'static str,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct SectionSchema {
     /// Of the file; empty for what stands before every heading.
     pub name: &'static str,
@@ -70,7 +71,7 @@ pub struct SectionSchema {
     help: Help,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct SettingSchema {
     /// Such as `rules.block_time`; of a named section `endpoint[NAME].mode`.
     pub key: String,
@@ -95,7 +96,7 @@ pub struct SettingSchema {
     expected: String,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Schema {
     pub sections: Vec<SectionSchema>,
     pub settings: Vec<SettingSchema>,

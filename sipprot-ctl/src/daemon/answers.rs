@@ -37,8 +37,8 @@ pub enum Outcome {
 impl Core {
     /// What changes something has a record in the audit log.
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { command, reply } = call;
-        self.journal.begin(self.act_of(&command));
+        let Call { who, command, reply } = call;
+        self.journal.begin(self.act_of(&who, &command));
         self.carry_out_command(command, reply);
         self.journal.begin(None);
     }
@@ -99,8 +99,15 @@ impl Core {
                 return self.apply_settings(&staged, consent, reply);
             }
             Command::Audit { query } => return self.audit(query, reply),
-            Command::Undo { number, by, consent } => return self.undo(number, &by, consent, reply),
+            Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
             Command::Note(_) => self.note(),
+            it @ (Command::Users
+            | Command::AddUser(_)
+            | Command::EditUser { .. }
+            | Command::RemoveUser { .. }
+            | Command::Tokens
+            | Command::AddToken(_)
+            | Command::RevokeToken { .. }) => return self.access(it, reply),
         };
         Self::reply(outcome, reply);
     }

@@ -7,7 +7,8 @@ use super::answers::{Outcome, PAGE_MAX, Reply, internal, no_store};
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::api::{
-    Answer, AuditAnswer, AuditChange, AuditOrder, AuditQuery, AuditView, Command, Done, Fault,
+    Answer, AuditAnswer, AuditChange, AuditOrder, AuditQuery, AuditView, Command, Done, Door,
+    Fault, Who,
 };
 use crate::audit;
 use crate::config::{SECRET, is_secret};
@@ -45,14 +46,19 @@ impl Notes {
 
 impl Core {
     /// The record of a command, to be filled in by what it does.
-    pub(super) fn act_of(&self, command: &Command) -> Option<AuditRecord> {
+    pub(super) fn act_of(&self, who: &Who, command: &Command) -> Option<AuditRecord> {
         let act = audit::act(command)?;
-        let from = match command {
-            Command::Note(note) => note.from.clone(),
-            _ => "socket".to_owned(),
+        let from = match (who.door, who.address) {
+            (Door::Socket, _) => "socket".to_owned(),
+            (Door::Token, Some(address)) => format!("{address} (token)"),
+            (_, Some(address)) => address.to_string(),
+            (_, None) => "sipprot".to_owned(),
         };
-        let who = act.who.unwrap_or_else(|| "root".to_owned());
-        Some(self.record_of(&who, from, act.what, act.target))
+        let name = match command {
+            Command::Note(note) => &note.who,
+            _ => &who.name,
+        };
+        Some(self.record_of(name, from, act.what, act.target))
     }
 
     pub(super) fn record_of(

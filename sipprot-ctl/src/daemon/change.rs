@@ -189,7 +189,8 @@ impl Core {
     fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
-        let (by, settings) = ("reload".to_owned(), Vec::new());
+        let by = self.journal.who().unwrap_or_else(|| "reload".to_owned());
+        let settings = Vec::new();
         self.put_in_force(loaded, Guarding::Asked { consent, by, settings })
     }
 
@@ -267,6 +268,7 @@ impl Core {
         self.restore_trust();
         self.follow_interfaces();
         self.follow_logs();
+        self.follow_front();
         info!("configuration reloaded");
         Ok(Done {
             done: true,

@@ -70,6 +70,16 @@ impl Journal {
         }
     }
 
+    /// The record of what is being carried out, to be written by somebody else.
+    pub fn take(&self) -> Option<AuditRecord> {
+        self.act.take()
+    }
+
+    /// Who asks for what is being carried out.
+    pub fn who(&self) -> Option<String> {
+        self.act.borrow().as_ref().map(|act| act.who.clone())
+    }
+
     /// Changes with the record of who asked for them, if somebody did.
     pub fn signed(&self, changes: Vec<Change>) -> Vec<Change> {
         match self.act.take() {

@@ -12,7 +12,6 @@ use tracing::{error, info, warn};
 
 use super::answers::Reply;
 use super::audit::setting_pair;
-use super::change::text;
 use super::core::Core;
 use super::geography::Geography;
 use super::guard::Guarding;
@@ -57,12 +56,9 @@ impl Core {
         consent: Consent,
         reply: Reply,
     ) {
-        let record = match text("by", &change.by) {
-            Ok(by) => self.record_of(&by, "socket".to_owned(), "settings", String::new()),
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
+        let Some(record) = self.journal.take() else {
+            let _ = reply.send(Err(Fault::internal()));
+            return;
         };
         self.stage(change, record, consent, reply);
     }
@@ -100,10 +96,6 @@ impl Core {
         }
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "what is to be laid and where, or the answer at once"
-    )]
     fn try_stage(
         &mut self,
         change: &SettingsChange,

@@ -7,7 +7,7 @@ use sipprot_common::source::SourceKey;
 use tracing::info;
 
 use super::answers::{Outcome, Reply, internal};
-use super::change::{now_or_fault, text};
+use super::change::now_or_fault;
 use super::core::Core;
 use super::guard;
 use crate::api::{Code, Consent, Done, Fault, SettingsChange};
@@ -20,12 +20,11 @@ use crate::store::{
 };
 
 impl Core {
-    pub(super) fn undo(&mut self, number: u64, by: &str, consent: Consent, reply: Reply) {
-        match self.consider_undo(number, by) {
+    pub(super) fn undo(&mut self, number: u64, consent: Consent, reply: Reply) {
+        match self.consider_undo(number) {
             Err(fault) => _ = reply.send(Err(fault)),
             Ok((record, act)) => match settings_back(&record, &act) {
                 Some(change) => {
-                    self.journal.begin(None);
                     self.stage(&change, act, consent, reply);
                 }
                 None => {
@@ -37,8 +36,8 @@ impl Core {
     }
 
     /// The record, and the one of its undoing.
-    fn consider_undo(&self, number: u64, by: &str) -> Result<(AuditRecord, AuditRecord), Fault> {
-        let by = text("by", by)?;
+    fn consider_undo(&self, number: u64) -> Result<(AuditRecord, AuditRecord), Fault> {
+        let act = self.journal.take().ok_or_else(Fault::internal)?;
         let record = self.audit_record(number)?;
         if let Some(why) = audit::why_not(&record) {
             return Err(Fault::refused(format!("{number} can't be undone: {why}")));
@@ -49,8 +48,8 @@ impl Core {
             }
         }
         let target = format!("{number}: {} {}", record.what, record.target);
-        let act = self.record_of(&by, "socket".to_owned(), "undo", target.trim_end().to_owned());
-        Ok((record, AuditRecord { undoes: Some(number), ..act }))
+        let target = target.trim_end().to_owned();
+        Ok((record, AuditRecord { target, undoes: Some(number), ..act }))
     }
 
     fn changed(&self, number: u64, pair: &Pair) -> Fault {
@@ -106,7 +105,7 @@ impl Core {
         let pairs: Vec<Pair> = audit::parts(record).cloned().collect();
         let message = format!("undone: {}", act.target);
         let by = act.who.clone();
-        self.journal.tell(|it| *it = act);
+        self.journal.begin(Some(act));
         let mut changes = self.lists_back(&pairs, &message, &by, consent)?;
         let mut trust = Vec::new();
         for pair in pairs {

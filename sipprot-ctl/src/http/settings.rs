@@ -1,21 +1,22 @@
 //! Settings, the audit log and undo.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+use super::asker::Asker;
 use super::consent::Consented;
 use super::error::{Body, Params};
-use super::routes::{By, Called, parsed, plain};
-use crate::api::{Answer, AuditQuery, Caller, Command, Consent, Fault, SettingsChange};
+use super::routes::{By, Called, answer, parsed};
+use crate::api::{Answer, AuditQuery, Command, Consent, Fault, SettingsChange};
 
 /// The version is an ETag, too.
-pub(super) async fn show(State(caller): State<Caller>) -> Called {
-    tagged(caller.call(Command::Settings).await?)
+pub(super) async fn show(asker: Asker) -> Called {
+    tagged(asker.call(Command::Settings).await?)
 }
 
 pub(super) async fn change(
-    State(caller): State<Caller>,
+    asker: Asker,
     headers: HeaderMap,
     Consented(consent): Consented,
     Body(mut change): Body<SettingsChange>,
@@ -24,30 +25,27 @@ pub(super) async fn change(
     if let Some(tag) = tag.filter(|tag| *tag != "*") {
         change.version = Some(tag.trim_matches('"').to_owned());
     }
-    carried(&caller, Command::ChangeSettings { change, consent }, consent).await
+    carried(&asker, Command::ChangeSettings { change, consent }, consent).await
 }
 
-pub(super) async fn audit(
-    State(caller): State<Caller>,
-    Params(query): Params<AuditQuery>,
-) -> Called {
-    plain(State(caller), Command::Audit { query }).await
+pub(super) async fn audit(asker: Asker, Params(query): Params<AuditQuery>) -> Called {
+    answer(&asker, Command::Audit { query }).await
 }
 
 pub(super) async fn undo(
-    State(caller): State<Caller>,
+    asker: Asker,
     Path(number): Path<String>,
     Consented(consent): Consented,
     Params(By { by }): Params<By>,
 ) -> Called {
     let number = parsed::<u64>("number", &number, "the number of a record")?;
-    carried(&caller, Command::Undo { number, by, consent }, consent).await
+    carried(&asker, Command::Undo { number, by, consent }, consent).await
 }
 
 /// What lies ready is put in force.
-async fn carried(caller: &Caller, command: Command, consent: Consent) -> Called {
-    let answer = match caller.call(command).await? {
-        Answer::Staged(staged) => caller.call(Command::ApplySettings { staged, consent }).await?,
+async fn carried(asker: &Asker, command: Command, consent: Consent) -> Called {
+    let answer = match asker.call(command).await? {
+        Answer::Staged(staged) => asker.call(Command::ApplySettings { staged, consent }).await?,
         answer => answer,
     };
     tagged(answer)

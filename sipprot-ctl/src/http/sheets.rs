@@ -9,27 +9,35 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::Rooms;
+use super::asker::Asker;
 use super::consent::Consented;
 use super::error::Params;
 use super::routes::{Called, list_named};
 use crate::api::{
-    Answer, Caller, Code, Command, Consent, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse, nobody,
+    Answer, Code, Command, Consent, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse, nobody,
 };
 
 /// Where files lie while they pass through.
 #[derive(Clone)]
-pub(super) struct Spool(pub PathBuf);
+pub(super) struct Spool(PathBuf);
+
+impl FromRef<Rooms> for Spool {
+    fn from_ref(rooms: &Rooms) -> Self {
+        Self(rooms.spool.clone())
+    }
+}
 
 /// Bytes of an uploaded file.
 const SHEET_BYTES_MAX: u64 = 512 << 20;
@@ -38,7 +46,7 @@ const PIECES_WAITING: usize = 8;
 /// A list may change while a file is looked at; then it is looked at again.
 const TRIES: usize = 3;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SheetParams {
     /// Only say what would change.
@@ -58,29 +66,29 @@ fn utc() -> String {
 }
 
 pub(super) async fn import(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Import), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Import), params, consent, body).await
 }
 
 pub(super) async fn remove(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Remove), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Remove), params, consent, body).await
 }
 
 async fn change(
-    caller: &Caller,
+    asker: &Asker,
     spool: &Spool,
     (list, usage): (&str, SheetUse),
     params: SheetParams,
@@ -92,7 +100,7 @@ async fn change(
     let file = Arc::new(upload(&spool.0, body).await?);
     let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
     for _ in 0..TRIES {
-        let read = match caller.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
+        let read = match asker.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
             Answer::Read(read) => read,
             _ => return Err(Fault::internal()),
         };
@@ -100,7 +108,7 @@ async fn change(
             return Ok(axum::Json(read.answer).into_response());
         }
         faultless(&read)?;
-        match caller.call(Command::ApplySheet { read, consent }).await {
+        match asker.call(Command::ApplySheet { read, consent }).await {
             Err(fault) if fault.code == Code::Conflict => {}
             answer => return Ok(axum::Json(answer?).into_response()),
         }
@@ -161,7 +169,7 @@ fn unusable(error: &io::Error) -> Fault {
     Fault::unavailable("the state directory can't take the file: see the daemon's log")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportParams {
     #[serde(default)]
@@ -169,13 +177,13 @@ pub(super) struct ExportParams {
 }
 
 pub(super) async fn export(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(ExportParams { endpoint }): Params<ExportParams>,
 ) -> Called {
     let (list, into) = (list_named(&list)?, Arc::new(unnamed(&spool.0)?));
-    caller.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
+    asker.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
     let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES_WAITING);
     tokio::task::spawn_blocking(move || send_out(&into, &pieces));
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];

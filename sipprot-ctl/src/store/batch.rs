@@ -79,6 +79,12 @@ impl<'a> Batch<'a> {
             Change::TrimAudit { records_max, before } => self.trim_audit(*records_max, *before),
             Change::PutIntent(intent) => self.put(codec::INTENT_KEY.to_vec(), intent),
             Change::RemoveIntent => self.remove(codec::INTENT_KEY.to_vec()),
+            Change::PutUser(user) => self.put(codec::named_key(Kind::User, &user.name), user),
+            Change::RemoveUser(name) => self.remove(codec::named_key(Kind::User, name)),
+            Change::PutToken(it) => self.put(codec::named_key(Kind::Token, &it.name), it),
+            Change::RemoveToken(name) => self.remove(codec::named_key(Kind::Token, name)),
+            Change::PutSession(it) => self.put(codec::named_key(Kind::Session, &it.hash), it),
+            Change::RemoveSession(hash) => self.remove(codec::named_key(Kind::Session, hash)),
             Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }
     }

@@ -31,12 +31,15 @@ pub(super) enum Kind {
     Learning = b'N',
     Learned = b'R',
     Pending = b'C',
-    Audit = b'U',
+    Audit = b'J',
+    User = b'U',
+    Token = b'K',
+    Session = b'X',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 16] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -49,11 +52,14 @@ impl Kind {
         Kind::Learned,
         Kind::Pending,
         Kind::Audit,
+        Kind::User,
+        Kind::Token,
+        Kind::Session,
         Kind::Meta,
     ];
 
     /// The kinds that the export can rebuild.
-    pub const EXPORTED: [Kind; 7] = [
+    pub const EXPORTED: [Kind; 9] = [
         Kind::List,
         Kind::Block,
         Kind::Trust,
@@ -61,6 +67,8 @@ impl Kind {
         Kind::Standing,
         Kind::Learning,
         Kind::Pending,
+        Kind::User,
+        Kind::Token,
     ];
 
     pub fn of(key: &[u8]) -> Option<Kind> {
@@ -233,6 +241,13 @@ pub(super) fn trust_key(key: &TrustKey) -> Vec<u8> {
 pub(super) fn peer_key(network: IpNetwork) -> Vec<u8> {
     let mut bytes = Kind::Peer.prefix();
     push_network(&mut bytes, network);
+    bytes
+}
+
+/// Of a user, a token or a session.
+pub(super) fn named_key(kind: Kind, name: &str) -> Vec<u8> {
+    let mut bytes = kind.prefix();
+    bytes.extend(name.as_bytes());
     bytes
 }
 
