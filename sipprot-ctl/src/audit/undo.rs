@@ -1,5 +1,7 @@
 //! What of a record can be taken back.
 
+use serde_json::Value as Json;
+
 use crate::store::{AuditRecord, Pair};
 
 /// Why a record can't be undone, whatever has happened since; `None` if it can.
@@ -23,8 +25,10 @@ pub fn why_not(record: &AuditRecord) -> Option<String> {
     if parts(record).next().is_none() {
         return Some("nothing that can be taken back was changed".to_owned());
     }
+    let is_hidden =
+        |value: &Option<Json>| value.as_ref().is_some_and(|it| it == crate::config::SECRET);
     let secret = record.pairs.iter().find(|pair| match pair {
-        Pair::Setting { key, .. } => crate::config::is_secret(key),
+        Pair::Setting { before, after, .. } => is_hidden(before) || is_hidden(after),
         _ => false,
     });
     secret.map(|pair| format!("{} is a secret, which is not kept here", pair.thing()))

@@ -220,6 +220,12 @@ const HELP: &[(&str, &str)] = &[
         "Bases au format MaxMind, ou plages en texte comme dans tor-geoipdb de Debian. Vide : on cherche aux \
          endroits habituels.",
     ),
+    (
+        "geo.update_url",
+        "D'où le démon va chercher une base plus récente, comme `sipprot geo update URL` : elle remplace le premier \
+         .mmdb de geo.databases, sinon /var/lib/GeoIP/sipprot-country.mmdb. Par défaut rien n'est cherché.",
+    ),
+    ("geo.update_every", "Tous les combien, d'après l'âge du fichier."),
     ("ssh.mode", "De ce gardien seul ; il ne fait jamais plus que le mode de l'hôte."),
     ("ssh.ports", "Ports TCP de ssh. Vide : 22, et là où un sshd de cet hôte écoute."),
     ("ssh.rate", "Nouvelles connexions par minute."),
@@ -258,7 +264,8 @@ const HELP: &[(&str, &str)] = &[
     ),
     (
         "endpoint[NAME].addresses",
-        "Ses adresses et réseaux. Requis ; aucun ne peut être à un autre point de terminaison.",
+        "Ses adresses et réseaux. Requis. Une qu'un autre point de terminaison a déjà est partagée avec lui : \
+         les sip_ports disent alors à qui est un paquet, et tous ses autres ports sont au premier.",
     ),
     ("endpoint[NAME].sip_ports", "Ses ports SIP, à la place de sip.ports."),
     ("endpoint[NAME].mode", "Son mode, à la place de celui de l'hôte."),
@@ -277,7 +284,28 @@ const HELP: &[(&str, &str)] = &[
     ("endpoint[NAME].ceilings.source_burst", "De même."),
     ("endpoint[NAME].ceilings.endpoint_rate", "De même."),
     ("endpoint[NAME].ceilings.trusted_rate", "De même."),
-    ("endpoint[NAME].register_limit", "Son rules.register_limit."),
+    (
+        "endpoint[NAME].register_limit",
+        "Son rules.register_limit. Ce qu'une règle qui a ici sa propre limite compte est compté à part des autres \
+         points de terminaison.",
+    ),
+    ("endpoint[NAME].invite_limit", "Son rules.invite_limit."),
+    ("endpoint[NAME].probe_limit", "Son rules.probe_limit."),
+    ("endpoint[NAME].not_sip_limit", "Son rules.not_sip_limit."),
+    ("endpoint[NAME].ssh_limit", "Son rules.ssh_limit."),
+    ("endpoint[NAME].http_scan_limit", "Son rules.http_scan_limit."),
+    ("endpoint[NAME].http_missed_limit", "Son rules.http_missed_limit."),
+    ("endpoint[NAME].block_time", "Son rules.block_time."),
+    (
+        "endpoint[NAME].ssh.rate",
+        "Son ssh.rate. Avec un débit ou une pointe à lui, ce qu'une source demande ici à tout service gardé est \
+         compté à part des autres points de terminaison.",
+    ),
+    ("endpoint[NAME].ssh.burst", "Son ssh.burst."),
+    ("endpoint[NAME].http.rate", "Son http.rate."),
+    ("endpoint[NAME].http.burst", "Son http.burst."),
+    ("endpoint[NAME].tftp.rate", "Son tftp.rate."),
+    ("endpoint[NAME].tftp.burst", "Son tftp.burst."),
     ("endpoint[NAME].ssh.mode", "Son ssh.mode."),
     ("endpoint[NAME].http.mode", "Son http.mode."),
     ("endpoint[NAME].tftp.mode", "Son tftp.mode."),

@@ -186,8 +186,9 @@ pub(super) fn setting_pair(
     file: std::path::PathBuf,
     [before, after]: [Option<Json>; 2],
 ) -> Pair {
+    let hidden = |value: &Json| is_secret(key) || value.as_str().is_some_and(has_credentials);
     let shown = |value: Option<Json>| match value {
-        Some(_) if is_secret(key) => Some(Json::from(SECRET)),
+        Some(value) if hidden(&value) => Some(Json::from(SECRET)),
         value => value,
     };
     let after = match (is_secret(key), &before, &after) {
@@ -196,6 +197,11 @@ pub(super) fn setting_pair(
         _ => shown(after),
     };
     Pair::Setting { key: key.to_owned(), file, before: shown(before), after }
+}
+
+/// A URL may bear a password or a licence's key.
+fn has_credentials(text: &str) -> bool {
+    text.contains("://") && text.contains(['@', '?'])
 }
 
 #[cfg(test)]

@@ -270,7 +270,8 @@ impl Core {
         let sources: Vec<SourceKey> =
             records.iter().map(|it| SourceKey::from(it.address)).collect();
         let changes: Vec<Change> = records.iter().cloned().map(Change::PutTrust).collect();
-        let state = self.persisted.load(records, Vec::new(), &[]);
+        let policy = |endpoint: Option<&str>| self.plan.policy(endpoint);
+        let state = self.persisted.load(records, Vec::new(), &[], policy);
         sources.into_iter().for_each(|source| self.engine.end_distrust(source));
         self.engine.restore(state, self.clock.time_now());
         self.persisted.dirty = true;
