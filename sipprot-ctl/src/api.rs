@@ -5,12 +5,14 @@
 
 mod access;
 mod answers;
+mod audit;
 mod consent;
 mod fault;
 mod geo;
 mod learn;
 mod live;
 mod schema;
+mod settings;
 mod sheet;
 mod top;
 mod who;
@@ -36,6 +38,7 @@ pub use answers::{
     GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
     Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
+pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
@@ -45,12 +48,16 @@ pub use learn::{
 };
 pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
 pub use schema::Network;
+pub use settings::{
+    OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
+    Undone,
+};
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
-pub use crate::config::Scope;
+pub use crate::config::{Difference, Schema, Scope};
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -173,6 +180,30 @@ pub enum Command {
         /// At most so many attackers.
         limit: usize,
     },
+    /// What can be set.
+    Schema,
+    Settings,
+    /// Checks a change, and lays it ready in files beside those that it replaces.
+    ChangeSettings {
+        change: SettingsChange,
+        consent: Consent,
+    },
+    /// Carries it out, if the settings are still as they were.
+    ApplySettings {
+        staged: StagedSettings,
+        consent: Consent,
+    },
+    Audit {
+        query: AuditQuery,
+    },
+    /// Takes back what a record of the audit log tells.
+    Undo {
+        number: u64,
+        by: String,
+        consent: Consent,
+    },
+    /// Into the audit log.
+    Note(AuditNote),
 }
 
 impl Command {
@@ -191,6 +222,7 @@ impl Command {
             Command::AddUser(user) => Some(&mut user.by),
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
+            Command::ChangeSettings { change, .. } => Some(&mut change.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -199,6 +231,7 @@ impl Command {
             | Command::RemoveUser { by, .. }
             | Command::RevokeToken { by, .. }
             | Command::LearnStop { by }
+            | Command::Undo { by, .. }
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
@@ -218,6 +251,11 @@ impl Command {
             | Command::Reload { .. }
             | Command::Users
             | Command::Tokens
+            | Command::Schema
+            | Command::Settings
+            | Command::ApplySettings { .. }
+            | Command::Audit { .. }
+            | Command::Note(_)
             | Command::Ingest { .. }
             | Command::Metrics
             | Command::Follow
@@ -248,6 +286,12 @@ pub enum Answer {
     Read(ReadSheet),
     Sheet(SheetAnswer),
     Ingested(Ingested),
+    Schema(Box<Schema>),
+    Settings(Box<SettingsAnswer>),
+    #[serde(skip)]
+    Staged(StagedSettings),
+    SettingsChanged(SettingsChanged),
+    Audit(AuditAnswer),
     Users(UsersAnswer),
     Tokens(TokensAnswer),
     MadeToken(MadeToken),

@@ -5,6 +5,7 @@
 //! there is no daemon.
 
 mod args;
+mod audit;
 mod change;
 mod check;
 mod client;
@@ -24,6 +25,7 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod settings;
 mod setup;
 mod sheets;
 mod status;
@@ -81,7 +83,7 @@ struct Context {
 
 impl Context {
     fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
-        Config::load(self.config.as_deref()).map_err(|error| CliError::Config(error.to_string()))
+        Ok(Config::load(self.config.as_deref())?)
     }
 
     fn client(&self) -> Result<Client, CliError> {
@@ -140,6 +142,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Top(it) => top::run(&context, &it),
         Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
+        Verb::Audit(it) => audit::run(&context, &it),
+        Verb::Undo(it) => audit::undo(&context, &it),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::User(user) => people::user(&context, user.verb),

@@ -1,4 +1,4 @@
-//! `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
+//! `/etc/sipprot/sipprot.toml` and its drop-ins in `sipprot.d`: every key, its default and its limits.
 //!
 //! Owns the meaning of the configuration and nothing that acts on it: no interface is looked up, no
 //! database opened, no address resolved here. `keys` is the one table from which reading, the
@@ -12,10 +12,14 @@ mod duration;
 mod edit;
 mod error;
 mod forms;
+mod french;
 mod guards;
+mod json;
 mod keys;
 mod own;
 mod read;
+mod schema;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -25,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use serde_json::Value as Json;
 
 pub use api::Api;
 pub use duration::{format_duration, parse_duration};
@@ -32,6 +37,8 @@ pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
+pub use schema::{SECRET, Schema, is_secret, schema};
+pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
 pub(crate) use values::choices;
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
@@ -79,6 +86,20 @@ pub struct Config {
     pub endpoints: Vec<Endpoint>,
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
+    pub audit: Audit,
+}
+
+/// How much is kept of what was changed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Audit {
+    pub records_max: u32,
+    pub keep_for: Duration,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { records_max: 100_000, keep_for: Duration::from_secs(90 * 86_400) }
+    }
 }
 
 /// A list that others keep: plain addresses and networks, one a line.
@@ -300,42 +321,57 @@ pub struct Loaded {
     pub config: Config,
     /// In the order in which they were read; empty when there is no file.
     pub files: Vec<PathBuf>,
+    /// Where each key was set.
+    pub origins: Origins,
+}
+
+impl Loaded {
+    /// All of it as TOML, with where each value comes from.
+    pub fn annotated(&self) -> String {
+        settings::annotated(self)
+    }
 }
 
 impl Config {
-    /// Reads `path`, or the default file, and the `conf.d/*.toml` beside it, sorted by name; later
-    /// files override earlier ones. Without any file the defaults hold; a file that is named but
-    /// isn't there is an error.
+    /// Reads `path`, or the default file, and its drop-ins, sorted by name: the `*.toml` in the directory
+    /// that has its name with `.d` in place of `.toml`. Later files override earlier ones. Without any
+    /// file the defaults hold; a file that is named but isn't there is an error.
     pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
-        let files = read::find_files(path)?;
-        let config = read::read_texts(&texts_of(&files)?)?;
-        Ok(Loaded { config, files })
+        Self::load_with(path, &[])
     }
 
-    /// The file in which a key is set.
-    pub fn file_of(files: &[PathBuf], key: &str) -> Option<PathBuf> {
-        Some(read::place_of(&texts_of(files).ok()?, key)?.0)
+    /// The same with other texts in place of some files, of which one may be new.
+    pub fn load_with(path: Option<&Path>, others: &[(&Path, &str)]) -> Result<Loaded, ConfigError> {
+        let main = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let begun = others.iter().any(|(file, _)| *file == main);
+        let files = read::find_files(if begun { None } else { path }, main, begun)?;
+        let mut texts = Vec::new();
+        for file in &files {
+            let other = others.iter().find(|(known, _)| known == file);
+            let text = match other {
+                Some((_, text)) => (*text).to_owned(),
+                None => std::fs::read_to_string(file)
+                    .map_err(|source| ConfigError::Unreadable { path: file.clone(), source })?,
+            };
+            texts.push((file.as_path(), text));
+        }
+        let (config, origins) = read::read_texts(&texts)?;
+        Ok(Loaded { config, files, origins })
     }
 
-    /// `FILE:LINE` at which a key, such as `rules.block_time`, is set in these files.
-    pub fn place_of(files: &[PathBuf], key: &str) -> Option<String> {
-        let (file, line) = read::place_of(&texts_of(files).ok()?, key)?;
-        Some(format!("{}:{line}", file.display()))
-    }
-
-    /// The text of a file with other values (in TOML) for some keys, its comments kept. Whether they make sense
-    /// is not looked at: [`Config::load`] does that.
+    /// The text of a file with other values for some keys, its comments kept; a key without a value is
+    /// taken out. Whether they make sense is not looked at: [`Config::load_with`] does that.
     pub fn edited(
         file: &Path,
         text: &str,
-        keys: &[(String, String)],
+        edits: &[(String, Option<Json>)],
     ) -> Result<String, ConfigError> {
-        edit::set(file, text, keys)
+        edit::edited(file, text, edits)
     }
 
     /// Reads one text as if it were the only file; `name` is what messages call it.
     pub fn parse(name: &Path, text: &str) -> Result<Config, ConfigError> {
-        read::read_texts(&[(name, text.to_owned())])
+        read::read_texts(&[(name, text.to_owned())]).map(|(config, _)| config)
     }
 
     /// The file that the package installs: every key commented out, with its default and meaning.
@@ -347,14 +383,6 @@ impl Config {
     pub fn only_observes(&self, protection: Protection) -> bool {
         self.observe.contains(&protection)
     }
-}
-
-fn texts_of(files: &[PathBuf]) -> Result<Vec<(&Path, String)>, ConfigError> {
-    let read = |file: &PathBuf| {
-        std::fs::read_to_string(file)
-            .map_err(|source| ConfigError::Unreadable { path: file.clone(), source })
-    };
-    files.iter().map(|file| Ok((file.as_path(), read(file)?))).collect()
 }
 
 impl Endpoint {
@@ -435,6 +463,7 @@ impl Default for Config {
             endpoints: Vec::new(),
             blocklists: Vec::new(),
             logs: Vec::new(),
+            audit: Audit::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod accept;
 mod access;
 mod alerts;
 mod answers;
+mod audit;
 mod blocklists;
 mod carry;
 mod change;
@@ -42,11 +43,14 @@ pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod sessions;
+mod settings;
 mod sheets;
+mod staged;
 mod status;
 #[cfg(test)]
 mod tests;
 mod top;
+mod undo;
 mod upkeep;
 mod urgency;
 mod why;
@@ -67,9 +71,9 @@ use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions}
 use crate::feed::Heard;
 use crate::http::{self, Rooms};
 
-pub use accept::replace;
 use core::Core;
 use kernel::Kernel;
+pub use staged::replace;
 use urgency::Urgency;
 
 /// What `sipprot run` was told.

@@ -16,6 +16,7 @@ mod people;
 mod pieces;
 mod routes;
 mod serve;
+mod settings;
 mod sheets;
 mod socket;
 mod table;

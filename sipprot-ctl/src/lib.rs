@@ -7,11 +7,13 @@
 pub mod access;
 /// The JSON that daemon and CLI exchange: one type per answer.
 pub mod api;
+/// The audit log's words: what commands are called there, and what can be taken back.
+pub mod audit;
 /// Lists that others keep.
 pub mod blocklist;
 /// The commands and their tables.
 pub mod cli;
-/// `/etc/sipprot/sipprot.toml` and its `conf.d`: every key, its default and its limits.
+/// `/etc/sipprot/sipprot.toml` and its drop-ins: every key, its default and its limits.
 pub mod config;
 /// Wires the rooms together: events in, decisions carried out.
 pub mod daemon;

@@ -6,6 +6,7 @@
 //! Calls block on the disk; async callers use a thread of their own.
 
 mod access;
+mod audit;
 mod batch;
 mod codec;
 mod database;
@@ -34,6 +35,7 @@ use database::{Database, DatabaseError};
 use export::Export;
 
 pub use access::{SessionRecord, TokenRecord, UserRecord};
+pub use audit::{AuditRecord, Audited, IntentRecord, Pair};
 pub use error::StoreError;
 pub use noted::{AlertRecord, LearnEnd, LearningRecord, PendingRecord};
 pub use open::{OpenReport, Recovery};
@@ -76,6 +78,8 @@ pub struct Limits {
     /// Past it, a day's further sources are counted together.
     pub attack_rows_a_day: u64,
     pub alert_rows: u64,
+    /// At most; the configuration may say less.
+    pub audit_rows: u64,
 }
 
 impl Default for Limits {
@@ -85,6 +89,7 @@ impl Default for Limits {
             attack_rows: 200_000,
             attack_rows_a_day: 10_000,
             alert_rows: 20_000,
+            audit_rows: 1_000_000,
         }
     }
 }
@@ -280,12 +285,12 @@ fn append_to_export(writer: &mut Writer, lines: &[u8]) -> std::io::Result<bool> 
 /// written anywhere.
 fn lines_of(changes: &[Change]) -> Result<Vec<u8>, StoreError> {
     let mut lines = Vec::new();
-    for change in changes {
+    for change in changes.iter().flat_map(Change::parts) {
         let start = lines.len();
         export::push_line(&mut lines, change)
             .map_err(|error| StoreError::Broken(error.to_string()))?;
         let length = lines.len() - start;
-        if length > RECORD_BYTES_MAX {
+        if length > RECORD_BYTES_MAX && !matches!(change, Change::PutIntent(_)) {
             return Err(StoreError::TooLarge(length));
         }
         if !export::holds(change) {

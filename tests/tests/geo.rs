@@ -175,7 +175,7 @@ fn one_country_is_let_in_and_whoever_was_asked() -> Result<()> {
     let Addresses { v4: foreign, .. } = lab.newcomer();
     let ends = Ends { lab: &lab, foreign: foreign.into() };
     second_uplink(&lab)?;
-    let drop_ins = daemon.config_file().with_file_name("conf.d");
+    let drop_ins = daemon.config_file().with_extension("d");
     std::fs::create_dir(&drop_ins)?;
     let both = format!("interfaces = [{UPLINK:?}, {SECOND_UPLINK:?}]\n");
     std::fs::write(drop_ins.join("uplinks.toml"), both)?;

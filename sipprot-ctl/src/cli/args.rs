@@ -1,5 +1,7 @@
 //! The command line.
 
+mod settings;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
 use super::complete;
+pub use settings::{Audit, Config, ConfigVerb, GeoOff, GeoSet, How, OfEndpoint, Undo};
+
 use super::log::Target;
 use super::version::VERSION;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
@@ -118,8 +122,12 @@ pub enum Verb {
     Top(super::top::Options),
     /// Look for what may be wrong, and say what to do about it; also without a daemon.
     Doctor,
-    /// Print or check configurations.
+    /// Print, check and change the configuration.
     Config(Config),
+    /// Print who changed what, and when.
+    Audit(Audit),
+    /// Take back what was changed, if it is still so.
+    Undo(Undo),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
@@ -456,6 +464,10 @@ pub enum GeoVerb {
     /// named; live (a daemon answered); phones, peers and entries (of the allowlist), each a list of
     /// {source, country, who, cut_off, allowed_by}, or null where no daemon answers.
     Preview(Preview),
+    /// Set countries, at once in force and in the file. 'sipprot geo preview' tells whom it cuts off.
+    Set(GeoSet),
+    /// Keep no country out any more.
+    Off(GeoOff),
     /// Replace the database by a FILE, or by what a URL (http, https) names: a MaxMind-format database,
     /// as it is or packed by gzip. The one before is kept beside it.
     Update {
@@ -505,22 +517,6 @@ pub enum FilterVerb {
     },
     /// Make a token for an endpoint's logs, and print it with the line for the configuration.
     Token,
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Config {
-    #[command(subcommand)]
-    pub verb: ConfigVerb,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum ConfigVerb {
-    /// Print every key with its meaning and default.
-    Default,
-    /// Check FILE, or the one in use.
-    Check { file: Option<PathBuf> },
-    /// Print what is in force.
-    Show,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -3,18 +3,28 @@
 use std::path::PathBuf;
 
 use super::args::{Config as ConfigArgs, ConfigVerb};
-use super::{CliError, Context};
-use crate::config::{Config, ConfigError};
+use super::{CliError, Context, settings};
+use crate::api::SettingsAnswer;
+use crate::config::{Config, ConfigError, schema};
 
 pub(super) fn run(context: &Context, args: ConfigArgs) -> Result<(), CliError> {
     match args.verb {
         ConfigVerb::Default => {
             context.print(&Text { text: Config::documented_default() }, |it| it.text.clone())
         }
-        ConfigVerb::Show => {
-            let text = context.load_config()?.config.to_string();
-            context.print(&Text { text }, |it| it.text.clone())
+        ConfigVerb::Schema => {
+            let json = serde_json::to_string(&schema());
+            let json = json.map_err(|error| CliError::Failed(error.to_string()))?;
+            super::write_out(&(json + "\n"))
         }
+        ConfigVerb::Show => {
+            let loaded = context.load_config()?;
+            context.print(&SettingsAnswer::of(&loaded), |_| loaded.annotated())
+        }
+        ConfigVerb::Diff { file } => settings::diff(context, file),
+        ConfigVerb::Get { keys, of } => settings::get(context, &keys, &of),
+        ConfigVerb::Set { words, of, how } => settings::set(context, &words, &of, &how),
+        ConfigVerb::Unset { keys, of, how } => settings::unset(context, &keys, &of, &how),
         ConfigVerb::Check { file } => check(context, file),
     }
 }
@@ -42,14 +52,16 @@ fn check(context: &Context, file: Option<PathBuf>) -> Result<(), CliError> {
                 files => format!("ok: {}\n", files.join(", ")),
             })
         }
-        Err(ConfigError::Wrong(faults)) => {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Err(ConfigError::Wrong(mut all)) => {
             if context.json {
-                let checked = Checked { ok: false, files: Vec::new(), faults: faults.clone() };
-                context.print(&checked, |_| String::new())?;
+                let faults = all.iter().map(ToString::to_string).collect();
+                context
+                    .print(&Checked { ok: false, files: Vec::new(), faults }, |_| String::new())?;
             }
-            Err(CliError::Config(faults.join("\nsipprot: ")))
+            let last = all.pop();
+            all.iter().for_each(|fault| eprintln!("sipprot: {fault}"));
+            Err(ConfigError::Wrong(last.into_iter().collect()).into())
         }
-        Err(error) => Err(CliError::Config(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::args::{GeoVerb, Preview};
 use super::table::{Align, Table};
-use super::{CliError, Context};
+use super::{CliError, Context, settings};
 use crate::api::{Affected, GeoChange, GeoPreview, GeoView, Status};
 use crate::daemon::{geography, preview};
 use crate::fetch::Limits;
@@ -16,6 +16,8 @@ pub(super) fn run(context: &Context, verb: GeoVerb) -> Result<(), CliError> {
     match verb {
         GeoVerb::Status => status(context),
         GeoVerb::Preview(change) => previewed(context, change),
+        GeoVerb::Set(set) => settings::geo(context, set),
+        GeoVerb::Off(off) => settings::geo_off(context, &off),
         GeoVerb::Update { source } => update(context, &source),
     }
 }

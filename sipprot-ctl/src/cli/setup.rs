@@ -90,7 +90,7 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
     }
     let after = draft.text(&file, before.as_deref())?;
     // What only the whole tells, before anything is written.
-    Config::parse(&file, &after).map_err(|error| CliError::Config(error.to_string()))?;
+    Config::parse(&file, &after)?;
     let plan = plan(&draft, &file, before.as_deref(), &after);
     if setup.dry_run {
         return say(context, false, plan);

@@ -18,8 +18,9 @@ const HEAD: &str = "\
 # SIPprot's configuration: every key, its meaning and its default.
 #
 # A line that begins with # and no space is a default; take the # away and change it. Files in
-# conf.d beside this one are read after it, by name, and override it. `sipprot reload` applies a
-# change; if anything is wrong with it, the configuration that runs goes on.
+# sipprot.d beside this one (*.toml) are read after it, by name, and override it. `sipprot reload`
+# applies a change; if anything is wrong with it, the configuration that runs goes on. `sipprot
+# config set` does both, and keeps these comments.
 ";
 
 pub(super) fn documented_default() -> String {

@@ -11,6 +11,7 @@ use ipnetwork::IpNetwork;
 use toml_edit::{Array, InlineTable, Value};
 
 use super::error::Wrong;
+use super::schema::Shape;
 use super::values::{Choice, PortRange};
 use super::{Peer, USER_AGENT_LENGTH, format_duration, parse_duration};
 use crate::geo::{Country, countries_of};
@@ -23,6 +24,11 @@ pub(super) trait Form {
 
     /// What completes "expected …".
     fn expected(&self) -> String;
+
+    /// The same for programs.
+    fn shape(&self) -> Shape {
+        Shape::of("text")
+    }
 
     fn read(&self, value: &Value) -> Result<Self::Value, Wrong>;
 
@@ -43,6 +49,10 @@ impl Form for Flag {
         "true or false".to_owned()
     }
 
+    fn shape(&self) -> Shape {
+        Shape::of("boolean")
+    }
+
     fn read(&self, value: &Value) -> Result<bool, Wrong> {
         value.as_bool().map_or_else(|| self.refuse(value), Ok)
     }
@@ -60,6 +70,10 @@ impl Form for Whole {
 
     fn expected(&self) -> String {
         format!("a whole number from {} to {}", self.0, self.1)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("integer").between(self.0.into(), self.1.into())
     }
 
     fn read(&self, value: &Value) -> Result<u32, Wrong> {
@@ -84,6 +98,10 @@ impl Form for Span {
     fn expected(&self) -> String {
         let [least, most] = [self.0, self.1].map(|s| format_duration(Duration::from_secs(s)));
         format!("a time such as \"90s\", \"10m\", \"1h\" or \"7d\", from {least} to {most}")
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("duration").between(self.0, self.1)
     }
 
     fn read(&self, value: &Value) -> Result<Duration, Wrong> {
@@ -119,6 +137,10 @@ impl<C: Choice> Form for OneOf<C> {
         }
     }
 
+    fn shape(&self) -> Shape {
+        Shape::of("choice").among(C::ALL.iter().map(|choice| choice.name()))
+    }
+
     fn read(&self, value: &Value) -> Result<C, Wrong> {
         value.as_str().and_then(C::from_name).map_or_else(|| self.refuse(value), Ok)
     }
@@ -136,6 +158,10 @@ impl Form for AbsolutePath {
 
     fn expected(&self) -> String {
         "an absolute path".to_owned()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("path")
     }
 
     fn read(&self, value: &Value) -> Result<PathBuf, Wrong> {
@@ -160,6 +186,10 @@ impl Form for Listen {
 
     fn expected(&self) -> String {
         "an address and port such as \"127.0.0.1:9160\", or \"\" for none".to_owned()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("listen")
     }
 
     fn read(&self, value: &Value) -> Result<Option<SocketAddr>, Wrong> {
@@ -267,6 +297,10 @@ impl Form for Ports {
         "a port such as \"5060\" or a range such as \"5060:5062\"".to_owned()
     }
 
+    fn shape(&self) -> Shape {
+        Shape::of("ports")
+    }
+
     fn read(&self, value: &Value) -> Result<PortRange, Wrong> {
         if let Some(number) = value.as_integer() {
             let port = u16::try_from(number).ok().and_then(|port| PortRange::new(port, port));
@@ -293,6 +327,10 @@ impl Form for Network {
 
     fn expected(&self) -> String {
         "an address such as \"192.0.2.7\" or a network such as \"192.0.2.0/24\"".to_owned()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("network")
     }
 
     fn read(&self, value: &Value) -> Result<IpNetwork, Wrong> {
@@ -329,6 +367,10 @@ impl Form for PeerEntry {
     fn expected(&self) -> String {
         let network = Network.expected();
         format!("{network}, or {{ network = \"…\", rate = … }} with a ceiling of its own")
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("peer")
     }
 
     fn read(&self, value: &Value) -> Result<Peer, Wrong> {
@@ -384,6 +426,10 @@ impl Form for Countries {
         format!("a list, each entry {COUNTRY}")
     }
 
+    fn shape(&self) -> Shape {
+        Shape::of("list").each(Shape::of("country"))
+    }
+
     fn read(&self, value: &Value) -> Result<Vec<Country>, Wrong> {
         let Some(array) = value.as_array() else { return self.refuse(value) };
         let mut all = Vec::new();
@@ -417,6 +463,10 @@ impl<F: Form> Form for Many<F> {
     fn expected(&self) -> String {
         let least = if self.1 > 0 { "not empty, " } else { "" };
         format!("a list ({least}at most {}), each entry {}", self.2, self.0.expected())
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of("list").between(self.1 as u64, self.2 as u64).each(self.0.shape())
     }
 
     fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {
@@ -453,6 +503,10 @@ impl<F: Form> Form for Maybe<F> {
 
     fn expected(&self) -> String {
         self.0.expected()
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
     }
 
     fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {

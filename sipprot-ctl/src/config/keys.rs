@@ -11,6 +11,7 @@ use super::forms::{
     Network, OneOf, OrNone, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT,
     Whole,
 };
+use super::schema::Shape;
 use super::values::{
     BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport,
     Transport, UseTls,
@@ -24,6 +25,8 @@ pub(super) struct Key<T: 'static> {
     pub help: &'static str,
     /// What completes "expected …".
     pub expected: fn() -> String,
+    /// The same for programs.
+    pub shape: fn() -> Shape,
     pub set: fn(&mut T, &Value) -> Result<(), Wrong>,
     /// `None` for a key left out.
     pub show: fn(&T) -> Option<Value>,
@@ -35,12 +38,23 @@ pub(super) struct Section {
     pub help: &'static str,
 }
 
+/// The keys that each of a kind of named sections must have.
+pub(super) fn required(section: &str) -> &'static [&'static str] {
+    match section {
+        "endpoint" => &["name", "addresses"],
+        "log" => &["name", "filters"],
+        "blocklist" => &["name"],
+        _ => &[],
+    }
+}
+
 macro_rules! keys {
     ($target:ty; $($path:literal = $($field:ident).+, $form:expr, $help:literal;)*) => {
         &[$(Key {
             path: $path,
             help: $help,
             expected: || $form.expected(),
+            shape: || $form.shape(),
             set: |target: &mut $target, value| {
                 target.$($field).+ = $form.read(value)?;
                 Ok(())
@@ -90,6 +104,7 @@ pub(super) const SECTIONS: &[Section] = &[
                CVE-2015-7547).",
     },
     Section { name: "observe", help: "Protections to watch before they bite." },
+    Section { name: "audit", help: "The log of everything that is changed." },
 ];
 
 pub(super) const KEYS: &[Key<Config>] = keys! { Config;
@@ -238,6 +253,11 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
 
     "observe.protections" = observe, Many(OneOf::<Protection>::new(), 0, 11),
         "These only count what they would drop, whatever the mode: deny, block, containment, geo, user_agent, ceiling, attempts, dns, ssh, http, tftp.";
+
+    "audit.records_max" = audit.records_max, Whole(100, 1_000_000),
+        "Records that are kept; past it, the oldest goes.";
+    "audit.keep_for" = audit.keep_for, Span(DAY, 3650 * DAY),
+        "How long a record is kept.";
 };
 
 pub(super) const ENDPOINT: Section = Section {

@@ -11,24 +11,28 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::{ConfigError, Fault, Wrong};
 use super::keys::{
-    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
+    BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section, required,
 };
+use super::settings::Origins;
 use super::{Config, DEFAULT_PATH, check};
 
 /// Headings in double brackets.
 const TABLES: [&str; 3] = [ENDPOINT.name, LOG.name, BLOCKLIST.name];
 
-/// The main file and its drop-ins, in reading order.
-pub(super) fn find_files(named: Option<&Path>) -> Result<Vec<PathBuf>, ConfigError> {
-    let main = named.unwrap_or(Path::new(DEFAULT_PATH));
+/// The main file and its drop-ins, in reading order. `begun` is a main file that may not be there yet.
+pub(super) fn find_files(
+    named: Option<&Path>,
+    main: &Path,
+    begun: bool,
+) -> Result<Vec<PathBuf>, ConfigError> {
     let mut files = Vec::new();
     match std::fs::metadata(main) {
+        _ if begun => files.push(main.to_owned()),
         Ok(_) => files.push(main.to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {}
         Err(source) => return Err(ConfigError::Unreadable { path: main.to_owned(), source }),
     }
-    let drop_ins = main.parent().unwrap_or(Path::new("")).join("conf.d");
-    files.extend(find_drop_ins(&drop_ins)?);
+    files.extend(find_drop_ins(&main.with_extension("d"))?);
     Ok(files)
 }
 
@@ -52,7 +56,7 @@ fn find_drop_ins(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(found)
 }
 
-pub(super) fn read_texts(texts: &[(&Path, String)]) -> Result<Config, ConfigError> {
+pub(super) fn read_texts(texts: &[(&Path, String)]) -> Result<(Config, Origins), ConfigError> {
     let mut config = Config::default();
     let mut faults = Vec::new();
     let mut places = Places::default();
@@ -64,16 +68,11 @@ pub(super) fn read_texts(texts: &[(&Path, String)]) -> Result<Config, ConfigErro
     if faults.is_empty() {
         check::whole(&config, &places, &mut faults);
     }
-    if faults.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(faults)) }
-}
-
-/// File and line at which a key was last set.
-pub(super) fn place_of(texts: &[(&Path, String)], key: &str) -> Option<(PathBuf, usize)> {
-    let (mut config, mut faults, mut places) = (Config::default(), Vec::new(), Places::default());
-    for (file, text) in texts {
-        Reader { file, text, faults: &mut faults, places: &mut places }.read(&mut config);
+    if !faults.is_empty() {
+        return Err(ConfigError::Wrong(faults));
     }
-    places.0.remove(key)
+    let origins = Origins::new(&config, places.0);
+    Ok((config, origins))
 }
 
 /// Where keys were last set: `rules.scope`, `endpoint[0].addresses`.
@@ -108,15 +107,13 @@ impl Reader<'_> {
         };
         self.walk(document.as_table(), "", "", KEYS, config);
         if let Some(item) = document.get(ENDPOINT.name) {
-            let required = ["name", "addresses"];
-            self.read_tables(item, &ENDPOINT, (ENDPOINT_KEYS, &required), &mut config.endpoints);
+            self.read_tables(item, &ENDPOINT, ENDPOINT_KEYS, &mut config.endpoints);
         }
         if let Some(item) = document.get(LOG.name) {
-            self.read_tables(item, &LOG, (LOG_KEYS, &["name", "filters"]), &mut config.logs);
+            self.read_tables(item, &LOG, LOG_KEYS, &mut config.logs);
         }
         if let Some(item) = document.get(BLOCKLIST.name) {
-            let keys = (BLOCKLIST_KEYS, &["name"][..]);
-            self.read_tables(item, &BLOCKLIST, keys, &mut config.blocklists);
+            self.read_tables(item, &BLOCKLIST, BLOCKLIST_KEYS, &mut config.blocklists);
         }
     }
 
@@ -171,7 +168,7 @@ impl Reader<'_> {
         &mut self,
         item: &Item,
         section: &Section,
-        (keys, required): (&[Key<T>], &[&str]),
+        keys: &[Key<T>],
         targets: &mut Vec<T>,
     ) {
         let name = section.name;
@@ -198,7 +195,7 @@ impl Reader<'_> {
             let mut target = T::default();
             self.remember(&place, "", at);
             self.walk(table, &place, "", keys, &mut target);
-            for required in required.iter().filter(|required| !table.contains_key(required)) {
+            for required in required(name).iter().filter(|required| !table.contains_key(required)) {
                 self.fault(at, &shown(&place, required), "missing".to_owned());
             }
             targets.push(target);

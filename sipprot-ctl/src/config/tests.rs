@@ -295,7 +295,7 @@ fn what_is_not_toml_names_its_line() {
 fn drop_ins_override_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let main = directory.path().join("sipprot.toml");
-    let drop_ins = directory.path().join("conf.d");
+    let drop_ins = directory.path().join("sipprot.d");
     std::fs::create_dir(&drop_ins).unwrap();
     std::fs::write(&main, "mode = \"off\"\nrules.register_limit = 3\n").unwrap();
     std::fs::write(drop_ins.join("20-b.toml"), "mode = \"enforce\"").unwrap();

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
+use serde_json::Value as Json;
 use tracing::{error, info};
 
 use super::answers::Reply;
 use super::change::text;
 use super::core::Core;
+use super::staged;
 use crate::api::{
     Accepted, Answer, Consent, Fault, LearnAccept, LearnProposal, ModeChange, ProposedLimit,
     ProposedPeer,
@@ -16,6 +18,9 @@ use crate::api::{
 use crate::config::{Config, DEFAULT_PATH, Mode};
 use crate::report::address;
 use crate::store::{Change, LearnEnd, PeerRecord};
+
+/// Keys and their new values.
+type Edits = Vec<(String, Option<Json>)>;
 
 /// A file before and after.
 struct Edit {
@@ -117,22 +122,22 @@ impl Core {
         accepted: &mut Accepted,
     ) -> Result<Vec<Edit>, Fault> {
         let limits = limits.iter().map(|it| {
-            (it.key.clone(), it.proposed.to_string(), format!("{} → {}", it.now, it.proposed))
+            (it.key.clone(), Json::from(it.proposed), format!("{} → {}", it.now, it.proposed))
         });
         let mode = mode.map(|it| {
             (
                 "mode".to_owned(),
-                format!("\"{}\"", it.proposed),
+                Json::from(it.proposed.to_string()),
                 format!("{} → {}", it.now, it.proposed),
             )
         });
-        let mut by_file: Vec<(PathBuf, Vec<(String, String)>)> = Vec::new();
+        let mut by_file: Vec<(PathBuf, Edits)> = Vec::new();
         for (key, value, what) in limits.chain(mode) {
             let file = self.file_of(&key);
             accepted.changes.push(format!("set {key} in {}: {what}", file.display()));
             match by_file.iter_mut().find(|(known, _)| *known == file) {
-                Some((_, keys)) => keys.push((key, value)),
-                None => by_file.push((file, vec![(key, value)])),
+                Some((_, keys)) => keys.push((key, Some(value))),
+                None => by_file.push((file, vec![(key, Some(value))])),
             }
         }
         let mut edits = Vec::new();
@@ -148,7 +153,7 @@ impl Core {
         Ok(edits)
     }
 
-    fn edit(&self, file: PathBuf, keys: &[(String, String)]) -> Result<Edit, Fault> {
+    fn edit(&self, file: PathBuf, keys: &[(String, Option<Json>)]) -> Result<Edit, Fault> {
         let before = match std::fs::read_to_string(&file) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -161,8 +166,8 @@ impl Core {
     }
 
     /// Where a key is set, or else the main file.
-    fn file_of(&self, key: &str) -> PathBuf {
-        let set_in = Config::file_of(&self.files, key);
+    pub(super) fn file_of(&self, key: &str) -> PathBuf {
+        let set_in = self.origins.of(key).map(|(file, _)| file.to_owned());
         let main = self.config_path.clone().unwrap_or_else(|| DEFAULT_PATH.into());
         set_in.unwrap_or(main)
     }
@@ -194,13 +199,13 @@ impl Edit {
             None => Ok(()),
         };
         written
-            .and_then(|()| replace(&self.file, &self.after))
+            .and_then(|()| staged::replace(&self.file, &self.after))
             .map_err(|error| unwritable(&self.file, &error))
     }
 
     fn take_back(&self) {
         let done = match &self.before {
-            Some(before) => replace(&self.file, before),
+            Some(before) => staged::replace(&self.file, before),
             None => std::fs::remove_file(&self.file),
         };
         if let Err(error) = done {
@@ -218,24 +223,6 @@ fn free_name(file: &Path, now: Timestamp) -> PathBuf {
         PathBuf::from(name)
     };
     (1..).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(0))
-}
-
-/// At once, so that a crash leaves the old text or the new one; owner and mode stay.
-pub fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::{MetadataExt, chown};
-    // What a link leads to is written, not the link.
-    let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let mut temporary = file.clone().into_os_string();
-    temporary.push(".new");
-    let mut fresh = std::fs::File::create(&temporary)?;
-    fresh.write_all(text.as_bytes())?;
-    if let Ok(known) = std::fs::metadata(&file) {
-        fresh.set_permissions(known.permissions())?;
-        chown(&temporary, Some(known.uid()), Some(known.gid()))?;
-    }
-    fresh.sync_all()?;
-    std::fs::rename(&temporary, &file)
 }
 
 fn unwritable(file: &Path, error: &std::io::Error) -> Fault {

@@ -1,16 +1,18 @@
 //! Users and tokens by command. Hashes and the disk are waited for on another thread.
 
 use jiff::Timestamp;
-use tracing::info;
+use tracing::{error, info};
 
 use super::answers::Reply;
 use super::core::Core;
 use crate::api::{Answer, Command, Done, Fault};
+use crate::store::Change;
 
 impl Core {
     /// The commands that are about who may use the API.
     pub(super) fn access(&self, command: Command, reply: Reply) {
         let access = self.access.clone();
+        let (store, record) = (self.store.clone(), self.journal.take());
         tokio::task::spawn_blocking(move || {
             let now = Timestamp::now();
             let answer = match command {
@@ -34,6 +36,11 @@ impl Core {
                     .map(|()| done(&by, format!("the token {name} is revoked"))),
                 _ => Err(Fault::internal()),
             };
+            if let (Ok(_), Some(store), Some(record)) = (&answer, store, record)
+                && let Err(error) = store.apply(&[Change::audited(record, Vec::new())])
+            {
+                error!("store: {error}");
+            }
             let _ = reply.send(answer);
         });
     }

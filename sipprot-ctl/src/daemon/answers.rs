@@ -15,9 +15,10 @@ use super::geography::Geography;
 use super::why;
 use crate::api::{
     Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, EntriesQuery, Entry, Fault,
-    GeoData, TrustAnswer, TrustView, country_name,
+    GeoData, SettingsAnswer, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
+use crate::config::schema;
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry, Origin, Store, StoreError};
 
@@ -34,8 +35,15 @@ pub enum Outcome {
 }
 
 impl Core {
+    /// What changes something has a record in the audit log.
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { command, reply, .. } = call;
+        let Call { who, command, reply } = call;
+        self.journal.begin(self.act_of(&who, &command));
+        self.carry_out_command(command, reply);
+        self.journal.begin(None);
+    }
+
+    fn carry_out_command(&mut self, command: Command, reply: Reply) {
         let outcome = match command {
             Command::Rehearse(command) => self.rehearse(*command),
 
@@ -82,6 +90,21 @@ impl Core {
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
             Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
             Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
+            Command::Reload { consent } => self.reload_as_asked(consent),
+            Command::Schema => Outcome::Now(Ok(Answer::Schema(Box::new(schema())))),
+            Command::Settings => {
+                let settings = SettingsAnswer::of(&self.loaded());
+                Outcome::Now(Ok(Answer::Settings(Box::new(settings))))
+            }
+            Command::ChangeSettings { change, consent } => {
+                return self.change_settings(&change, consent, reply);
+            }
+            Command::ApplySettings { staged, consent } => {
+                return self.apply_settings(&staged, consent, reply);
+            }
+            Command::Audit { query } => return self.audit(query, reply),
+            Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
+            Command::Note(_) => self.note(),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }
@@ -89,8 +112,11 @@ impl Core {
             | Command::Tokens
             | Command::AddToken(_)
             | Command::RevokeToken { .. }) => return self.access(it, reply),
-            Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
+        Self::reply(outcome, reply);
+    }
+
+    pub(super) fn reply(outcome: Outcome, reply: Reply) {
         match outcome {
             Outcome::Now(answer) => {
                 let _ = reply.send(answer);

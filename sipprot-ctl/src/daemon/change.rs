@@ -15,19 +15,21 @@ use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
-use super::guard::Former;
+use super::guard::Guarding;
+use super::memory::Persisted;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
 use super::rehearsal::{difference, only_said};
 use super::scope::{kernel_scope, rules_scope};
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
-use crate::config::{Config, Scope, format_duration, unmapped};
+use crate::config::{Config, Loaded, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
 use crate::store::{
-    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Store,
+    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Pair, PendingRecord,
+    Store,
 };
 
 /// METHOD of blocks by hand.
@@ -185,12 +187,15 @@ impl Core {
             let message = format!("{asked} would lose its trust, and gain none for a day");
             return only_said(Done { done: false, message });
         }
+        let before = Persisted::trust_of(source, &self.engine.state());
         let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
         let Some(decision) = revoked else {
             let message = format!("{asked} has no learned trust");
             return Outcome::Now(Err(Fault::not_found(message)));
         };
         info!("trust of {asked} revoked by {by}");
+        let gone = |it| Pair::Trust { before: Some(it), after: None };
+        self.journal.tell(|act| act.pairs.extend(before.into_iter().map(gone)));
         self.carry_out(decision);
         self.write_memory();
         let message = format!("{asked} is no longer trusted, and gains no trust for a day");
@@ -220,6 +225,17 @@ impl Core {
     pub(super) fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
+        let by = self.journal.who().unwrap_or_else(|| "reload".to_owned());
+        let settings = Vec::new();
+        self.put_in_force(loaded, Guarding::Asked { consent, by, settings })
+    }
+
+    /// All of a configuration, or nothing of it.
+    pub(super) fn put_in_force(
+        &mut self,
+        loaded: Loaded,
+        guarding: Guarding,
+    ) -> Result<Done, Fault> {
         // Reading a database takes long: only when it may have changed.
         let other = loaded.config.geo.databases != self.config.geo.databases;
         let geography = match other || self.geography.has_changed() {
@@ -232,7 +248,12 @@ impl Core {
         if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
-        let pending = self.consider_geo(&plan, &geography, consent)?;
+        let pending = match guarding {
+            Guarding::Asked { consent, by, settings } => self
+                .consider_geo(&plan, &geography, consent)?
+                .map(|pending| PendingRecord { by, settings, ..pending }),
+            Guarding::GoingBack => None,
+        };
         if let Some(said) = self.would(|| told_difference(&self.config, &loaded.config)) {
             return Ok(said);
         }
@@ -243,8 +264,7 @@ impl Core {
         let is_settled = pending.is_none();
         if let Some(pending) = pending {
             let change = self.begin_pending(pending)?;
-            let former = Former { config: self.config.clone(), files: self.files.clone() };
-            self.guard.former = Some(former);
+            self.guard.former = Some(self.loaded());
             self.journal.write(vec![change]);
         }
         let renumbered =
@@ -270,7 +290,7 @@ impl Core {
         if is_settled {
             self.geo_is_settled();
         }
-        self.files = loaded.files;
+        (self.files, self.origins) = (loaded.files, loaded.origins);
         self.own = Own::look();
         self.engine.apply(self.rule_settings());
         if lists_changed {
@@ -294,6 +314,12 @@ impl Core {
             done: true,
             message: format!("the configuration is in force{}", self.deadline()),
         })
+    }
+
+    /// What is in force.
+    pub(super) fn loaded(&self) -> Loaded {
+        let (config, files) = (self.config.clone(), self.files.clone());
+        Loaded { config, files, origins: self.origins.clone() }
     }
 
     /// Endpoints have other numbers now: blocks that are kept by them are put again.

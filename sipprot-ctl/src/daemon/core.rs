@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
@@ -14,6 +14,7 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::audit::Notes;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
@@ -30,10 +31,11 @@ use super::news::Health;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
+use super::settings::{self, Ready};
 use crate::access::Access;
 use crate::api::Live;
 use crate::cli::version;
-use crate::config::Config;
+use crate::config::{Config, Loaded, Origins};
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
 use crate::message::{Connections, Reader};
 use crate::metrics::Metrics;
@@ -47,6 +49,7 @@ pub struct Core {
     pub(super) observe: bool,
     pub(super) config: Config,
     pub(super) files: Vec<PathBuf>,
+    pub(super) origins: Origins,
     pub(super) plan: Plan,
     pub(super) kernel: Kernel,
     pub(super) store: Option<Arc<Store>>,
@@ -90,6 +93,10 @@ pub struct Core {
     pub(super) lessons: Lessons,
     pub(super) logs: Logs,
     pub(super) decisions: Vec<Decision>,
+    /// Of the audit log, in this minute.
+    pub(super) notes: Notes,
+    /// A change of settings that lies ready.
+    pub(super) staging: Weak<Mutex<Option<Ready>>>,
     pub(super) seconds: u64,
     pub(super) lag_seconds: f64,
     pub(super) lost_before: u64,
@@ -124,8 +131,10 @@ impl Core {
     /// Comes up: store, maps, and last the programs, so that there is no moment in which a restored
     /// block is missing.
     pub(super) fn start(options: Options, kernel: Kernel) -> anyhow::Result<Self> {
-        let config = options.loaded.config;
-        let (store, store_notes) = open_store(&config)?;
+        let (store, store_notes) = open_store(&options.loaded.config)?;
+        let path = options.config_path.as_deref();
+        let Loaded { config, files, origins } =
+            settings::settled(options.loaded, store.as_deref(), path)?;
         let geography = Geography::open(&config);
         let lessons =
             Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
@@ -141,7 +150,8 @@ impl Core {
             config_path: options.config_path,
             named_interfaces: options.interfaces,
             observe: options.observe,
-            files: options.loaded.files,
+            files,
+            origins,
             plan,
             kernel,
             journal: Journal::start(store.clone()).context("cannot start the journal")?,
@@ -178,6 +188,8 @@ impl Core {
             lessons,
             logs: Logs::default(),
             decisions: Vec::new(),
+            notes: Notes::default(),
+            staging: Weak::new(),
             seconds: 0,
             lag_seconds: 0.0,
             lost_before: 0,

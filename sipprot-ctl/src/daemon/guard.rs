@@ -5,10 +5,10 @@
 //! start after it, the change itself is taken back from the store and the kernel.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use serde_json::Value as Json;
 use sipprot_common::abi::{GEO_ALLOW, MODE_ENFORCE, SCOPE_LATER};
 use sipprot_common::policy::{self, geo_drops};
 use sipprot_common::source::Address;
@@ -22,7 +22,7 @@ use super::geography::Geography;
 use super::plan::Plan;
 use super::sessions;
 use crate::api::{Consent, Done, Fault, PendingView};
-use crate::config::{Config, Scope, format_duration};
+use crate::config::{Loaded, Scope, format_duration};
 use crate::datapath::{List as KernelList, ListItem};
 use crate::geo::is_exempt;
 use crate::store::{Change, List, ListKey, PendingRecord, Store};
@@ -31,14 +31,17 @@ use crate::store::{Change, List, ListKey, PendingRecord, Store};
 #[derive(Default)]
 pub(super) struct Guard {
     pub pending: Option<PendingRecord>,
-    pub former: Option<Former>,
+    pub former: Option<Loaded>,
     /// What the configuration says of countries waits for a confirmation, and nobody knows what was before.
     pub geo_off: bool,
 }
 
-pub(super) struct Former {
-    pub config: Config,
-    pub files: Vec<PathBuf>,
+/// How careful a configuration is put in force.
+pub(super) enum Guarding {
+    /// Somebody asks for it; these settings take it back.
+    Asked { consent: Consent, by: String, settings: Vec<(String, Option<Json>)> },
+    /// It was in force before.
+    GoingBack,
 }
 
 impl Guard {
@@ -236,7 +239,8 @@ impl Core {
         }
         let until = after(self.clock.timestamp_now(), self.config.confirm_within);
         let by = by.to_owned();
-        Ok(PendingRecord { what, by, until, operators, undo, geo: false, ended: false })
+        let settings = Vec::new();
+        Ok(PendingRecord { what, by, until, operators, undo, geo: false, settings, ended: false })
     }
 
     /// From its deadline on the operators are let in by the kernel. Returns what keeps that in the store.
@@ -322,7 +326,10 @@ impl Core {
         let due = self.guard.waiting().filter(|pending| pending.until <= now).cloned();
         if let Some(pending) = due {
             warn!("{} was not confirmed: it is taken back", pending.what);
+            let record = self.own_record("rollback", pending.what.clone(), &pending.by);
+            self.journal.begin(Some(record));
             let changes = self.take_back(&pending);
+            let changes = self.journal.signed(changes);
             // Directly: whoever asks next whom the lists stop must see it.
             let stored = self.store.as_ref().map_or(Ok(()), |store| store.apply(&changes));
             if let Err(error) = stored {
@@ -345,18 +352,24 @@ impl Core {
         let former = self.guard.former.take();
         let ended = PendingRecord { ended: true, undo: Vec::new(), ..pending.clone() };
         self.guard.pending = pending.geo.then_some(ended.clone());
-        if pending.geo {
+        let mut says_it_still = pending.geo;
+        if !pending.settings.is_empty() && self.settings_go_back(&pending.settings) {
+            self.guard.pending = None;
+            says_it_still = false;
+        } else if pending.geo {
             self.geo_goes_back(former);
         }
         self.end_guard(pending);
-        let rest = if pending.geo { Change::PutPending(ended) } else { Change::RemovePending };
+        let rest = if says_it_still { Change::PutPending(ended) } else { Change::RemovePending };
         pending.undo.iter().cloned().chain([rest]).collect()
     }
 
     /// The former configuration holds again; after a restart nobody knows it, and geo bites no more.
-    fn geo_goes_back(&mut self, former: Option<Former>) {
+    fn geo_goes_back(&mut self, former: Option<Loaded>) {
         match former {
-            Some(Former { config, files }) => (self.config, self.files) = (config, files),
+            Some(Loaded { config, files, origins }) => {
+                (self.config, self.files, self.origins) = (config, files, origins);
+            }
             None => self.guard.geo_off = true,
         }
         match self.make_plan() {
@@ -392,11 +405,15 @@ impl Core {
         let due = self.guard.waiting().filter(|pending| pending.until <= now).cloned();
         let Some(pending) = due else { return Ok(()) };
         warn!("{} was not confirmed: it is taken back", pending.what);
+        let record = self.own_record("rollback", pending.what.clone(), &pending.by);
         let mut changes = pending.undo.clone();
-        self.guard.pending =
-            pending.geo.then(|| PendingRecord { ended: true, undo: Vec::new(), ..pending });
+        self.guard.pending = (pending.geo && self.guard.geo_off).then(|| PendingRecord {
+            ended: true,
+            undo: Vec::new(),
+            ..pending
+        });
         changes.push(self.guard.pending.clone().map_or(Change::RemovePending, Change::PutPending));
-        store.apply(&changes).map_err(|error| internal(&error))
+        store.apply(&[Change::audited(record, changes)]).map_err(|error| internal(&error))
     }
 
     /// A configuration is in force that needs no confirmation, or has it.

@@ -3,6 +3,7 @@
 //! What waits is written in one batch with one flush. Whoever needs to know that a write lasts waits
 //! for its acknowledgement; the rest is told of failures by [`Journal::complaint`].
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::api::{Code, Fault};
-use crate::store::{Bulk, Change, Store, StoreError};
+use crate::store::{AuditRecord, BULK_PART, Bulk, Change, Store, StoreError};
 
 /// Jobs that may wait: a disk that hangs must not eat the memory.
 const WAITING_MAX: usize = 16_384;
@@ -38,19 +39,53 @@ pub struct Journal {
     jobs: Option<SyncSender<Job>>,
     health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
+    /// What is being carried out: the next write for good is its record's, too.
+    act: RefCell<Option<AuditRecord>>,
 }
 
 impl Journal {
     /// Without a store everything is refused.
     pub fn start(store: Option<Arc<Store>>) -> std::io::Result<Self> {
         let health = Arc::new(Health::default());
-        let Some(store) = store else { return Ok(Self { jobs: None, health, thread: None }) };
+        let Some(store) = store else {
+            return Ok(Self { jobs: None, health, thread: None, act: RefCell::default() });
+        };
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let told = health.clone();
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || work(&store, &waiting, &told))?;
-        Ok(Self { jobs: Some(jobs), health, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), health, thread: Some(thread), act: RefCell::default() })
+    }
+
+    /// Somebody asks for something, or (with `None`) has got it.
+    pub fn begin(&self, act: Option<AuditRecord>) {
+        self.act.replace(act);
+    }
+
+    /// More about what is being carried out.
+    pub fn tell(&self, more: impl FnOnce(&mut AuditRecord)) {
+        if let Some(act) = self.act.borrow_mut().as_mut() {
+            more(act);
+        }
+    }
+
+    /// The record of what is being carried out, to be written by somebody else.
+    pub fn take(&self) -> Option<AuditRecord> {
+        self.act.take()
+    }
+
+    /// Who asks for what is being carried out.
+    pub fn who(&self) -> Option<String> {
+        self.act.borrow().as_ref().map(|act| act.who.clone())
+    }
+
+    /// Changes with the record of who asked for them, if somebody did.
+    pub fn signed(&self, changes: Vec<Change>) -> Vec<Change> {
+        match self.act.take() {
+            Some(act) => vec![Change::audited(act, changes)],
+            None => changes,
+        }
     }
 
     /// Writes when it can.
@@ -63,8 +98,9 @@ impl Journal {
         self.send(Job { changes, bulk: None, only_noted: true, done: None });
     }
 
-    /// Writes, and says when it lasts.
+    /// Writes, and says when it lasts. The first such write of a command has its record.
     pub fn write_for_good(&self, changes: Vec<Change>) -> oneshot::Receiver<Result<(), Fault>> {
+        let changes = self.signed(changes);
         let (done, answer) = oneshot::channel();
         self.send(Job { changes, bulk: None, only_noted: false, done: Some(done) });
         answer
@@ -72,6 +108,17 @@ impl Journal {
 
     /// Writes what may be too much to be held, and says when it lasts.
     pub fn write_bulk(&self, bulk: Box<dyn Bulk>) -> oneshot::Receiver<Result<(), Fault>> {
+        if let Some(changes) = few(&*bulk) {
+            return self.write_for_good(changes);
+        }
+        let bulk: Box<dyn Bulk> = match self.act.take() {
+            Some(act) => {
+                let left_out = Some("too many changes to be kept".to_owned());
+                let record = Change::audited(AuditRecord { left_out, ..act }, Vec::new());
+                Box::new(Recorded { record, bulk })
+            }
+            None => bulk,
+        };
         let (done, answer) = oneshot::channel();
         let (changes, bulk) = (Vec::new(), Some(bulk));
         self.send(Job { changes, bulk, only_noted: false, done: Some(done) });
@@ -116,6 +163,37 @@ impl Journal {
             let _ = thread.join();
         }
     }
+}
+
+/// Changes whose record goes before them, for they are too many to be in it.
+struct Recorded {
+    record: Change,
+    bulk: Box<dyn Bulk>,
+}
+
+impl Bulk for Recorded {
+    fn each_part(
+        &self,
+        part: &mut dyn FnMut(&[Change]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        part(std::slice::from_ref(&self.record))?;
+        self.bulk.each_part(part)
+    }
+}
+
+/// All of them, where they are few enough to be held: what they replace is kept then.
+fn few(bulk: &dyn Bulk) -> Option<Vec<Change>> {
+    let mut all = Vec::new();
+    let mut fits = true;
+    let read = bulk.each_part(&mut |part| {
+        fits &= all.is_empty() && part.len() < BULK_PART;
+        if !fits {
+            return Err(StoreError::Broken("more than one part".to_owned()));
+        }
+        all.extend_from_slice(part);
+        Ok(())
+    });
+    (fits && read.is_ok()).then_some(all)
 }
 
 pub fn not_stored() -> Fault {

@@ -66,6 +66,11 @@ impl Persisted {
             .collect()
     }
 
+    /// What there is of one source.
+    pub fn trust_of(source: SourceKey, state: &State) -> Vec<TrustRecord> {
+        state.trust.iter().filter(|it| it.source == source).flat_map(trust_records).collect()
+    }
+
     fn put(&mut self, record: TrustRecord) -> Change {
         self.trust.insert(record.key(), record.clone());
         Change::PutTrust(record)

@@ -11,7 +11,6 @@ use super::core::Core;
 use super::plan;
 use super::rehearsal::only_said;
 use crate::api::{Code, Done, Fault, LiveKind, NewPeer, PeerView, PeersAnswer};
-use crate::config::Config;
 use crate::report::address;
 use crate::rules::{Decision, Release, ReleaseReason, Settings};
 use crate::store::{BlockKind, Change, PeerRecord};
@@ -59,7 +58,7 @@ impl Core {
     }
 
     fn configured_in(&self) -> String {
-        Config::place_of(&self.files, KEY).unwrap_or_else(|| "the configuration".to_owned())
+        self.origins.place(KEY).unwrap_or_else(|| "the configuration".to_owned())
     }
 
     pub(super) fn add_peer(&mut self, new: NewPeer) -> Outcome {

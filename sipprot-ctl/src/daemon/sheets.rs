@@ -145,6 +145,7 @@ impl Core {
         let Ready { mut lists, mut rewrite, count, ended, begun, escalated, cuts, .. } = ready;
         let Sheet { list, usage, began, .. } = rewrite.sheet;
         let by = rewrite.sheet.by.clone();
+        self.journal.tell(|record| record.who.clone_from(&by));
         let (what, done) = match usage {
             SheetUse::Import => ("the import", answer.new + answer.changed),
             SheetUse::Remove => ("the removal", answer.removed),

@@ -1,11 +1,13 @@
 //! The daemon without a kernel part: commands through HTTP and back, and what survives a restart.
 
+mod audit;
 mod blocklists;
 mod feed;
 mod geo_update;
 mod guard;
 mod learn;
 mod own_lists;
+mod settings;
 mod sheets;
 mod why;
 
@@ -22,7 +24,7 @@ use super::*;
 use crate::api::{
     Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status, Who,
 };
-use crate::config::{Config, Loaded, Scope};
+use crate::config::{Config, Loaded, Origins, Scope};
 use crate::rules::{
     Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,
     Time, Transport,
@@ -35,7 +37,7 @@ fn options(state: &Path, text: &str) -> Options {
     let config = Config::parse(Path::new("test.toml"), &text).unwrap();
     Options {
         config_path: None,
-        loaded: Loaded { config, files: Vec::new() },
+        loaded: Loaded { config, files: Vec::new(), origins: Origins::default() },
         interfaces: Vec::new(),
         observe: false,
         detach_on_exit: false,
@@ -48,7 +50,7 @@ fn start(state: &Path, text: &str) -> Core {
 
 async fn ask(core: &mut Core, command: Command) -> Result<Answer, Fault> {
     let (reply, answer) = oneshot::channel();
-    core.answer(Call { who: Who::socket("root"), command, reply });
+    core.answer(Call { who: Who::socket("ann"), command, reply });
     tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap()
 }
 

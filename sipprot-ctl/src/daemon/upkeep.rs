@@ -21,6 +21,7 @@ const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
 const GEOGRAPHY_EVERY: u64 = 5;
 const SSHD_EVERY: u64 = 60;
+const AUDIT_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -60,6 +61,9 @@ impl Core {
             && (self.engine.take_new_accounts() | self.persisted.dirty)
         {
             self.write_memory();
+        }
+        if self.seconds.is_multiple_of(AUDIT_EVERY) {
+            self.trim_audit();
         }
         if self.seconds.is_multiple_of(SSHD_EVERY) {
             self.look_at_sshd();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::interface::Facts;
 use super::*;
-use crate::config::Mode;
+use crate::config::{Mode, Origins};
 use crate::datapath::probe::Xdp;
 use crate::listening::{Socket, Transport};
 
@@ -105,7 +105,8 @@ fn sip_ports() {
 
 #[test]
 fn without_a_daemon_it_says_what_nobody_knows() {
-    let loaded = Loaded { config: config("mode = \"observe\""), files: Vec::new() };
+    let config = config("mode = \"observe\"");
+    let loaded = Loaded { config, files: Vec::new(), origins: Origins::default() };
     assert_eq!(loaded.config.mode, Mode::Observe);
     let status = Err("nobody answers".to_owned());
     let checkup = look(&Surroundings { loaded: Ok(&loaded), status, top: None });

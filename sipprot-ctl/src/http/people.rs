@@ -13,7 +13,8 @@ use super::error::{Body, Params, with_status};
 use super::routes::{By, Called, answer};
 use crate::access::Refusal;
 use crate::api::{
-    Code, Command, Done, Door, EditUser, Fault, LogIn, NewPassword, NewToken, NewUser,
+    AuditNote, Code, Command, Done, Door, EditUser, Fault, LogIn, NewPassword, NewToken, NewUser,
+    Noted,
 };
 
 impl IntoResponse for Refusal {
@@ -48,11 +49,20 @@ pub(super) async fn log_in(
         return Err(Fault::invalid("session", "the socket needs no login").into());
     };
     let (access, now) = (rooms.access.clone(), Timestamp::now());
-    let cookie = aside(move || access.log_in(&login, from, now)).await?;
+    let name = login.name.clone();
+    let cookie = aside(move || access.log_in(&login, from, now)).await;
+    let what = if cookie.is_ok() { Noted::Login } else { Noted::FailedLogin };
+    note(&asker, what, name).await;
+    let cookie = cookie?;
     let (who, _) = rooms.access.by_session(&cookie, from, now).ok_or_else(Fault::internal)?;
     let view = rooms.access.session_view(&who, Some(&cookie));
     let set = set_cookie(rooms.secure, &cookie, None)?;
     Ok(([(header::SET_COOKIE, set)], axum::Json(view)).into_response())
+}
+
+/// Into the audit log. What is answered doesn't hang on it.
+async fn note(asker: &Asker, what: Noted, who: String) {
+    let _ = asker.call(Command::Note(AuditNote { what, who, target: String::new() })).await;
 }
 
 pub(super) async fn session(
@@ -74,6 +84,7 @@ pub(super) async fn log_out(
     };
     let access = rooms.access.clone();
     aside(move || access.log_out(&cookie)).await?;
+    note(&asker, Noted::Logout, asker.who.name.clone()).await;
     let set = set_cookie(rooms.secure, "", Some(0))?;
     let done = Done { done: true, message: format!("{} is logged out", asker.who.name) };
     Ok(([(header::SET_COOKIE, set)], axum::Json(done)).into_response())
@@ -101,9 +112,10 @@ pub(super) async fn change_password(
     let (Door::Login, Some(Cookie(cookie))) = (asker.who.door, cookie) else {
         return Err(Fault::forbidden("only who is logged in has a password").into());
     };
-    let (access, who) = (rooms.access.clone(), asker.who);
+    let (access, who) = (rooms.access.clone(), asker.who.clone());
     let message = format!("{} has another password, and no other login", who.name);
     aside(move || access.change_password(&who, &new, &cookie, Timestamp::now())).await?;
+    note(&asker, Noted::Password, asker.who.name.clone()).await;
     Ok(axum::Json(Done { done: true, message }).into_response())
 }
 

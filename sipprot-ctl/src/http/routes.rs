@@ -235,7 +235,7 @@ fn network(field: &str, text: &str) -> Result<IpNetwork, Fault> {
     parsed(field, text, "an IP address or network")
 }
 
-fn parsed<T: FromStr>(field: &str, text: &str, expected: &str) -> Result<T, Fault> {
+pub(super) fn parsed<T: FromStr>(field: &str, text: &str, expected: &str) -> Result<T, Fault> {
     text.parse().map_err(|_| {
         let shown = crate::message::clean(text.as_bytes(), 64);
         Fault::invalid(field, format!("expected {expected}, found {shown:?}"))

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, live, people, routes, sheets};
+use super::{Rooms, live, people, routes, settings, sheets};
 use crate::api::{
-    Accepted, BlocklistsAnswer, BlocksAnswer, Check, Command, Done, Entries, GeoPreview, Ingested,
-    LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, Report, Right, SessionView,
-    SheetAnswer, Status, TokensAnswer, Top, TrustAnswer, UsersAnswer, Version, Why,
+    Accepted, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check, Command, Done, Entries,
+    GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, Report,
+    Right, Schema, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status, TokensAnswer,
+    Top, TrustAnswer, Undone, UsersAnswer, Version, Why,
 };
 
 pub(super) struct Route {
@@ -85,6 +86,11 @@ pub(super) fn routes() -> Vec<Route> {
         get("/tokens", ADMIN, |asker| routes::plain(asker, Command::Tokens)).gives::<TokensAnswer>("The API tokens."),
         post("/tokens", ADMIN, people::add_token).gives::<MadeToken>("Makes an API token, which is shown this once."),
         delete("/tokens/{name}", ADMIN, people::revoke_token).gives::<Done>("Revokes an API token."),
+        get("/settings", READ, settings::show).gives::<SettingsAnswer>("What is set, and where it comes from."),
+        patch("/settings", ADMIN, settings::change).gives::<SettingsChanged>("Changes several settings at once, or none."),
+        get("/settings/schema", READ, |asker| routes::plain(asker, Command::Schema)).gives::<Schema>("Everything that can be set: types, bounds, defaults, help in English and French."),
+        get("/audit", READ, settings::audit).gives::<AuditAnswer>("Who changed what, page by page."),
+        post("/audit/{number}/undo", ADMIN, settings::undo).gives::<Undone>("Takes back what a record tells, if it is still so."),
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
     ]);
     all

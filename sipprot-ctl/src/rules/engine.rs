@@ -208,6 +208,16 @@ impl Engine {
         self.records.entry(source, Record::default).unblock(now, &self.settings);
     }
 
+    /// A manual unblock was a mistake.
+    pub fn end_grace(&mut self, source: SourceKey) {
+        self.records.entry(source, Record::default).grace_until = None;
+    }
+
+    /// Trust that was taken away was so by mistake.
+    pub fn end_distrust(&mut self, source: SourceKey) {
+        self.records.entry(source, Record::default).distrusted_until = None;
+    }
+
     /// Takes trust away, and gives none for a day.
     pub fn revoke_trust(&mut self, source: SourceKey, now: Time) -> Option<Decision> {
         let record = self.records.entry(source, Record::default);

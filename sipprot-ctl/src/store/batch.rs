@@ -3,19 +3,21 @@
 //! Reads through what the batch itself has written so far, so that a later change sees an earlier
 //! one. Keeps history and attacks within their bounds in the same batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
+use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use super::audit::{AuditRecord, AuditRows, Audited, Pair};
 use super::codec::{self, Kind};
 use super::database::{Database, DatabaseError, Writes};
 use super::noted::AlertRecord;
-use super::records::{AttackRecord, BlockRecord, Change, Lifted};
+use super::records::{AttackRecord, BlockKey, BlockRecord, Change, Lifted, ListKey, TrustKey};
 
 /// How many rows of the bounded kinds there are.
 #[derive(Clone, Default, Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Rows {
     pub history: u64,
     pub attacks: u64,
     pub alerts: u64,
+    pub audit: AuditRows,
     /// Records that the export holds too.
     pub exported: u64,
     /// Of the days that were written to since the store was opened.
@@ -72,6 +75,10 @@ impl<'a> Batch<'a> {
             Change::PutPending(it) => self.put(Kind::Pending.prefix(), it),
             Change::RemovePending => self.remove(Kind::Pending.prefix()),
             Change::RemoveLearning => self.remove_learning(),
+            Change::Audited(audited) => self.add_audited(audited),
+            Change::TrimAudit { records_max, before } => self.trim_audit(*records_max, *before),
+            Change::PutIntent(intent) => self.put(codec::INTENT_KEY.to_vec(), intent),
+            Change::RemoveIntent => self.remove(codec::INTENT_KEY.to_vec()),
             Change::PutUser(user) => self.put(codec::named_key(Kind::User, &user.name), user),
             Change::RemoveUser(name) => self.remove(codec::named_key(Kind::User, name)),
             Change::PutToken(it) => self.put(codec::named_key(Kind::Token, &it.name), it),
@@ -90,7 +97,7 @@ impl<'a> Batch<'a> {
         self.rows.attacks -= self.drop_oldest(Kind::Attack, excess)?;
         let excess = self.rows.alerts.saturating_sub(self.limits.alert_rows);
         self.rows.alerts -= self.drop_oldest(Kind::Alert, excess)?;
-        Ok(())
+        self.trim_audit(self.limits.audit_rows, Timestamp::MIN)
     }
 
     fn drop_oldest(&mut self, kind: Kind, excess: u64) -> Result<u64, BatchError> {
@@ -161,6 +168,92 @@ impl<'a> Batch<'a> {
         self.put(key, alert)
     }
 
+    /// The record of what is done goes with it, and has what was there before and after.
+    fn add_audited(&mut self, audited: &Audited) -> Result<(), BatchError> {
+        let touched: Vec<Touched> = audited.changes.iter().filter_map(Touched::by).collect();
+        let before: Vec<Pair> = touched.iter().map(|it| self.look(it)).collect::<Result<_, _>>()?;
+        audited.changes.iter().try_for_each(|change| self.add(change))?;
+        let mut record = audited.record.clone();
+        let mut seen = HashSet::new();
+        for (touched, before) in touched.iter().zip(before) {
+            let pair = before.then(self.look(touched)?);
+            if pair.is_change() && seen.insert(touched.key()) {
+                record.pairs.push(pair);
+            }
+        }
+        record.number = self.rows.audit.last + 1;
+        if let Some(number) = record.undoes {
+            self.note_undone(number, Some(record.number))?;
+        }
+        self.put_audit(record)
+    }
+
+    /// An undo that is undone leaves what it had undone as it was.
+    fn note_undone(&mut self, number: u64, by: Option<u64>) -> Result<(), BatchError> {
+        let known = self.get::<AuditRecord>(&codec::audit_key(number))?;
+        let Some(known) = known else { return Ok(()) };
+        if let Some(inner) = known.undoes.filter(|_| by.is_some()) {
+            self.note_undone(inner, None)?;
+        }
+        self.put(codec::audit_key(number), &AuditRecord { undone_by: by, ..known })
+    }
+
+    fn put_audit(&mut self, mut record: AuditRecord) -> Result<(), BatchError> {
+        let key = codec::audit_key(record.number);
+        let mut value = codec::encode(&record)?;
+        if value.len() > AUDIT_BYTES_MAX {
+            let count = std::mem::take(&mut record.pairs).len();
+            record.left_out = Some(format!("{count} changes, too many to be kept"));
+            value = codec::encode(&record)?;
+        }
+        self.rows.audit.count(&key, &value);
+        self.writes.insert(key, Some(value));
+        Ok(())
+    }
+
+    /// What a change touches, as it is now.
+    fn look(&self, touched: &Touched) -> Result<Pair, BatchError> {
+        let key = touched.key();
+        Ok(match touched {
+            Touched::List(_) => Pair::List { before: self.get(&key)?, after: None },
+            Touched::Block(_) => Pair::Block { before: self.get(&key)?, after: None },
+            Touched::Peer(_) => Pair::Peer { before: self.get(&key)?, after: None },
+            Touched::Trust(_) => Pair::Trust { before: self.get(&key)?, after: None },
+            Touched::Standing(_) => Pair::Standing { before: self.get(&key)?, after: None },
+            Touched::Learning => Pair::Learning { before: self.get(&key)?, after: None },
+        })
+    }
+
+    /// The last one stays, whatever its age: its number is not given twice.
+    fn trim_audit(&mut self, records_max: u64, oldest: Timestamp) -> Result<(), BatchError> {
+        #[derive(Deserialize)]
+        struct Age {
+            at: Timestamp,
+        }
+        let full = |rows: &AuditRows| rows.records > records_max || rows.bytes > AUDIT_BYTES_ALL;
+        if oldest == Timestamp::MIN && !full(&self.rows.audit) {
+            return Ok(());
+        }
+        for record in self.database.scan(&Kind::Audit.prefix()) {
+            let full = full(&self.rows.audit);
+            if self.rows.audit.records <= 1 {
+                break;
+            }
+            let (key, value) = record?;
+            if self.writes.get(&key).is_some_and(Option::is_none) {
+                continue;
+            }
+            let is_old = codec::decode::<Age>(&value).map_or(true, |it| it.at < oldest);
+            if !full && !is_old {
+                break;
+            }
+            self.rows.audit.records -= 1;
+            self.rows.audit.bytes = self.rows.audit.bytes.saturating_sub(value.len() as u64);
+            self.writes.insert(key, None);
+        }
+        Ok(())
+    }
+
     fn remove_learning(&mut self) -> Result<(), BatchError> {
         self.remove(Kind::Learning.prefix())?;
         let prefix = Kind::Learned.prefix();
@@ -218,6 +311,50 @@ impl<'a> Batch<'a> {
             None => self.database.get(key)?,
         };
         Ok(stored.and_then(|value| codec::decode(&value).ok()))
+    }
+}
+
+/// What one record may keep of before and after, and all of them.
+const AUDIT_BYTES_MAX: usize = 1 << 20;
+const AUDIT_BYTES_ALL: u64 = 128 << 20;
+
+/// A record that a change replaces or removes.
+enum Touched {
+    List(ListKey),
+    Block(BlockKey),
+    Peer(IpNetwork),
+    Trust(TrustKey),
+    Standing(IpNetwork),
+    Learning,
+}
+
+impl Touched {
+    fn by(change: &Change) -> Option<Self> {
+        Some(match change {
+            Change::PutList(entry) => Self::List(entry.key()),
+            Change::RemoveList(key) => Self::List(key.clone()),
+            Change::PutBlock(block) => Self::Block(block.key()),
+            Change::EndBlock(key) | Change::LiftBlock { key, .. } => Self::Block(key.clone()),
+            Change::PutPeer(peer) => Self::Peer(peer.network),
+            Change::RemovePeer(network) => Self::Peer(*network),
+            Change::PutTrust(trust) => Self::Trust(trust.key()),
+            Change::RemoveTrust(key) => Self::Trust(key.clone()),
+            Change::PutStanding(standing) => Self::Standing(standing.source),
+            Change::RemoveStanding(source) => Self::Standing(*source),
+            Change::PutLearning(_) | Change::RemoveLearning => Self::Learning,
+            _ => return None,
+        })
+    }
+
+    fn key(&self) -> Vec<u8> {
+        match self {
+            Self::List(key) => codec::list_key(key),
+            Self::Block(key) => codec::block_key(key),
+            Self::Peer(network) => codec::peer_key(*network),
+            Self::Trust(key) => codec::trust_key(key),
+            Self::Standing(source) => codec::standing_key(*source),
+            Self::Learning => Kind::Learning.prefix(),
+        }
     }
 }
 

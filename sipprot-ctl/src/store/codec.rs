@@ -31,6 +31,7 @@ pub(super) enum Kind {
     Learning = b'N',
     Learned = b'R',
     Pending = b'C',
+    Audit = b'J',
     User = b'U',
     Token = b'K',
     Session = b'X',
@@ -38,7 +39,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -50,6 +51,7 @@ impl Kind {
         Kind::Learning,
         Kind::Learned,
         Kind::Pending,
+        Kind::Audit,
         Kind::User,
         Kind::Token,
         Kind::Session,
@@ -87,6 +89,8 @@ pub(super) fn is_exported(key: &[u8]) -> bool {
 /// The number of the last batch that the export knows too.
 pub(super) const COMMIT_KEY: &[u8] = b"Mcommit";
 pub(super) const CLOCK_KEY: &[u8] = b"Mclock";
+/// A change of files that was begun.
+pub(super) const INTENT_KEY: &[u8] = b"Mintent";
 
 const VERSION: u8 = 1;
 
@@ -186,6 +190,16 @@ pub(super) fn alert_key(alert: &AlertRecord) -> Vec<u8> {
     push_network(&mut bytes, alert.source);
     push_text(&mut bytes, Some(&alert.kind));
     bytes
+}
+
+pub(super) fn audit_key(number: u64) -> Vec<u8> {
+    let mut bytes = Kind::Audit.prefix();
+    bytes.extend(number.to_be_bytes());
+    bytes
+}
+
+pub(super) fn audit_number(key: &[u8]) -> Option<u64> {
+    key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 pub(super) fn learned_key(learned: &Learned) -> Vec<u8> {

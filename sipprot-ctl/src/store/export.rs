@@ -112,6 +112,10 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         | Change::AddAttack(_)
         | Change::AddAlert(_)
         | Change::PutLearned(_)
+        | Change::Audited(_)
+        | Change::TrimAudit { .. }
+        | Change::PutIntent(_)
+        | Change::RemoveIntent
         | Change::PutSession(_)
         | Change::RemoveSession(_)
         | Change::PutClockBase(_) => None,
@@ -126,6 +130,10 @@ pub(super) fn holds(change: &Change) -> bool {
             | Change::AddAttack(_)
             | Change::AddAlert(_)
             | Change::PutLearned(_)
+            | Change::Audited(_)
+            | Change::TrimAudit { .. }
+            | Change::PutIntent(_)
+            | Change::RemoveIntent
             | Change::PutSession(_)
             | Change::RemoveSession(_)
             | Change::PutClockBase(_)
@@ -220,9 +228,13 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::Pending => Some("put_pending"),
         Kind::User => Some("put_user"),
         Kind::Token => Some("put_token"),
-        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Session | Kind::Meta => {
-            None
-        }
+        Kind::History
+        | Kind::Attack
+        | Kind::Alert
+        | Kind::Learned
+        | Kind::Audit
+        | Kind::Session
+        | Kind::Meta => None,
     }
 }
 

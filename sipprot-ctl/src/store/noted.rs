@@ -7,6 +7,7 @@ use std::ops::Range;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::codec::{self, Kind};
 use super::records::Change;
@@ -59,6 +60,9 @@ pub struct PendingRecord {
     pub undo: Vec<Change>,
     /// Whether it is geo protection as the configuration has it.
     pub geo: bool,
+    /// Settings that take it back, by key; without a value a key is taken out.
+    #[serde(default)]
+    pub settings: Vec<(String, Option<Json>)>,
     /// It was taken back; what the configuration says of countries waits for a confirmation.
     #[serde(default)]
     pub ended: bool,

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
 use super::access::{SessionRecord, TokenRecord, UserRecord};
+use super::audit::AuditRecord;
 use super::batch::{Batch, Rows};
 use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
@@ -150,6 +151,7 @@ fn survey(database: Database, glance: Option<Glance>, created: bool) -> Found {
             Some(Kind::History) => found.rows.history += 1,
             Some(Kind::Attack) => found.rows.attacks += 1,
             Some(Kind::Alert) => found.rows.alerts += 1,
+            Some(Kind::Audit) => found.rows.audit.count(key, value),
             _ => {}
         }
         found.rows.exported += u64::from(codec::is_exported(key));
@@ -185,6 +187,7 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::Alert) => codec::decode::<AlertRecord>(value).is_ok(),
         Some(Kind::Learning) => codec::decode::<LearningRecord>(value).is_ok(),
         Some(Kind::Pending) => codec::decode::<PendingRecord>(value).is_ok(),
+        Some(Kind::Audit) => codec::decode::<AuditRecord>(value).is_ok(),
         Some(Kind::User) => codec::decode::<UserRecord>(value).is_ok(),
         Some(Kind::Token) => codec::decode::<TokenRecord>(value).is_ok(),
         Some(Kind::Session) => codec::decode::<SessionRecord>(value).is_ok(),
@@ -303,7 +306,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         unreadable_export_lines: 0,
     };
     let mut others = 0;
-    database.survey(|key, _| match Kind::of(key) {
+    database.survey(|key, value| match Kind::of(key) {
         Some(Kind::List) => recovery.list_entries += 1,
         Some(Kind::Block) => recovery.blocks += 1,
         Some(Kind::Trust | Kind::Peer) => recovery.trust += 1,
@@ -311,6 +314,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::History) => rows.history += 1,
         Some(Kind::Attack) => rows.attacks += 1,
         Some(Kind::Alert) => rows.alerts += 1,
+        Some(Kind::Audit) => rows.audit.count(key, value),
         Some(Kind::Learning | Kind::Pending | Kind::User | Kind::Token) => others += 1,
         Some(Kind::Learned | Kind::Session | Kind::Meta) | None => {}
     });

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::{SessionRecord, TokenRecord, UserRecord};
+use super::audit::{Audited, IntentRecord};
 use super::noted::{AlertRecord, LearningRecord, PendingRecord};
 use crate::config::Scope;
 use crate::rules::{Learned, Method, Peak, Proof};
@@ -379,4 +380,13 @@ pub enum Change {
     /// By its hash.
     RemoveSession(String),
     PutClockBase(ClockBase),
+    /// Changes that somebody asked for, with their record in the audit log.
+    Audited(Box<Audited>),
+    /// Records of the audit log past a number, and from before a time, go.
+    TrimAudit {
+        records_max: u64,
+        before: Timestamp,
+    },
+    PutIntent(IntentRecord),
+    RemoveIntent,
 }

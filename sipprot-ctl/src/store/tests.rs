@@ -1,5 +1,6 @@
 //! The store as its callers see it; `faults` is about its files.
 
+mod audit;
 mod faults;
 mod noted;
 mod past;
@@ -238,7 +239,13 @@ fn a_batch_happens_as_a_whole_or_not_at_all() {
 #[test]
 fn history_and_attacks_are_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = Limits { history_rows: 10, attack_rows: 8, attack_rows_a_day: 3, alert_rows: 5 };
+    let limits = Limits {
+        history_rows: 10,
+        attack_rows: 8,
+        attack_rows_a_day: 3,
+        alert_rows: 5,
+        ..Limits::default()
+    };
     let (store, _) = Store::open_with(directory.path(), limits).unwrap();
     for n in 0..25 {
         store.put_block(block(&format!("203.0.113.{n}"), n)).unwrap();

@@ -5,6 +5,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::{FirstMode, Setup};
 use crate::cli::CliError;
 use crate::config::{Config, Mode};
@@ -67,17 +69,15 @@ impl Draft {
 
     /// The file as it will be.
     pub fn text(&self, file: &Path, before: Option<&str>) -> Result<String, CliError> {
-        let names: Vec<String> = self.interfaces.iter().map(|it| format!("{it:?}")).collect();
         let mode = match self.mode {
             FirstMode::Enforce => Mode::Enforce,
             FirstMode::Learn | FirstMode::Observe => Mode::Observe,
         };
         let keys = [
-            ("interfaces".to_owned(), format!("[{}]", names.join(", "))),
-            ("mode".to_owned(), format!("\"{mode}\"")),
+            ("interfaces".to_owned(), Some(json!(self.interfaces))),
+            ("mode".to_owned(), Some(json!(mode.to_string()))),
         ];
-        let mut text = Config::edited(file, before.unwrap_or_default(), &keys)
-            .map_err(|error| CliError::Config(error.to_string()))?;
+        let mut text = Config::edited(file, before.unwrap_or_default(), &keys)?;
         if before.is_none() {
             text.insert_str(0, HEAD);
         }
