@@ -8,7 +8,10 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod lists;
+mod report;
 mod sheet;
+mod verify;
 mod why;
 
 use std::fs::File;
@@ -16,15 +19,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
-    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
-    StoreView, TrustAnswer, TrustView, Version, country_name,
+    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Status, StoreView,
+    TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
@@ -33,7 +35,15 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use lists::{
+    Aggregate, AggregateAnswer, DenyBlocks, EditEntry, Expiry, FoundMerges, ListQuery, Merged,
+    MoveEntries, RemoveEntries, SortBy,
+};
+pub use report::{
+    AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
+};
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use verify::{Compared, Difference, KindView, Verification};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -46,7 +56,7 @@ pub enum Command {
     Status,
     Entries {
         list: List,
-        query: EntriesQuery,
+        query: ListQuery,
     },
     AddEntry {
         list: List,
@@ -56,6 +66,7 @@ pub enum Command {
     EditEntry {
         list: List,
         edit: EditEntry,
+        consent: Consent,
     },
     RemoveEntry {
         list: List,
@@ -85,20 +96,29 @@ pub enum Command {
         by: String,
     },
     Blocks {
-        kind: Option<BlockKind>,
+        query: ListQuery,
     },
-    Block(NewBlock),
+    Block {
+        block: NewBlock,
+        consent: Consent,
+    },
     Unblock {
         address: IpAddr,
         by: String,
     },
-    Trust,
+    Trust {
+        query: ListQuery,
+    },
     RevokeTrust {
         address: IpAddr,
         by: String,
     },
-    Blocklists,
-    Peers,
+    Blocklists {
+        query: ListQuery,
+    },
+    Peers {
+        query: ListQuery,
+    },
     AddPeer(NewPeer),
     RemovePeer {
         network: IpNetwork,
@@ -111,7 +131,7 @@ pub enum Command {
         address: IpAddr,
     },
     Report {
-        date: Option<Date>,
+        query: ReportQuery,
     },
     Learn,
     LearnProposal,
@@ -134,6 +154,46 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// All of them, or nothing when one isn't there.
+    RemoveEntries {
+        list: List,
+        removal: RemoveEntries,
+        consent: Consent,
+    },
+    MoveEntries {
+        list: List,
+        entries: MoveEntries,
+        consent: Consent,
+    },
+    /// Looks for entries that one network could take the place of.
+    Aggregate {
+        list: List,
+        wanted: Aggregate,
+    },
+    /// Lets them, if the lists are still as they were.
+    Merge {
+        found: FoundMerges,
+    },
+    DenyBlocks {
+        blocks: DenyBlocks,
+        consent: Consent,
+    },
+    /// Lifts what stands against anybody, of one kind or all.
+    UnblockAll {
+        kind: Option<BlockKind>,
+        by: String,
+    },
+    /// What is known of an address, for whom it belongs to.
+    Abuse {
+        address: IpAddr,
+    },
+    /// Holds the kernel against the store.
+    Compare,
+    /// Looks again at what differed, and puts it right if that is wanted.
+    Settle {
+        compared: Compared,
+        repair: bool,
+    },
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -158,6 +218,12 @@ pub enum Answer {
     Read(ReadSheet),
     Sheet(SheetAnswer),
     Ingested(Ingested),
+    #[serde(skip)]
+    MergesFound(FoundMerges),
+    Abuse(Box<AbuseReport>),
+    #[serde(skip)]
+    Compared(Compared),
+    Verified(Verification),
     /// Prometheus' text format.
     Metrics(String),
 }
@@ -194,22 +260,6 @@ impl Caller {
     }
 }
 
-/// Which entries of a list; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EntriesQuery {
-    /// Part of an address, note or author.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<String>,
-    /// ISO code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
@@ -225,18 +275,6 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// Another note for what is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EditEntry {
-    pub network: IpNetwork,
-    pub note: String,
-    #[serde(default)]
-    pub endpoint: Option<String>,
-    #[serde(default = "nobody")]
-    pub by: String,
 }
 
 /// A peer to be trusted without having shown anything.

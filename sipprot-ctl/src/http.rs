@@ -5,6 +5,7 @@
 
 mod consent;
 mod error;
+mod lists;
 mod routes;
 mod sheets;
 mod socket;
@@ -62,29 +63,24 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/status", get(|caller| routes::plain(caller, Command::Status)))
         .route(
             "/lists/{list}",
-            get(routes::entries)
+            get(lists::entries)
                 .post(routes::add_entry)
-                .patch(routes::edit_entry)
+                .patch(lists::edit_entry)
                 .delete(routes::remove_entry),
         )
         .route("/lists/{list}/csv", get(sheets::export))
         .route("/lists/{list}/import", post(sheets::import))
         .route("/lists/{list}/remove", post(sheets::remove))
         .route("/confirm", post(routes::confirm).delete(routes::cancel))
-        .route("/blocks", get(routes::blocks).post(routes::block))
+        .route("/blocks", get(lists::blocks).post(lists::block).delete(lists::unblock_all))
         .route("/blocks/{address}", delete(routes::unblock))
-        .route("/trust", get(|caller| routes::plain(caller, Command::Trust)))
+        .route("/trust", get(lists::trust))
         .route("/trust/{address}", delete(routes::revoke_trust))
-        .route(
-            "/peers",
-            get(|caller| routes::plain(caller, Command::Peers))
-                .post(routes::add_peer)
-                .delete(routes::remove_peer),
-        )
-        .route("/blocklists", get(|caller| routes::plain(caller, Command::Blocklists)))
+        .route("/peers", get(lists::peers).post(routes::add_peer).delete(routes::remove_peer))
+        .route("/blocklists", get(lists::blocklists))
         .route("/check/{address}", get(routes::check))
         .route("/why/{address}", get(routes::why))
-        .route("/report", get(routes::report))
+        .route("/report", get(lists::report))
         .route(
             "/learn",
             get(|caller| routes::plain(caller, Command::Learn))
@@ -97,6 +93,13 @@ fn api(caller: Caller, spool: &Path) -> Router {
         .route("/geo/preview", post(routes::preview_geo))
         .route("/logs/{log}", post(routes::ingest))
         .route("/reload", post(routes::reload))
+        .route("/lists/{list}/delete", post(lists::delete))
+        .route("/lists/{list}/move", post(lists::move_entries))
+        .route("/lists/{list}/aggregate", post(lists::aggregate))
+        .route("/blocks/deny", post(lists::deny_blocks))
+        .route("/report/csv", get(lists::report_csv))
+        .route("/report/abuse/{address}", get(lists::abuse))
+        .route("/verify", get(lists::verify).post(lists::repair))
         .layer(Extension(sheets::Spool(spool.into())));
     finish(Router::new().nest("/api/v1", v1), caller)
 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod lists;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,7 +10,11 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
+
+pub use lists::{
+    AggregateArgs, Block, EditArgs, Entries, Filter, MapArgs, MapVerb, MoveArgs, Remove, Report,
+    ReportVerb, RowsVerb, Unblock, Which,
+};
 
 use super::log::Target;
 use super::version::VERSION;
@@ -45,13 +51,9 @@ pub enum Verb {
     /// Print health and the number of IPs per list.
     #[command(visible_alias = "s")]
     Status(Shown),
-    /// Print the daily attack report.
+    /// Print the daily attack report, or that of several days.
     #[command(visible_alias = "r")]
-    Report {
-        /// The day (UTC), YYYY-MM-DD; today otherwise.
-        #[arg(long, value_name = "DATE")]
-        date: Option<Date>,
-    },
+    Report(Report),
     /// Prepare the store. If it is there already, nothing is done.
     Setup,
     /// Print only the version.
@@ -70,7 +72,7 @@ pub enum Verb {
     /// Block an address for a while.
     Block(Block),
     /// Lift the block of an address, and leave it alone for an hour.
-    Unblock { address: IpAddr },
+    Unblock(Unblock),
     /// Trusted peers.
     Trust(Trust),
     /// Peers that are trusted by your word.
@@ -80,7 +82,7 @@ pub enum Verb {
     /// Countries: databases, and what a change would do.
     Geo(Geo),
     /// What lines of logs mean.
-    Filter(Filter),
+    Filter(LogFilter),
     /// Read the configuration again; a wrong one changes nothing.
     Reload {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
@@ -99,6 +101,17 @@ pub enum Verb {
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Tell whether the kernel holds what the store promises; exits 1 when they differ.
+    ///
+    /// The JSON object (--json) has: agrees, repaired, kinds [{kind, promised, found, missing,
+    /// unexpected, different, differences [{what, promised, found}]}].
+    Verify {
+        /// Put into the kernel what the store promises.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// What is really in the kernel's maps; needs root, and no daemon.
+    Map(MapArgs),
     /// Print completions for a shell.
     Completions { shell: Shell },
 }
@@ -138,40 +151,6 @@ pub struct List {
     pub which: Which,
 }
 
-#[derive(Subcommand, Debug)]
-pub enum Which {
-    /// Print or edit the allowlist.
-    Allow(Entries),
-    /// Print or edit the denylist.
-    Deny(Entries),
-    /// Print dynamic blocks.
-    Dynamic,
-    /// Print containments and quarantines.
-    Contained,
-    /// Print trusted peers.
-    Trust,
-    /// Print the lists of others that the configuration names, and how they fare.
-    Blocklists,
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Entries {
-    #[command(subcommand)]
-    pub verb: Option<EditVerb>,
-    /// Only entries with this in address, note or author.
-    #[arg(long, value_name = "TEXT")]
-    pub search: Option<String>,
-    /// Only entries of this country.
-    #[arg(long, value_name = "CODE")]
-    pub country: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// Leave out so many first.
-    #[arg(long, value_name = "N")]
-    pub offset: Option<u64>,
-}
-
 #[derive(ClapArgs, Debug)]
 pub struct Edit {
     #[command(subcommand)]
@@ -182,33 +161,17 @@ pub struct Edit {
 pub enum EditVerb {
     /// Add an address or network.
     Add(Add),
-    /// Change the note of an address or network.
-    Edit {
-        network: IpNetwork,
-        /// Why.
-        #[arg(long)]
-        note: String,
-        /// The endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME")]
-        endpoint: Option<String>,
-    },
-    /// Remove an address or network, or all of a file.
-    Remove {
-        #[arg(required_unless_present = "csv")]
-        network: Option<IpNetwork>,
-        /// Remove the addresses of a CSV file instead; - reads stdin.
-        #[arg(long, value_name = "FILE", conflicts_with = "network")]
-        csv: Option<PathBuf>,
-        /// With --csv: only say what would change.
-        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
-        dry_run: bool,
-        /// With --csv: the endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME", conflicts_with = "network")]
-        endpoint: Option<String>,
-        /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
-        #[arg(long)]
-        confirm: bool,
-    },
+    /// Change note, scope, end or network of an entry.
+    Edit(EditArgs),
+    /// Remove addresses or networks, all of a file, or all there are.
+    Remove(Remove),
+    /// Move addresses or networks to the other list.
+    Move(MoveArgs),
+    /// Let one network take the place of entries that say together what it says. Adds no address.
+    ///
+    /// Entries of one endpoint without an end or a scope merge. The JSON object (--json) has: list,
+    /// done, before, after, merges, merged [{network, count, entries, note}].
+    Aggregate(AggregateArgs),
     /// Add all of a CSV file (IP_ADDRESS,NOTE,TIME,ADDED_BY), or nothing of it.
     Import(Import),
     /// Print the list as a CSV file; times are UTC.
@@ -272,20 +235,6 @@ pub struct Add {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct Block {
-    pub address: IpAddr,
-    /// How long, such as 90s, 10m or 1h; the configured block time otherwise.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub time: Option<Duration>,
-    /// Why.
-    #[arg(long, default_value = "")]
-    pub reason: String,
-    /// Drop all traffic, or only that to SIP ports.
-    #[arg(long, value_parser = scope, default_value = "all")]
-    pub scope: Scope,
-}
-
-#[derive(ClapArgs, Debug)]
 pub struct Trust {
     #[command(subcommand)]
     pub verb: TrustVerb,
@@ -294,7 +243,7 @@ pub struct Trust {
 #[derive(Subcommand, Debug)]
 pub enum TrustVerb {
     /// Print trusted peers.
-    List,
+    List(Filter),
     /// Take trust away, and give none for a day.
     Revoke { address: IpAddr },
 }
@@ -319,7 +268,7 @@ pub enum PeerVerb {
         rate: Option<u32>,
     },
     /// Print peers of the configuration and those that were added.
-    List,
+    List(Filter),
     /// Take back what was added.
     Remove { network: IpNetwork },
 }
@@ -418,7 +367,7 @@ pub struct Preview {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct Filter {
+pub struct LogFilter {
     #[command(subcommand)]
     pub verb: FilterVerb,
 }

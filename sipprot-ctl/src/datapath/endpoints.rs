@@ -53,12 +53,25 @@ impl Datapath {
     }
 
     pub fn endpoints(&self) -> Result<Vec<(IpNetwork, u32)>> {
-        let entries = self.maps.endpoints.entries()?;
-        let named = entries
-            .into_iter()
-            .filter_map(|(key, policy)| Some((keys::network(key.data, key.prefix_len)?, policy)));
-        Ok(named.collect())
+        named(&self.maps.endpoints)
     }
+
+    pub fn resolvers(&self) -> Result<Vec<IpNetwork>> {
+        Ok(named(&self.maps.resolvers)?.into_iter().map(|(network, _)| network).collect())
+    }
+}
+
+/// A network as the kernel has it.
+pub fn kept(network: IpNetwork) -> Option<IpNetwork> {
+    let LpmKey { prefix_len, data } = key(network);
+    keys::network(data, prefix_len)
+}
+
+fn named(map: &Map<LpmKey<Address>, u32>) -> Result<Vec<(IpNetwork, u32)>> {
+    let entries = map.entries()?.into_iter();
+    let named =
+        entries.filter_map(|(key, value)| Some((keys::network(key.data, key.prefix_len)?, value)));
+    Ok(named.collect())
 }
 
 fn key(network: IpNetwork) -> LpmKey<Address> {

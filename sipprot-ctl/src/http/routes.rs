@@ -8,14 +8,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::consent::Consented;
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Caller, Command, EditEntry, EntriesQuery, Fault, GeoChange, LearnAccept,
-    LearnStart, List, NewBlock, NewEntry, NewPeer, nobody,
+    Answer, Caller, Command, Fault, GeoChange, LearnAccept, LearnStart, List, NewEntry, NewPeer,
+    nobody,
 };
 
 pub(super) type Called = Result<Response, Fault>;
@@ -24,16 +23,8 @@ pub(super) async fn plain(State(caller): State<Caller>, command: Command) -> Cal
     answer(&caller, command).await
 }
 
-async fn answer(caller: &Caller, command: Command) -> Called {
+pub(super) async fn answer(caller: &Caller, command: Command) -> Called {
     Ok(axum::Json(caller.call(command).await?).into_response())
-}
-
-pub(super) async fn entries(
-    State(caller): State<Caller>,
-    Path(list): Path<String>,
-    Params(query): Params<EntriesQuery>,
-) -> Called {
-    answer(&caller, Command::Entries { list: list_named(&list)?, query }).await
 }
 
 pub(super) async fn add_entry(
@@ -43,14 +34,6 @@ pub(super) async fn add_entry(
     Body(entry): Body<NewEntry>,
 ) -> Called {
     answer(&caller, Command::AddEntry { list: list_named(&list)?, entry, consent }).await
-}
-
-pub(super) async fn edit_entry(
-    State(caller): State<Caller>,
-    Path(list): Path<String>,
-    Body(edit): Body<EditEntry>,
-) -> Called {
-    answer(&caller, Command::EditEntry { list: list_named(&list)?, edit }).await
 }
 
 pub(super) async fn confirm(State(caller): State<Caller>, Params(By { by }): Params<By>) -> Called {
@@ -82,20 +65,6 @@ pub(super) async fn remove_entry(
     let network = network("network", &removal.network)?;
     let list = list_named(&list)?;
     answer(&caller, Command::RemoveEntry { list, network, by: removal.by, consent }).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kinds {
-    kind: Option<BlockKind>,
-}
-
-pub(super) async fn blocks(State(caller): State<Caller>, Params(kinds): Params<Kinds>) -> Called {
-    answer(&caller, Command::Blocks { kind: kinds.kind }).await
-}
-
-pub(super) async fn block(State(caller): State<Caller>, Body(block): Body<NewBlock>) -> Called {
-    answer(&caller, Command::Block(block)).await
 }
 
 #[derive(Deserialize)]
@@ -186,17 +155,6 @@ pub(super) async fn ingest(
     answer(&caller, Command::Ingest { log, token, text }).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Day {
-    date: Option<String>,
-}
-
-pub(super) async fn report(State(caller): State<Caller>, Params(day): Params<Day>) -> Called {
-    let date = day.date.map(|text| parsed::<Date>("date", &text, "a date like 2026-02-28"));
-    answer(&caller, Command::Report { date: date.transpose()? }).await
-}
-
 pub(super) async fn metrics(State(caller): State<Caller>) -> Called {
     match caller.call(Command::Metrics).await? {
         Answer::Metrics(text) => {
@@ -235,7 +193,7 @@ pub(super) fn list_named(name: &str) -> Result<List, Fault> {
     }
 }
 
-fn address(text: &str) -> Result<IpAddr, Fault> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Fault> {
     parsed("address", text, "an IP address")
 }
 

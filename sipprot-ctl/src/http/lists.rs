@@ -1,0 +1,205 @@
+//! Rows of lists, changes of many entries, and what the kernel holds of them.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+
+use super::consent::Consented;
+use super::error::{Body, Params};
+use super::routes::{Called, address, answer, list_named};
+use super::sheets::{self, Spool};
+use crate::api::{
+    Aggregate, Answer, BlockKind, Caller, Code, Command, DenyBlocks, EditEntry, Fault, ListQuery,
+    MoveEntries, NewBlock, RemoveEntries, ReportQuery, Verification, nobody,
+};
+
+/// A list may change while it is looked at; then it is looked at again.
+const TRIES: usize = 3;
+
+pub(super) async fn entries(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Params(query): Params<ListQuery>,
+) -> Called {
+    answer(&caller, Command::Entries { list: list_named(&list)?, query }).await
+}
+
+pub(super) async fn edit_entry(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Consented(consent): Consented,
+    Body(edit): Body<EditEntry>,
+) -> Called {
+    answer(&caller, Command::EditEntry { list: list_named(&list)?, edit, consent }).await
+}
+
+/// Some by name, or all; all of them go the way of a file.
+pub(super) async fn delete(
+    State(caller): State<Caller>,
+    Extension(spool): Extension<Spool>,
+    Path(list): Path<String>,
+    Consented(consent): Consented,
+    Body(removal): Body<RemoveEntries>,
+) -> Called {
+    let list = list_named(&list)?;
+    match (removal.all, removal.networks.is_empty()) {
+        (true, true) => sheets::remove_all(&caller, &spool, list, removal, consent).await,
+        (true, false) => Err(Fault::invalid("networks", "either some networks, or all")),
+        (false, _) if removal.dry_run => {
+            Err(Fault::invalid("dry_run", "only a removal of all can be tried"))
+        }
+        (false, _) => answer(&caller, Command::RemoveEntries { list, removal, consent }).await,
+    }
+}
+
+pub(super) async fn move_entries(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Consented(consent): Consented,
+    Body(entries): Body<MoveEntries>,
+) -> Called {
+    answer(&caller, Command::MoveEntries { list: list_named(&list)?, entries, consent }).await
+}
+
+pub(super) async fn aggregate(
+    State(caller): State<Caller>,
+    Path(list): Path<String>,
+    Body(wanted): Body<Aggregate>,
+) -> Called {
+    let list = list_named(&list)?;
+    for _ in 0..TRIES {
+        let command = Command::Aggregate { list, wanted: wanted.clone() };
+        let Answer::MergesFound(found) = caller.call(command).await? else {
+            return Err(Fault::internal());
+        };
+        if wanted.dry_run || found.answer.merges == 0 {
+            return Ok(axum::Json(found.answer).into_response());
+        }
+        let merged = found.answer.clone();
+        match caller.call(Command::Merge { found }).await {
+            Err(fault) if fault.code == Code::Conflict => {}
+            Err(fault) => return Err(fault),
+            Ok(Answer::Done(done)) => {
+                let merged =
+                    crate::api::AggregateAnswer { done: true, message: done.message, ..merged };
+                return Ok(axum::Json(merged).into_response());
+            }
+            Ok(_) => return Err(Fault::internal()),
+        }
+    }
+    Err(changing())
+}
+
+fn changing() -> Fault {
+    Fault::new(Code::Conflict, "the lists change all the time: try again")
+}
+
+pub(super) async fn blocks(
+    State(caller): State<Caller>,
+    Params(query): Params<ListQuery>,
+) -> Called {
+    answer(&caller, Command::Blocks { query }).await
+}
+
+pub(super) async fn block(
+    State(caller): State<Caller>,
+    Consented(consent): Consented,
+    Body(block): Body<NewBlock>,
+) -> Called {
+    answer(&caller, Command::Block { block, consent }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lifting {
+    #[serde(default)]
+    kind: Option<BlockKind>,
+    #[serde(default = "nobody")]
+    by: String,
+}
+
+pub(super) async fn unblock_all(
+    State(caller): State<Caller>,
+    Params(Lifting { kind, by }): Params<Lifting>,
+) -> Called {
+    answer(&caller, Command::UnblockAll { kind, by }).await
+}
+
+pub(super) async fn deny_blocks(
+    State(caller): State<Caller>,
+    Consented(consent): Consented,
+    Body(blocks): Body<DenyBlocks>,
+) -> Called {
+    answer(&caller, Command::DenyBlocks { blocks, consent }).await
+}
+
+pub(super) async fn trust(
+    State(caller): State<Caller>,
+    Params(query): Params<ListQuery>,
+) -> Called {
+    answer(&caller, Command::Trust { query }).await
+}
+
+pub(super) async fn peers(
+    State(caller): State<Caller>,
+    Params(query): Params<ListQuery>,
+) -> Called {
+    answer(&caller, Command::Peers { query }).await
+}
+
+pub(super) async fn blocklists(
+    State(caller): State<Caller>,
+    Params(query): Params<ListQuery>,
+) -> Called {
+    answer(&caller, Command::Blocklists { query }).await
+}
+
+pub(super) async fn report(
+    State(caller): State<Caller>,
+    Params(query): Params<ReportQuery>,
+) -> Called {
+    answer(&caller, Command::Report { query }).await
+}
+
+pub(super) async fn report_csv(
+    State(caller): State<Caller>,
+    Params(query): Params<ReportQuery>,
+) -> Called {
+    let Answer::Report(report) = caller.call(Command::Report { query }).await? else {
+        return Err(Fault::internal());
+    };
+    let csv = crate::report::sheet::csv(&report).map_err(|_| Fault::internal())?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response())
+}
+
+pub(super) async fn abuse(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
+    answer(&caller, Command::Abuse { address: address(&text)? }).await
+}
+
+pub(super) async fn verify(State(caller): State<Caller>) -> Called {
+    Ok(axum::Json(verified(&caller, false).await?).into_response())
+}
+
+/// Puts right what differs, and looks again.
+pub(super) async fn repair(State(caller): State<Caller>) -> Called {
+    let found = verified(&caller, true).await?;
+    let repaired = !found.agrees && verified(&caller, false).await?.agrees;
+    Ok(axum::Json(Verification { repaired, ..found }).into_response())
+}
+
+async fn verified(caller: &Caller, repair: bool) -> Result<Verification, Fault> {
+    for _ in 0..TRIES {
+        let Answer::Compared(compared) = caller.call(Command::Compare).await? else {
+            return Err(Fault::internal());
+        };
+        match caller.call(Command::Settle { compared, repair }).await {
+            Err(fault) if fault.code == Code::Conflict => {}
+            Err(fault) => return Err(fault),
+            Ok(Answer::Verified(found)) => return Ok(found),
+            Ok(_) => return Err(Fault::internal()),
+        }
+    }
+    Err(changing())
+}
