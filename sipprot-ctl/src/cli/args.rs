@@ -12,8 +12,8 @@ use clap_complete::Shell;
 use ipnetwork::IpNetwork;
 
 pub use lists::{
-    AggregateArgs, Block, EditArgs, Entries, Filter, MapArgs, MapVerb, MoveArgs, Remove, Report,
-    ReportVerb, RowsVerb, Unblock, Which,
+    AggregateArgs, Block, EditArgs, Entries, MapArgs, MapVerb, MoveArgs, Remove, Report,
+    ReportVerb, RowFilter, RowsVerb, Unblock, Which,
 };
 
 use super::log::Target;
@@ -82,7 +82,7 @@ pub enum Verb {
     /// Countries: databases, and what a change would do.
     Geo(Geo),
     /// What lines of logs mean.
-    Filter(LogFilter),
+    Filter(Filter),
     /// Read the configuration again; a wrong one changes nothing.
     Reload {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
@@ -243,7 +243,7 @@ pub struct Trust {
 #[derive(Subcommand, Debug)]
 pub enum TrustVerb {
     /// Print trusted peers.
-    List(Filter),
+    List(RowFilter),
     /// Take trust away, and give none for a day.
     Revoke { address: IpAddr },
 }
@@ -268,7 +268,7 @@ pub enum PeerVerb {
         rate: Option<u32>,
     },
     /// Print peers of the configuration and those that were added.
-    List(Filter),
+    List(RowFilter),
     /// Take back what was added.
     Remove { network: IpNetwork },
 }
@@ -367,7 +367,7 @@ pub struct Preview {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct LogFilter {
+pub struct Filter {
     #[command(subcommand)]
     pub verb: FilterVerb,
 }

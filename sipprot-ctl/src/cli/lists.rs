@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
-use super::args::{Entries as EntriesArgs, Filter, List, RowsVerb, Which};
+use super::args::{Entries as EntriesArgs, List, RowFilter, RowsVerb, Which};
 use super::client::{Client, query_of};
 use super::table::{Align, Table};
 use super::{CliError, Context, change};
@@ -45,16 +45,20 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
     }
 }
 
-fn blocks(context: &Context, kind: BlockKind, filter: &Filter) -> Result<BlocksAnswer, CliError> {
+fn blocks(
+    context: &Context,
+    kind: BlockKind,
+    filter: &RowFilter,
+) -> Result<BlocksAnswer, CliError> {
     get(context, "/blocks", &ListQuery { kind: Some(kind), ..filter.query() })
 }
 
-pub(super) fn trust(context: &Context, filter: &Filter) -> Result<(), CliError> {
+pub(super) fn trust(context: &Context, filter: &RowFilter) -> Result<(), CliError> {
     let trust: TrustAnswer = get(context, "/trust", &filter.query())?;
     context.print(&trust, trust_table)
 }
 
-pub(super) fn peers(context: &Context, filter: &Filter) -> Result<(), CliError> {
+pub(super) fn peers(context: &Context, filter: &RowFilter) -> Result<(), CliError> {
     let peers: PeersAnswer = get(context, "/peers", &filter.query())?;
     context.print(&peers, peers_table)
 }

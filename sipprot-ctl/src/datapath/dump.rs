@@ -26,7 +26,7 @@ use super::map::{self, Map, PerCpu};
 use super::pins::{MAPS, Pins};
 use decode::Decode;
 
-/// Fields with their names, in order.
+/// Fields by their names.
 pub type Fields = Object<String, Value>;
 
 #[derive(Clone, Debug, Serialize)]

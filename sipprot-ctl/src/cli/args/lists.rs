@@ -21,11 +21,11 @@ pub enum Which {
     /// Print dynamic blocks, or move them to the denylist.
     Dynamic(Rows),
     /// Print containments and quarantines.
-    Contained(Filter),
+    Contained(RowFilter),
     /// Print trusted peers.
-    Trust(Filter),
+    Trust(RowFilter),
     /// Print the lists of others that the configuration names, and how they fare.
-    Blocklists(Filter),
+    Blocklists(RowFilter),
 }
 
 #[derive(ClapArgs, Debug)]
@@ -33,7 +33,7 @@ pub struct Entries {
     #[command(subcommand)]
     pub verb: Option<EditVerb>,
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: RowFilter,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -41,7 +41,7 @@ pub struct Rows {
     #[command(subcommand)]
     pub verb: Option<RowsVerb>,
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: RowFilter,
 }
 
 #[derive(Subcommand, Debug)]
@@ -64,7 +64,7 @@ pub enum RowsVerb {
 
 /// Which rows, and in what order.
 #[derive(ClapArgs, Debug, Default)]
-pub struct Filter {
+pub struct RowFilter {
     /// Only rows with this in address, note or author, or that cover this address.
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
@@ -100,7 +100,7 @@ pub struct Filter {
     pub offset: Option<u64>,
 }
 
-impl Filter {
+impl RowFilter {
     pub fn query(&self) -> ListQuery {
         ListQuery {
             search: self.search.clone(),
