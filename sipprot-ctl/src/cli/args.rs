@@ -456,12 +456,16 @@ fn geo_mode(text: &str) -> Result<GeoMode, String> {
     GeoMode::from_name(text).ok_or_else(|| "expected deny, allow or off".to_owned())
 }
 
-/// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their
+/// `h` is `help`; `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their
 /// fingers and scripts.
 pub fn accept_seed_forms(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const LONG: [&str; 4] = ["allow", "deny", "dynamic", "all"];
     arguments
-        .map(|argument| {
+        .enumerate()
+        .map(|(place, argument)| {
+            if place == 1 && argument == "h" {
+                return "help".into();
+            }
             let word = argument.to_str().and_then(|text| text.strip_prefix(['-', '\u{2013}']));
             match word.filter(|word| LONG.contains(word)) {
                 Some(word) => format!("--{word}").into(),

@@ -189,7 +189,13 @@ pub fn unlist(table: &ListTable, network: Network) -> bool {
 pub fn let_in(table: &ListTable, address: Address) -> Vec<Network> {
     let lengths: &[u32] = if address.is_v4() { &[128, 96 + 24] } else { &[128, 64, 48, 32] };
     let networks = lengths.iter().map(|&length| (keys::masked(address, length), length));
-    let found: Vec<_> = networks.filter(|&network| unlist(table, network)).collect();
+    // A /24 that isn't listed as a whole only leads to its hosts, of which the others stay.
+    let leads = |network: &Network| {
+        let first = v4_range(*network).filter(|_| network.1 == 96 + 24);
+        first.is_some_and(|(first, _)| table.networks.get(first) & LISTED == 0)
+    };
+    let found: Vec<_> =
+        networks.filter(|network| !leads(network) && unlist(table, *network)).collect();
     table.compiled.set(table.compiled.get().saturating_sub(found.len() as u64));
     found
 }
