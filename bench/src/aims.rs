@@ -89,6 +89,7 @@ pub fn all(report: &Report) -> Vec<Aim> {
         aim("… memory in the kernel", report.load_1m_mib, Most(64.0), " MiB"),
         aim("… durable in the store", report.import_1m_seconds, Most(30.0), " s"),
         aim("reaction of the controller, median", report.react_us.p50, Most(200.0), " µs"),
+        aim("… with CPUs that don't halt", report.react_us.p50_awake, Most(200.0), " µs"),
         aim("… 99th percentile", report.react_us.p99, Most(1000.0), " µs"),
         aim("… 99th percentile under flood", report.react_us.p99_flood, Most(5000.0), " µs"),
         aim(

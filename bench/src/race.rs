@@ -1,6 +1,7 @@
 //! What needs the whole program and a real PBX: how fast the controller reacts, whether calls live
 //! through a flood, and how many guesses get an answer, against fail2ban.
 
+mod awake;
 mod calls;
 mod events;
 mod fail2ban;
@@ -42,6 +43,13 @@ pub fn measure(report: &mut Report, sipprot: &Path, effort: Effort) {
     }) {
         report.react_us.p50 = percentile(&micros, 50);
         report.react_us.p99 = percentile(&micros, 99);
+    }
+    if let Some(micros) = report.keep("react_us with CPUs awake", || {
+        let (lab, daemon) = protected(sipprot)?;
+        let _awake = awake::Awake::keep()?;
+        reaction::measure(&lab, &daemon)
+    }) {
+        report.react_us.p50_awake = percentile(&micros, 50);
     }
     if let Some(micros) = report.keep("react_us under a flood", || {
         let (lab, daemon) = protected(sipprot)?;

@@ -18,6 +18,8 @@ pub struct React {
     pub p50: Option<f64>,
     pub p99: Option<f64>,
     pub p99_flood: Option<f64>,
+    /// The median where no CPU halts.
+    pub p50_awake: Option<f64>,
 }
 
 #[derive(Default, Serialize)]

@@ -3,6 +3,7 @@
 //! [`Command`]s go in, [`Answer`]s or a [`Fault`] come out. How they travel is `http`'s affair, who
 //! answers them is `daemon`'s. Times are Unix seconds, durations seconds, addresses text.
 
+mod access;
 mod answers;
 mod consent;
 mod fault;
@@ -10,8 +11,10 @@ mod geo;
 mod learn;
 mod lists;
 mod report;
+mod schema;
 mod sheet;
 mod verify;
+mod who;
 mod why;
 
 use std::fs::File;
@@ -19,9 +22,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use access::{
+    EditUser, LogIn, MadeToken, NewPassword, NewToken, NewUser, Role, Secret, SessionView,
+    TokenView, TokensAnswer, UserView, UsersAnswer,
+};
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
@@ -42,8 +50,10 @@ pub use lists::{
 pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
+pub use schema::Network;
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use verify::{Compared, Difference, KindView, Verification};
+pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::Scope;
@@ -147,6 +157,22 @@ pub enum Command {
     Reload {
         consent: Consent,
     },
+    Users,
+    AddUser(NewUser),
+    EditUser {
+        name: String,
+        edit: EditUser,
+    },
+    RemoveUser {
+        name: String,
+        by: String,
+    },
+    Tokens,
+    AddToken(NewToken),
+    RevokeToken {
+        name: String,
+        by: String,
+    },
     /// Lines of a log, from an endpoint that its token names.
     Ingest {
         log: String,
@@ -196,6 +222,63 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whose doing it is recorded as, if the command says it. Written out, so that a new command has to
+    /// think of it.
+    fn by(&mut self) -> Option<&mut String> {
+        match self {
+            Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
+            Command::EditEntry { edit, .. } => Some(&mut edit.by),
+            Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
+            Command::Block { block, .. } => Some(&mut block.by),
+            Command::AddPeer(peer) => Some(&mut peer.added_by),
+            Command::LearnStart(start) => Some(&mut start.by),
+            Command::LearnAccept(accept) => Some(&mut accept.by),
+            Command::AddUser(user) => Some(&mut user.by),
+            Command::EditUser { edit, .. } => Some(&mut edit.by),
+            Command::AddToken(token) => Some(&mut token.by),
+            Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
+            Command::MoveEntries { entries, .. } => Some(&mut entries.by),
+            Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
+            Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
+            Command::RemoveEntry { by, .. }
+            | Command::Confirm { by, .. }
+            | Command::Unblock { by, .. }
+            | Command::RevokeTrust { by, .. }
+            | Command::RemovePeer { by, .. }
+            | Command::RemoveUser { by, .. }
+            | Command::RevokeToken { by, .. }
+            | Command::UnblockAll { by, .. }
+            | Command::LearnStop { by }
+            | Command::LearnDiscard { by } => Some(by),
+            Command::Version
+            | Command::Status
+            | Command::Entries { .. }
+            | Command::ApplySheet { .. }
+            | Command::ExportList { .. }
+            | Command::Blocks { .. }
+            | Command::Trust { .. }
+            | Command::Blocklists { .. }
+            | Command::Peers { .. }
+            | Command::Check { .. }
+            | Command::Why { .. }
+            | Command::Report { .. }
+            | Command::Learn
+            | Command::LearnProposal
+            | Command::GeoPreview(_)
+            | Command::Reload { .. }
+            | Command::Users
+            | Command::Tokens
+            | Command::Ingest { .. }
+            | Command::Merge { .. }
+            | Command::Abuse { .. }
+            | Command::Compare
+            | Command::Settle { .. }
+            | Command::Metrics => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -218,6 +301,9 @@ pub enum Answer {
     Read(ReadSheet),
     Sheet(SheetAnswer),
     Ingested(Ingested),
+    Users(UsersAnswer),
+    Tokens(TokensAnswer),
+    MadeToken(MadeToken),
     #[serde(skip)]
     MergesFound(FoundMerges),
     Abuse(Box<AbuseReport>),
@@ -230,6 +316,7 @@ pub enum Answer {
 
 /// A command on its way to the daemon, with the place for its answer.
 pub struct Call {
+    pub who: Who,
     pub command: Command,
     pub reply: oneshot::Sender<Result<Answer, Fault>>,
 }
@@ -250,9 +337,10 @@ impl Caller {
         (Self { calls }, receiver)
     }
 
-    pub async fn call(&self, command: Command) -> Result<Answer, Fault> {
+    pub async fn call(&self, who: &Who, mut command: Command) -> Result<Answer, Fault> {
+        let who = who.clone().sign(&mut command);
         let (reply, answer) = oneshot::channel();
-        self.calls.try_send(Call { command, reply }).map_err(|error| match error {
+        self.calls.try_send(Call { who, command, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Fault::unavailable("the daemon is busy"),
             mpsc::error::TrySendError::Closed(_) => Fault::unavailable("the daemon is stopping"),
         })?;
@@ -260,9 +348,10 @@ impl Caller {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     #[serde(default)]
     pub note: String,
@@ -278,9 +367,10 @@ pub struct NewEntry {
 }
 
 /// A peer to be trusted without having shown anything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// A ceiling of its own, in packets a second.
     #[serde(default)]
@@ -291,7 +381,7 @@ pub struct NewPeer {
     pub added_by: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBlock {
     pub address: IpAddr,

@@ -17,6 +17,7 @@ mod lists;
 mod log;
 mod many;
 mod map;
+mod people;
 mod replay;
 mod report;
 mod rescue;
@@ -133,6 +134,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Rescue(verb) => rescue::run(&context, verb),
         Verb::Verify { repair } => verify::run(&context, repair),
         Verb::Map(map) => map::run(&context, map.verb),
+        Verb::User(user) => people::user(&context, user.verb),
+        Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@
 //! documented default file and every message come; `read` walks the files; `check` sees to what
 //! only the whole can tell.
 
+mod api;
 mod check;
 mod documented;
 mod duration;
@@ -24,13 +25,14 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 
+pub use api::Api;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
-    SyslogTransport, Transport,
+    SyslogTransport, Transport, UseTls,
 };
 
 use crate::geo::Country;
@@ -60,6 +62,7 @@ pub struct Config {
     /// How long a change that may cut off its operator waits for a confirmation.
     pub confirm_within: Duration,
     pub daemon: Daemon,
+    pub api: Api,
     pub sip: Sip,
     pub rules: RuleLimits,
     pub ceilings: Ceilings,
@@ -401,6 +404,7 @@ impl Default for Config {
             never_block: Vec::new(),
             confirm_within: Duration::from_secs(60),
             daemon: Daemon::default(),
+            api: Api::default(),
             sip: Sip::default(),
             rules: RuleLimits::default(),
             ceilings: Ceilings::default(),

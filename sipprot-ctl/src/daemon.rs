@@ -6,6 +6,7 @@
 
 mod abuse;
 mod accept;
+mod access;
 mod aggregate;
 mod alerts;
 mod answers;
@@ -19,6 +20,7 @@ mod entries;
 mod events;
 mod evidence;
 mod feed;
+mod front;
 pub(crate) mod geography;
 mod guard;
 pub mod guards;
@@ -69,7 +71,7 @@ use crate::api::{Call, Caller};
 use crate::config::Loaded;
 use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
 use crate::feed::Heard;
-use crate::http;
+use crate::http::{self, Rooms};
 
 use core::Core;
 use kernel::Kernel;
@@ -128,12 +130,13 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let reader = core.kernel.with(|datapath| datapath.events().map(Some))?;
     let (caller, calls) = Caller::new();
     let spool = core.config.daemon.state_dir.clone();
+    let rooms = Rooms::new(caller, core.access.clone(), spool);
     let (stop, stopped) = watch::channel(false);
-    let api = tokio::spawn(serve_api(listener, caller.clone(), spool, until(stopped.clone())));
+    let api = tokio::spawn(http::serve_api(listener, rooms.clone(), until(stopped.clone())));
     let scraped = match metrics {
         Some(address) => match http::bind_metrics(address).await {
             Ok(listener) => {
-                Some(tokio::spawn(http::serve_metrics(listener, caller, until(stopped))))
+                Some(tokio::spawn(http::serve_metrics(listener, rooms.clone(), until(stopped))))
             }
             Err(error) => {
                 core.complain(format!("no metrics on {address}: {error}"));
@@ -142,6 +145,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         },
         None => None,
     };
+    core.open_front(rooms);
     core.announce(detach);
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
@@ -155,15 +159,6 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     let _ = std::fs::remove_file(&socket);
     core.finish(detach)
-}
-
-async fn serve_api(
-    listener: tokio::net::UnixListener,
-    caller: Caller,
-    spool: PathBuf,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    http::serve_api(listener, caller, &spool, stop).await
 }
 
 fn open_datapath(config: &crate::config::Config) -> anyhow::Result<Kernel> {

@@ -25,6 +25,7 @@ pub use identity::{Identity, hash_of};
 pub use tap::{Heard, Tally, Tap, Whose};
 
 use crate::config::{Log, LogKind};
+use crate::tls::Files;
 use filter::Filter;
 
 /// What may be found and not yet judged; then files wait, and UDP loses.
@@ -51,7 +52,11 @@ impl Source {
             LogKind::Syslog => Self::Syslog(syslog::Listen {
                 address: log.listen?,
                 transport: log.transport,
-                certificate: log.certificate.clone().zip(log.key.clone()),
+                certificate: log
+                    .certificate
+                    .clone()
+                    .zip(log.key.clone())
+                    .map(|(chain, key)| Files { chain, key }),
                 senders: log.senders.clone(),
             }),
             LogKind::Api => Self::Api,

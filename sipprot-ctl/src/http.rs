@@ -1,47 +1,87 @@
-//! The API on its socket, and `/metrics`.
+//! The API on its socket and over TCP, and `/metrics`.
 //!
-//! Owns axum, paths, bodies and status codes. What a command does it must not know: every handler
-//! makes a [`Command`] of its request and hands it to the daemon by its [`Caller`].
+//! Owns axum, paths, bodies, status codes, connections and the door: who asks, and whether they may. What a
+//! command does it must not know: every handler makes a [`Command`](crate::api::Command) of its request and
+//! hands it to the daemon. `table` has a row for each route.
 
+mod asker;
 mod consent;
+mod credentials;
+mod document;
+mod door;
 mod error;
 mod lists;
+mod pace;
+mod people;
 mod routes;
+mod serve;
 mod sheets;
 mod socket;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::routing::get;
 use axum::{Extension, Router};
 use tokio::net::{TcpListener, UnixListener};
 
+pub use serve::Server;
 pub use socket::SocketError;
 
-use crate::api::{Caller, Command};
+use crate::access::Access;
+use crate::api::{Caller, Who};
+use crate::tls::Acceptor;
 
 /// A request's body is at most this long.
 const BODY_MAX: usize = 64 << 10;
+/// Below it lies every route of the API.
+const BASE: &str = "/api/v1";
+
+/// What handlers reach.
+#[derive(Clone)]
+pub struct Rooms {
+    caller: Caller,
+    access: Arc<Access>,
+    /// For what is too large to be held: a directory.
+    spool: PathBuf,
+    /// Over TLS.
+    secure: bool,
+    document: Bytes,
+}
+
+impl Rooms {
+    pub fn new(caller: Caller, access: Arc<Access>, spool: PathBuf) -> Self {
+        Self { caller, access, spool, secure: false, document: Bytes::new() }
+    }
+}
 
 /// Binds the API's socket; a stale one is removed, a live one is another daemon's.
 pub fn bind_socket(path: &Path) -> Result<UnixListener, SocketError> {
     socket::bind(path)
 }
 
-/// Serves the API until `stop` is done. What is too large to be held goes through `spool`, a directory.
-pub async fn serve_api(
-    listener: UnixListener,
-    caller: Caller,
-    spool: &Path,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, api(caller, spool)).with_graceful_shutdown(stop).await
+/// Serves the API on its socket until `stop` is done.
+pub async fn serve_api(listener: UnixListener, rooms: Rooms, stop: impl Future<Output = ()>) {
+    serve::local(listener, api(rooms), stop).await;
+}
+
+/// Serves the API over TCP until it is dropped.
+pub fn start_server(
+    address: SocketAddr,
+    tls: Option<Acceptor>,
+    rooms: Rooms,
+) -> io::Result<Server> {
+    let rooms = Rooms { secure: tls.is_some(), ..rooms };
+    Server::start(address, tls, api(rooms))
 }
 
 pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,70 +91,36 @@ pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves `/metrics` and `/healthz` until `stop` is done.
 pub async fn serve_metrics(
     listener: TcpListener,
-    caller: Caller,
+    rooms: Rooms,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, metrics(caller)).with_graceful_shutdown(stop).await
+    axum::serve(listener, metrics(rooms)).with_graceful_shutdown(stop).await
 }
 
-fn api(caller: Caller, spool: &Path) -> Router {
-    let v1 = Router::new()
-        .route("/version", get(|caller| routes::plain(caller, Command::Version)))
-        .route("/status", get(|caller| routes::plain(caller, Command::Status)))
-        .route(
-            "/lists/{list}",
-            get(lists::entries)
-                .post(routes::add_entry)
-                .patch(lists::edit_entry)
-                .delete(routes::remove_entry),
-        )
-        .route("/lists/{list}/csv", get(sheets::export))
-        .route("/lists/{list}/import", post(sheets::import))
-        .route("/lists/{list}/remove", post(sheets::remove))
-        .route("/confirm", post(routes::confirm).delete(routes::cancel))
-        .route("/blocks", get(lists::blocks).post(lists::block).delete(lists::unblock_all))
-        .route("/blocks/{address}", delete(routes::unblock))
-        .route("/trust", get(lists::trust))
-        .route("/trust/{address}", delete(routes::revoke_trust))
-        .route("/peers", get(lists::peers).post(routes::add_peer).delete(routes::remove_peer))
-        .route("/blocklists", get(lists::blocklists))
-        .route("/check/{address}", get(routes::check))
-        .route("/why/{address}", get(routes::why))
-        .route("/report", get(lists::report))
-        .route(
-            "/learn",
-            get(|caller| routes::plain(caller, Command::Learn))
-                .post(routes::learn)
-                .delete(routes::discard_learned),
-        )
-        .route("/learn/proposal", get(|caller| routes::plain(caller, Command::LearnProposal)))
-        .route("/learn/accept", post(routes::accept_learned))
-        .route("/learn/stop", post(routes::stop_learning))
-        .route("/geo/preview", post(routes::preview_geo))
-        .route("/logs/{log}", post(routes::ingest))
-        .route("/reload", post(routes::reload))
-        .route("/lists/{list}/delete", post(lists::delete))
-        .route("/lists/{list}/move", post(lists::move_entries))
-        .route("/lists/{list}/aggregate", post(lists::aggregate))
-        .route("/blocks/deny", post(lists::deny_blocks))
-        .route("/report/csv", get(lists::report_csv))
-        .route("/report/abuse/{address}", get(lists::abuse))
-        .route("/verify", get(lists::verify).post(lists::repair))
-        .layer(Extension(sheets::Spool(spool.into())));
-    finish(Router::new().nest("/api/v1", v1), caller)
+fn api(mut rooms: Rooms) -> Router {
+    let routes = table::routes();
+    rooms.document = document::document(&routes, rooms.secure).to_string().into();
+    let v1 = routes.into_iter().fold(Router::new(), |router, route| {
+        let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
+        router.route(route.path, route.handler.layer(guard))
+    });
+    finish(Router::new().nest(BASE, v1), rooms)
 }
 
-fn metrics(caller: Caller) -> Router {
+fn metrics(rooms: Rooms) -> Router {
     let router = Router::new()
         .route("/metrics", get(routes::metrics))
-        .route("/healthz", get(routes::healthz));
-    finish(router, caller)
+        .route("/healthz", get(routes::healthz))
+        .layer(Extension(Who::daemon()));
+    finish(router, rooms)
 }
 
-fn finish(router: Router<Caller>, caller: Caller) -> Router {
+fn finish(router: Router<Rooms>, rooms: Rooms) -> Router {
     router
         .fallback(routes::no_such_path)
         .method_not_allowed_fallback(routes::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(caller)
+        .layer(map_request(pace::paced))
+        .layer(map_response(door::shielded))
+        .with_state(rooms)
 }

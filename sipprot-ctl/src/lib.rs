@@ -3,6 +3,8 @@
 //! Imports run downwards: `daemon` wires everything, `http` and `cli` speak one API, the rest knows
 //! nothing of them. aya lives in `datapath` alone, sled in `store`, axum in `http`.
 
+/// Who may use the API from afar: users, their logins, and tokens.
+pub mod access;
 /// The JSON that daemon and CLI exchange: one type per answer.
 pub mod api;
 /// Lists that others keep.
@@ -27,6 +29,8 @@ pub mod http;
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
+/// How many connections a listener has at once.
+mod places;
 /// The rules over a recorded capture: what would have been done, and why.
 pub mod replay;
 /// The daily report.
@@ -37,5 +41,7 @@ pub mod rules;
 pub mod sheet;
 /// What must survive: lists, blocks, trust and history, in sled.
 pub mod store;
+/// TLS for those who connect to us.
+mod tls;
 /// What there is to say of one address: the verdict, the rule, the evidence, the past.
 pub mod why;

@@ -5,6 +5,7 @@
 //! affair: it keeps what it is told and reads no clock, but for the name of what it sets aside.
 //! Calls block on the disk; async callers use a thread of their own.
 
+mod access;
 mod batch;
 mod codec;
 mod database;
@@ -32,6 +33,7 @@ use codec::{COMMIT_KEY, Kind};
 use database::{Database, DatabaseError};
 use export::Export;
 
+pub use access::{SessionRecord, TokenRecord, UserRecord};
 pub use error::StoreError;
 pub use noted::{AlertRecord, LearnEnd, LearningRecord, PendingRecord};
 pub use open::{OpenReport, Recovery};

@@ -8,7 +8,7 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -180,6 +180,16 @@ impl Daemon {
     /// Runs a verb, whatever comes of it.
     pub fn cli(&self, arguments: &[&str]) -> Result<Output> {
         self.command().args(arguments).output().context("run sipprot")
+    }
+
+    /// The same with something on its stdin, which is no terminal.
+    pub fn cli_with(&self, arguments: &[&str], stdin: &str) -> Result<Output> {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped());
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("run sipprot")?;
+        child.stdin.take().context("stdin")?.write_all(stdin.as_bytes()).context("write")?;
+        child.wait_with_output().context("wait for sipprot")
     }
 
     /// Runs a verb that must succeed; returns what it printed.

@@ -46,3 +46,5 @@ pub mod topology;
 pub mod trunk;
 /// What a process takes: CPU time and memory.
 pub mod usage;
+/// HTTP: one request, and what came of it.
+pub mod web;

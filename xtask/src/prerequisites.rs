@@ -19,6 +19,8 @@ pub enum Purpose {
     Geo,
     /// Checking the metrics' format
     Metrics,
+    /// Trying the API by its own description
+    Api,
     /// Compiling libFuzzer
     Fuzz,
     /// What the datapath is measured against
@@ -35,6 +37,7 @@ impl fmt::Display for Purpose {
             Self::Lab => "lab",
             Self::Geo => "geo",
             Self::Metrics => "metrics",
+            Self::Api => "api",
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Inspection => "inspection",
@@ -88,7 +91,7 @@ const KAMAILIO_TLS: Probe = Probe::File("/usr/share/doc/kamailio-tls-modules/cop
 
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
-    use Purpose::{Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
+    use Purpose::{Api, Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
     &[
         package("rustc-web", Build, RUSTC, "compiles the eBPF crate"),
         package("cargo-web", Build, RUSTC, "builds the eBPF crate with that compiler"),
@@ -120,6 +123,7 @@ pub const PACKAGES: &[Package] = {
             .with_service("tor"),
         package("prometheus", Metrics, Program("promtool"), "checks /metrics")
             .with_service("prometheus"),
+        package("python3-venv", Api, Package, "where schemathesis lives"),
         package("g++", Fuzz, Program("c++"), "compiles libFuzzer"),
         package("xdp-tools", Bench, Program("xdp-filter"), "a peer: xdp-filter"),
         package("ipset", Bench, Program("ipset"), "a peer: sets of networks"),
@@ -146,6 +150,8 @@ pub trait Machine {
     /// A bpf-linker for the distribution's compiler.
     fn has_linker(&self) -> bool;
     fn has_bpffs(&self) -> bool;
+    /// The schemathesis of the version that the tests were written with.
+    fn has_schemathesis(&self) -> bool;
 }
 
 /// What stands between a machine and a purpose.
@@ -154,6 +160,7 @@ pub struct Missing {
     pub packages: Vec<&'static Package>,
     pub linker: bool,
     pub bpffs: bool,
+    pub schemathesis: bool,
     /// Installed packages that exclude some of the missing ones.
     pub conflicts: Vec<&'static str>,
     /// Services that would come with the missing packages, and that the machine hasn't got now: one
@@ -184,11 +191,12 @@ impl Missing {
             .filter(|service| machine.package_version(service).is_none())
             .collect();
         let bpffs = wanted(Purpose::Pinning) && !machine.has_bpffs();
-        Self { packages, linker, bpffs, conflicts, services }
+        let schemathesis = wanted(Purpose::Api) && !machine.has_schemathesis();
+        Self { packages, linker, bpffs, schemathesis, conflicts, services }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty() && !self.linker && !self.bpffs
+        self.packages.is_empty() && !self.linker && !self.bpffs && !self.schemathesis
     }
 }
 
@@ -226,6 +234,7 @@ mod tests {
         nightly: bool,
         linker: bool,
         bpffs: bool,
+        schemathesis: bool,
     }
 
     impl Machine for Fake {
@@ -248,6 +257,9 @@ mod tests {
         fn has_bpffs(&self) -> bool {
             self.bpffs
         }
+        fn has_schemathesis(&self) -> bool {
+            self.schemathesis
+        }
     }
 
     /// Asserts what is missing, as one line of names.
@@ -256,6 +268,7 @@ mod tests {
         let mut names: Vec<_> = missing.packages.iter().map(|package| package.name).collect();
         names.extend(missing.linker.then_some("bpf-linker"));
         names.extend(missing.bpffs.then_some("bpffs"));
+        names.extend(missing.schemathesis.then_some("schemathesis"));
         let conflicts = missing.conflicts.iter().map(|name| format!("!{name}"));
         let line: Vec<_> = names.into_iter().map(str::to_owned).chain(conflicts).collect();
         assert_eq!(line.join(" "), expected);
@@ -321,12 +334,13 @@ mod tests {
 
     #[test]
     fn only_what_the_purposes_need_is_missing() {
-        use Purpose::{Geo, Lab, Metrics, Pinning};
+        use Purpose::{Api, Geo, Lab, Metrics, Pinning};
         let lacks = &["kamailio", "svcrack", "/usr/share/tor/geoip", "promtool"];
         let machine = Fake { lacks, ..Fake::default() };
         check(&machine, &[], "");
         check(&machine, &[Lab], "kamailio sipvicious");
         check(&machine, &[Pinning], "bpffs");
+        check(&machine, &[Api], "python3-venv schemathesis");
         check(&machine, &[Geo, Metrics, Pinning], "tor-geoipdb prometheus bpffs");
         check(&Fake { bpffs: true, ..Fake::default() }, &[Pinning, Lab], "");
     }

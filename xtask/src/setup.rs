@@ -4,7 +4,13 @@
 //! nothing. It serves Debian 12; elsewhere it prints the exact list, and whatever the machine has
 //! from other sources counts. It never removes anything.
 
-use std::{collections::HashMap, fmt::Write as _, fs, path::Path, process::Command};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -18,6 +24,7 @@ use crate::{
 
 const LINKER_VERSION: &str = "0.13.0";
 const BPFFS: &str = "/sys/fs/bpf";
+const SCHEMATHESIS_VERSION: &str = "4.32.5";
 
 /// Installs the packages in its arguments and starts none of their services: for that time a policy
 /// of ours denies it, unless the machine has one of its own. The trap removes it, on an interrupt
@@ -99,6 +106,11 @@ fn missing_lines(purpose: Purpose, missing: &Missing) -> Vec<String> {
     if missing.bpffs && purpose == Purpose::Pinning {
         lines.push(format!("{BPFFS}: the BPF file system isn't mounted"));
     }
+    if missing.schemathesis && purpose == Purpose::Api {
+        lines.push(format!(
+            "schemathesis {SCHEMATHESIS_VERSION}: asks what the API's description allows"
+        ));
+    }
     lines
 }
 
@@ -116,6 +128,9 @@ fn install(missing: &Missing, purposes: &[Purpose]) -> Result<()> {
     }
     if missing.bpffs {
         process::run(process::as_root("mount")?.args(["-t", "bpf", "bpf", BPFFS]))?;
+    }
+    if missing.schemathesis {
+        install_schemathesis()?;
     }
     let left = Missing::of(&ThisMachine::probe()?, purposes);
     if !left.is_empty() {
@@ -177,6 +192,11 @@ fn remedy(missing: &Missing) -> String {
     if missing.bpffs {
         let _ = writeln!(list, "  as root: mount -t bpf bpf {BPFFS}");
     }
+    if missing.schemathesis {
+        let root = schemathesis_root();
+        let _ = writeln!(list, "  python3 -m venv {}", root.display());
+        let _ = writeln!(list, "  {}/bin/pip install {}", root.display(), schemathesis_wanted());
+    }
     list.truncate(list.trim_end().len());
     list
 }
@@ -220,6 +240,31 @@ fn install_linker() -> Result<()> {
         command.arg("--root").arg(toolchain::own_linker_root());
     }
     process::run(&mut command)
+}
+
+/// Of its own version, and out of the build's way: it is the same for every checkout.
+fn schemathesis_root() -> PathBuf {
+    let home = std::env::var_os("HOME").map_or_else(workspace::target_dir, PathBuf::from);
+    home.join(".cache/sipprot").join(format!("schemathesis-{SCHEMATHESIS_VERSION}"))
+}
+
+fn schemathesis_wanted() -> String {
+    format!("schemathesis=={SCHEMATHESIS_VERSION}")
+}
+
+/// The program that tries an API by its own description.
+pub fn schemathesis() -> PathBuf {
+    schemathesis_root().join("bin/schemathesis")
+}
+
+fn install_schemathesis() -> Result<()> {
+    say(format_args!("installing {}", schemathesis_wanted()));
+    let root = schemathesis_root();
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&root))?;
+    let mut pip = Command::new(root.join("bin/pip"));
+    process::run(
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(schemathesis_wanted()),
+    )
 }
 
 /// The machine that we run on, its packages asked for once.
@@ -286,6 +331,10 @@ impl Machine for ThisMachine {
 
     fn has_bpffs(&self) -> bool {
         fs::read_to_string("/proc/self/mounts").is_ok_and(|mounts| is_bpffs_mounted(&mounts))
+    }
+
+    fn has_schemathesis(&self) -> bool {
+        schemathesis().is_file()
     }
 }
 

@@ -36,6 +36,7 @@ pub fn test(options: &Options) -> Result<()> {
         Purpose::Lab,
         Purpose::Geo,
         Purpose::Metrics,
+        Purpose::Api,
     ])?;
     let mut summary = Summary::default();
     let mut failures = Vec::new();
@@ -52,6 +53,7 @@ pub fn test(options: &Options) -> Result<()> {
     // The lab's tests share the machine's network namespaces, and the datapath's its CPU maps.
     cargo.env("RUST_TEST_THREADS", "1");
     cargo.env("SIPPROT_BIN", &built.sipprot).env(build::OBJECT_VARIABLE, &built.object);
+    cargo.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
     if !run_tests(&mut cargo, Privileges::Root, &mut summary)?.success() {
         failures.push("the tests that need root");
     }

@@ -1,8 +1,10 @@
 //! From the packet that breaks a rule to the entry in the kernel's maps that stops its source.
 //!
-//! A scanner names itself: the kernel drops each packet at once and tells the controller, which
-//! contains the source when it goes over the rule's limit. The maps are asked without a pause, so
-//! that the time is that of everything between: the wire, the event, the judgement, the write.
+//! Two attackers. A scanner names itself: the kernel drops each packet at once and tells the controller,
+//! which contains the source when it goes over the rule's limit. In a flood of scanners it is told of few
+//! of them; there, a guesser holds a nonce, and the PBX's answer to one more account blocks it. The maps
+//! are asked without a pause, so that the time is that of everything between: the wire, the event, the
+//! judgement, the write; the guesser's has the PBX's own time in it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use aya::maps::{HashMap, Map, MapData};
 use sipprot_common::abi::{ABI_VERSION, Block, BlockKey, Contained, maps};
 use sipprot_common::source::SourceKey;
 use sipprot_ctl::rules::{Rule, RuleId};
+use sipprot_tests::attackers::cracker::{self, Challenge, Plan};
 use sipprot_tests::daemon::Daemon;
 use sipprot_tests::datapath::Message;
 use sipprot_tests::lab::Lab;
@@ -36,23 +39,21 @@ pub fn measure(lab: &Lab, daemon: &Daemon) -> Result<Vec<f64>> {
         .iter()
         .map(|scanner| {
             scanner.come_close()?;
-            scanner.be_stopped(&stops)
+            stops.wait_for(scanner.source, || scanner.go_on())
         })
         .collect()
 }
 
-/// The same while a forged flood runs. The scanners came before it: who comes during it is dropped
-/// for the ceiling, and nobody reads what he says.
+/// The same by guessers, while a forged flood of scanners runs.
 pub fn measure_flooded(lab: &Lab, daemon: &Daemon) -> Result<Vec<f64>> {
-    let (scanners, stops) = (Scanner::all(lab)?, Stops::open(daemon)?);
-    scanners.iter().try_for_each(Scanner::come_close)?;
+    let (guessers, stops) = (Guesser::all(lab)?, Stops::open(daemon)?);
     let flood = lab.flood(Vec::new(), FRAMES_PER_SECOND)?;
     std::thread::sleep(FLOODED);
-    let micros = scanners
+    let micros = guessers
         .iter()
-        .map(|scanner| {
+        .map(|guesser| {
             std::thread::sleep(PAUSE);
-            scanner.be_stopped(&stops)
+            stops.wait_for(guesser.source(), || guesser.guess(DECISIVE))
         })
         .collect();
     flood.stop()?;
@@ -93,20 +94,56 @@ impl Scanner {
         Ok(())
     }
 
-    fn be_stopped(&self, stops: &Stops) -> Result<f64> {
-        let source = self.source;
-        ensure!(!stops.has(source), "{source} is stopped below the limit");
-        let first = Instant::now();
-        while first.elapsed() < PATIENCE {
-            let start = Instant::now();
-            self.socket.send_to(&self.packet, self.to)?;
-            while start.elapsed() < LOST {
-                if stops.has(source) {
-                    return Ok(start.elapsed().as_nanos() as f64 / 1e3);
-                }
-            }
+    fn go_on(&self) -> Result<()> {
+        self.socket.send_to(&self.packet, self.to)?;
+        Ok(())
+    }
+}
+
+/// The account whose failure is one too many for its source.
+const DECISIVE: u32 = 4;
+
+/// Fails on one account after the other, all on one nonce.
+struct Guesser {
+    plan: Plan,
+    number: u8,
+    challenge: Challenge,
+    socket: UdpSocket,
+}
+
+impl Guesser {
+    /// All of them, and all but the decisive guess. IPv4 alone: IPv6's wider networks count together, and
+    /// so many of one are held sooner.
+    fn all(lab: &Lab) -> Result<Vec<Self>> {
+        (0..ATTACKERS).map(|number| Self::come_close(lab, number)).collect()
+    }
+
+    fn come_close(lab: &Lab, number: u8) -> Result<Self> {
+        let plan = Plan::new(attacker(number).v4.into(), lab.pbxs[0].sip(Family::V4));
+        let challenge = cracker::take_challenge(&lab.net.attackers, &plan)?.context("no nonce")?;
+        let bind = || Ok(UdpSocket::bind(SocketAddr::new(plan.source, 0))?);
+        let socket = lab.net.attackers.run(bind).context("bind")?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let guesser = Self { plan, number, challenge, socket };
+        for account in 0..DECISIVE {
+            guesser.guess(account)?;
+            guesser.socket.recv(&mut [0; 2048]).context("no answer to a guess")?;
         }
-        bail!("{source} is at large")
+        Ok(guesser)
+    }
+
+    fn source(&self) -> IpAddr {
+        self.plan.source
+    }
+
+    /// Nobody else fails on this account: many sources at one account are another rule's affair.
+    fn guess(&self, account: u32) -> Result<()> {
+        let user = format!("4{:02}{account}", self.number);
+        let plan = Plan { user, ..self.plan.clone() };
+        let local = self.socket.local_addr()?;
+        let packet = cracker::request(&plan, local, Some((&self.challenge, account)));
+        self.socket.send_to(&packet, plan.target)?;
+        Ok(())
     }
 }
 
@@ -126,6 +163,22 @@ impl Stops {
             contained: HashMap::try_from(open(maps::CONTAINED)?)?,
             blocks: HashMap::try_from(open(maps::BLOCKS)?)?,
         })
+    }
+
+    /// Microseconds from a packet to what stops its source.
+    fn wait_for(&self, source: IpAddr, send: impl Fn() -> Result<()>) -> Result<f64> {
+        ensure!(!self.has(source), "{source} is stopped below the limit");
+        let first = Instant::now();
+        while first.elapsed() < PATIENCE {
+            let start = Instant::now();
+            send()?;
+            while start.elapsed() < LOST {
+                if self.has(source) {
+                    return Ok(start.elapsed().as_nanos() as f64 / 1e3);
+                }
+            }
+        }
+        bail!("{source} is at large")
     }
 
     fn has(&self, source: IpAddr) -> bool {

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::Network;
 use super::{BlockKind, EvidenceView, LearnStatus, PendingView, Scope};
 use crate::config::{GeoMode, RuleScope};
 use crate::geo::Country;
 use crate::store::List;
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     pub name: String,
     pub version: String,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     pub version: String,
     /// Every interface is filtered and the mode is enforce.
@@ -48,7 +50,7 @@ pub struct Status {
     pub pending: Option<PendingView>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceView {
     pub name: String,
     pub attached: bool,
@@ -56,9 +58,10 @@ pub struct InterfaceView {
     pub xdp: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
     pub name: String,
+    #[schemars(with = "Vec<Network>")]
     pub addresses: Vec<IpNetwork>,
     pub mode: String,
     /// The mode of each guard.
@@ -67,7 +70,7 @@ pub struct EndpointView {
 }
 
 /// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GuardView {
     pub name: String,
     /// `enforce`, `observe` or `off`.
@@ -85,7 +88,7 @@ pub struct GuardView {
 }
 
 /// How a log fares that is followed or received.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogView {
     pub name: String,
     pub kind: String,
@@ -106,7 +109,7 @@ pub struct LogView {
 }
 
 /// What came of lines that were sent to the API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Ingested {
     pub lines: u64,
     /// Of these, how many told something.
@@ -114,7 +117,7 @@ pub struct Ingested {
 }
 
 /// How many entries each list has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ListCounts {
     pub allow: u64,
     pub deny: u64,
@@ -127,7 +130,7 @@ pub struct ListCounts {
     pub trust: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     pub received: u64,
     pub suppressed: u64,
@@ -136,21 +139,21 @@ pub struct EventView {
     pub lag_seconds: f64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MapFill {
     pub map: String,
     pub entries: u64,
     pub capacity: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StoreView {
     pub healthy: bool,
     /// What was done to make it usable, or what is wrong with it.
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct GeoView {
     pub available: bool,
     /// As the database calls itself.
@@ -174,7 +177,7 @@ pub struct GeoView {
     pub drops: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GeoPolicyView {
     /// An endpoint, or `host`.
     pub name: String,
@@ -188,7 +191,7 @@ pub struct GeoPolicyView {
     pub learning_until: Option<i64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GeoData {
     pub country_code: String,
     pub country_name: String,
@@ -201,7 +204,7 @@ impl From<Country> for GeoData {
 }
 
 /// A list entry; the first five fields are the record that other tools know.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     pub ip: String,
     pub note: String,
@@ -218,7 +221,7 @@ pub struct Entry {
     pub version: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entries {
     pub entries: Vec<Entry>,
     /// That match the query, on all pages.
@@ -226,7 +229,7 @@ pub struct Entries {
 }
 
 /// A block in force, or what is left of one in the history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlockView {
     pub source: String,
     pub kind: BlockKind,
@@ -258,7 +261,7 @@ pub struct BlockView {
     pub refused: bool,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocksAnswer {
     pub blocks: Vec<BlockView>,
     /// On all pages.
@@ -266,7 +269,7 @@ pub struct BlocksAnswer {
     pub total: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrustAnswer {
     pub trust: Vec<TrustView>,
     /// Those that the query chooses, on no pages.
@@ -277,7 +280,7 @@ pub struct TrustAnswer {
 }
 
 /// Learned trust.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrustView {
     pub source: String,
     /// `registered` or `trunk`.
@@ -295,8 +298,9 @@ pub struct TrustView {
 }
 
 /// Trust by the operator's word.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeerView {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// A ceiling of its own, in packets a second.
     #[serde(default)]
@@ -308,7 +312,7 @@ pub struct PeerView {
     pub added_by: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeersAnswer {
     pub peers: Vec<PeerView>,
     /// On all pages.
@@ -317,7 +321,7 @@ pub struct PeersAnswer {
 }
 
 /// Everything about one address.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     pub address: IpAddr,
     /// What is counted and blocked with it: the address, or its /64.
@@ -395,7 +399,7 @@ impl Check {
 }
 
 /// What the kernel counted of a source since it began to look at it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     pub sip: u64,
     pub register: u64,
@@ -404,7 +408,7 @@ pub struct Counts {
 }
 
 /// Something that people were told.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AlertView {
     pub at: i64,
     pub source: String,
@@ -416,7 +420,7 @@ pub struct AlertView {
 }
 
 /// A list that others keep.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocklistView {
     pub name: String,
     /// File or URL.
@@ -435,7 +439,7 @@ pub struct BlocklistView {
     pub problem: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocklistsAnswer {
     pub blocklists: Vec<BlocklistView>,
     /// On all pages.
@@ -444,7 +448,7 @@ pub struct BlocklistsAnswer {
 }
 
 /// A change that was made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     pub done: bool,
     /// One line for people.

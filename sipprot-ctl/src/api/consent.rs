@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who asks for a change, and whether they know that it may cut them off. It travels in headers, so that
@@ -20,7 +21,7 @@ impl Consent {
 }
 
 /// A change that waits for its confirmation.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PendingView {
     pub what: String,
     pub by: String,

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The command makes no sense as it is.
@@ -14,8 +15,12 @@ pub enum Code {
     Refused,
     /// Something else changed meanwhile: it may be tried again.
     Conflict,
-    /// Whoever asks may not.
+    /// Nobody knows who asks.
     Denied,
+    /// Known, and may not.
+    Forbidden,
+    /// Not so often.
+    TooMany,
     /// No room left for it.
     Full,
     /// Not now.
@@ -25,7 +30,7 @@ pub enum Code {
 }
 
 /// Says nothing of files, addresses or types inside the daemon: those are in its log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 pub struct Fault {
     pub code: Code,
     pub message: String,
@@ -35,7 +40,7 @@ pub struct Fault {
 }
 
 /// The body of an error.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FaultBody {
     pub error: Fault,
 }
@@ -59,6 +64,10 @@ impl Fault {
 
     pub fn denied(message: impl Into<String>) -> Self {
         Self::new(Code::Denied, message)
+    }
+
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, message)
     }
 
     pub fn unavailable(message: impl Into<String>) -> Self {

@@ -1,12 +1,14 @@
 //! Countries: what a change of the geo protection would do.
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::Network;
 use crate::config::{GeoMode, RuleScope};
 
 /// A change that is thought of.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GeoChange {
     pub mode: GeoMode,
@@ -20,7 +22,7 @@ pub struct GeoChange {
 }
 
 /// What would come of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GeoPreview {
     pub mode: GeoMode,
     pub scope: RuleScope,
@@ -44,7 +46,7 @@ pub struct GeoPreview {
     pub entries: Option<Vec<Affected>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkCount {
     pub v4: u64,
     pub v6: u64,
@@ -54,7 +56,7 @@ pub struct NetworkCount {
     pub v6_sites: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Affected {
     pub source: String,
     /// Absent where no database knows.
@@ -63,5 +65,6 @@ pub struct Affected {
     pub who: String,
     pub cut_off: bool,
     /// The entry of the allowlist that lets it in.
+    #[schemars(with = "Option<Network>")]
     pub allowed_by: Option<IpNetwork>,
 }

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::nobody;
+use super::schema::Network;
 use super::why::EvidenceView;
 use crate::rules::WouldBe;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearnStart {
     #[serde(default = "a_week")]
@@ -23,7 +25,7 @@ const fn a_week() -> u32 {
 }
 
 /// Which parts of the proposal to take; all of them if none is named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearnAccept {
     #[serde(default)]
@@ -35,6 +37,7 @@ pub struct LearnAccept {
     pub enforce: bool,
     /// Proposed peers that are only taken by name.
     #[serde(default)]
+    #[schemars(with = "Vec<Network>")]
     pub also: Vec<IpNetwork>,
     /// Tell what would be changed, and change nothing.
     #[serde(default)]
@@ -43,7 +46,7 @@ pub struct LearnAccept {
     pub by: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LearnState {
     /// Nothing was ever learned, or it was discarded.
@@ -55,7 +58,7 @@ pub enum LearnState {
     Accepted,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LearnStatus {
     pub state: LearnState,
     pub started_at: Option<i64>,
@@ -69,7 +72,7 @@ pub struct LearnStatus {
     pub customers: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LearnProposal {
     #[serde(flatten)]
     pub status: LearnStatus,
@@ -87,14 +90,15 @@ pub struct LearnProposal {
     pub endpoints: Vec<EndpointLoad>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ModeChange {
     pub now: String,
     pub proposed: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProposedPeer {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     /// `trunk`, `office` or `caller`.
     pub kind: String,
@@ -107,7 +111,7 @@ pub struct ProposedPeer {
     pub why: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProposedLimit {
     /// Of the configuration, such as `rules.register_limit`.
     pub key: String,
@@ -119,7 +123,7 @@ pub struct ProposedLimit {
     pub why: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WouldView {
     pub source: String,
     pub what: WouldBe,
@@ -142,14 +146,14 @@ pub struct WouldView {
     pub evidence: EvidenceView,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SourcePeak {
     pub source: String,
     pub peak: u32,
     pub ceiling: u32,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointLoad {
     pub endpoint: String,
     /// SIP requests a second of all sources, when it is busiest.
@@ -158,7 +162,7 @@ pub struct EndpointLoad {
     pub drops: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// False if it was only asked for.
     pub done: bool,

@@ -7,13 +7,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BlockKind, List, Scope, nobody};
+use super::{BlockKind, List, Network, Scope, nobody};
 
 /// Which rows of a list, and in what order; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Part of an address, note or author; or an address that the row covers.
@@ -35,6 +36,7 @@ pub struct ListQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = r"^(never|some|[0-9]{1,10})$"))]
     pub expires: Option<Expiry>,
     /// Of blocks alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +52,7 @@ pub struct ListQuery {
     pub limit: Option<u64>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SortBy {
     Address,
@@ -119,9 +121,10 @@ impl<'de> Deserialize<'de> for Expiry {
 }
 
 /// What an entry of a list shall be from now on; what is left out stays.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditEntry {
+    #[schemars(with = "Network")]
     pub network: IpNetwork,
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -134,6 +137,7 @@ pub struct EditEntry {
     pub expires_in_s: Option<u64>,
     /// The network in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Network>")]
     pub to: Option<IpNetwork>,
     /// As it was read: if somebody else has changed the entry since, nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,10 +147,11 @@ pub struct EditEntry {
 }
 
 /// Entries to be taken off a list: some by name, or all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveEntries {
     #[serde(default)]
+    #[schemars(with = "Vec<Network>")]
     pub networks: Vec<IpNetwork>,
     /// In place of `networks`: the whole list of the host, or of `endpoint`.
     #[serde(default)]
@@ -161,9 +166,10 @@ pub struct RemoveEntries {
 }
 
 /// Entries that go to the other list, as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveEntries {
+    #[schemars(with = "Vec<Network>")]
     pub networks: Vec<IpNetwork>,
     pub to: List,
     #[serde(default = "nobody")]
@@ -171,7 +177,7 @@ pub struct MoveEntries {
 }
 
 /// Blocks that become entries of the denylist.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DenyBlocks {
     pub addresses: Vec<IpAddr>,
@@ -183,7 +189,7 @@ pub struct DenyBlocks {
 }
 
 /// Entries that say together what one would.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Aggregate {
     /// Only say what would merge.
@@ -197,7 +203,7 @@ pub struct Aggregate {
 }
 
 /// What merges. No address is added and none is lost by it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AggregateAnswer {
     pub list: List,
     pub done: bool,
@@ -217,7 +223,7 @@ impl AggregateAnswer {
     pub const SHOWN_MAX: usize = 1000;
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Merged {
     pub network: String,
     /// How many entries it takes the place of.

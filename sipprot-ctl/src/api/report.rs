@@ -3,22 +3,26 @@
 use std::net::IpAddr;
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AlertView, GeoData, PacketView};
 
 /// Days, and rows of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportQuery {
     /// One day; today otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
     pub date: Option<Date>,
     /// From this day on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
     pub from: Option<Date>,
     /// To this day, itself included; today otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
     pub to: Option<Date>,
     /// The last so many days, today included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +38,7 @@ pub struct ReportQuery {
 }
 
 /// Numbers and times put the greatest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportOrder {
     Victim,
@@ -62,7 +66,7 @@ impl ReportOrder {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     pub host: String,
     /// The first day, `YYYY-MM-DD`.
@@ -93,7 +97,7 @@ pub struct Report {
 }
 
 /// What came from one country.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CountryRow {
     /// ISO code; absent for addresses in no country.
     pub country: Option<String>,
@@ -105,7 +109,7 @@ pub struct CountryRow {
 }
 
 /// One attacker's doing against one address by one method.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReportRow {
     pub attacker: String,
     pub country: Option<String>,
@@ -129,7 +133,7 @@ pub struct ReportRow {
 }
 
 /// What an abuse desk asks for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AbuseReport {
     /// Who reports: the configuration's `abuse_contact`.
     pub reporter: Option<String>,
@@ -155,7 +159,7 @@ pub struct AbuseReport {
 }
 
 /// One finding, with its first and last packet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AbuseRow {
     pub from: i64,
     pub to: i64,
@@ -175,7 +179,7 @@ pub struct AbuseRow {
 }
 
 /// What was done about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Handled {
     pub at: i64,
     pub what: String,

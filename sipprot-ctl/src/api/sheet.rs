@@ -6,12 +6,13 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::List;
 
 /// What a file's rows are for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SheetUse {
     Import,
@@ -34,7 +35,7 @@ pub struct Sheet {
 }
 
 /// What a file would change, or has changed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SheetAnswer {
     pub list: List,
     pub usage: SheetUse,
@@ -70,7 +71,7 @@ pub struct SheetAnswer {
     pub durable_s: Option<f64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SheetFault {
     pub line: u64,
     /// The column's name.

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     pub agrees: bool,
     /// What differed was put right, and nothing differs now.
@@ -15,7 +16,7 @@ pub struct Verification {
 }
 
 /// Things of one kind, in both.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct KindView {
     pub kind: String,
     /// Promised by store and configuration.
@@ -32,7 +33,7 @@ pub struct KindView {
     pub differences: Vec<Difference>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     pub what: String,
     /// `-` where nothing is.

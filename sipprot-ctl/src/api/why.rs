@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::WouldView;
@@ -10,7 +11,7 @@ use super::answers::{AlertView, BlockView, Entry, PeerView, TrustView};
 use crate::rules::{Method, Proof};
 
 /// What becomes of an address's packets, the first that holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Allowed,
@@ -27,7 +28,7 @@ pub enum Verdict {
     Nothing,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     pub address: IpAddr,
     /// What is counted and blocked with it: the address, or its /64.
@@ -75,7 +76,7 @@ pub struct Why {
 }
 
 /// What a rule was broken by.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceView {
     pub count: u32,
     /// Of the rule as it was then.
@@ -87,7 +88,7 @@ pub struct EvidenceView {
     pub accounts: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PacketView {
     pub at_ms: i64,
     /// The source's.
@@ -106,7 +107,7 @@ pub struct PacketView {
 }
 
 /// How far it is from breaking a rule.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WindowView {
     /// `KIND:signature`.
     pub rule: String,
@@ -118,7 +119,9 @@ pub struct WindowView {
     pub window_s: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum MomentKind {
     Blocked,
@@ -133,7 +136,7 @@ pub enum MomentKind {
     Listed,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
     pub at: i64,
     pub kind: MomentKind,

@@ -101,6 +101,10 @@ pub enum Verb {
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Who may log in to the API over TCP.
+    User(super::people::User),
+    /// API tokens.
+    Token(super::people::Token),
     /// Tell whether the kernel holds what the store promises; exits 1 when they differ.
     ///
     /// The JSON object (--json) has: agrees, repaired, kinds [{kind, promised, found, missing,

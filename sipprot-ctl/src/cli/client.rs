@@ -17,7 +17,8 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::CliError;
-use crate::api::{Consent, FaultBody};
+use super::change::operator;
+use crate::api::{Consent, FaultBody, Who};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_MAX: usize = 1 << 30;
@@ -192,7 +193,8 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
-            .header("host", "sipprot");
+            .header("host", "sipprot")
+            .header(Who::BY, operator().as_bytes());
         if self.confirm {
             request = request.header(Consent::CONFIRM, "true");
         }

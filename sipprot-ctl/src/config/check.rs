@@ -22,6 +22,7 @@ pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     if config.geo.mode == GeoMode::Allow && config.geo.countries.is_empty() {
         refuse(&["geo.mode"], "geo.mode", LETS_NOBODY_IN.to_owned());
     }
+    api(config, &mut refuse);
     services(config, &mut refuse);
     endpoints(config, &mut refuse);
     logs(config, &mut refuse);
@@ -42,6 +43,21 @@ fn blocklists(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
             _ => continue,
         };
         refuse(&[&place("url"), &place("")], "blocklist.url", what.to_owned());
+    }
+}
+
+fn api(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
+    let api = &config.api;
+    let is_plain = api.listen.is_some_and(|it| !it.ip().is_loopback()) && !api.speaks_tls();
+    if is_plain {
+        let what = "without TLS the API is served on loopback alone".to_owned();
+        refuse(&["api.tls", "api.listen"], "api.tls", what);
+    }
+    let keys = ["api.tls_certificate", "api.tls_key"];
+    match (&api.certificate, &api.key) {
+        (Some(_), None) => refuse(&keys, keys[0], "its tls_key is missing".to_owned()),
+        (None, Some(_)) => refuse(&[keys[1]], keys[1], "its tls_certificate is missing".to_owned()),
+        _ => {}
     }
 }
 

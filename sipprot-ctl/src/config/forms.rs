@@ -468,3 +468,25 @@ impl<F: Form> Form for Maybe<F> {
         value.as_ref().and_then(|value| self.0.show(value))
     }
 }
+
+/// Where a key is left out by an empty text, so that the documented file can show it.
+pub(super) struct OrNone<F>(pub F);
+
+impl<F: Form> Form for OrNone<F> {
+    type Value = Option<F::Value>;
+
+    fn expected(&self) -> String {
+        format!("{}, or \"\" for none", self.0.expected())
+    }
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {
+        match value.as_str() {
+            Some("") => Ok(None),
+            _ => self.0.read(value).map(Some),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Option<Value> {
+        Some(value.as_ref().and_then(|value| self.0.show(value)).unwrap_or_else(|| "".into()))
+    }
+}

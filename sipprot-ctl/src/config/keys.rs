@@ -8,11 +8,12 @@ use toml_edit::Value;
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CONTACT, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many,
-    Maybe, Network, OneOf, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT,
-    Whole,
+    Maybe, Network, OneOf, OrNone, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL,
+    USER_AGENT, Whole,
 };
 use super::values::{
-    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport, Transport,
+    BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport,
+    Transport, UseTls,
 };
 use super::{Blocklist, Config, Endpoint, Log, USER_AGENTS_MAX};
 
@@ -61,6 +62,10 @@ const DAY: u64 = 24 * HOUR;
 pub(super) const SECTIONS: &[Section] = &[
     Section { name: "", help: "The host." },
     Section { name: "daemon", help: "Where the daemon keeps its things." },
+    Section {
+        name: "api",
+        help: "The API over TCP, for people: logins and tokens. `sipprot user add` makes the first user.",
+    },
     Section { name: "sip", help: "What is SIP." },
     Section { name: "rules", help: "What counts as an attack, and what follows from it." },
     Section {
@@ -113,6 +118,19 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Where Prometheus scrapes /metrics; \"\" turns it off.";
     "daemon.log" = daemon.log, OneOf::<LogLevel>::new(),
         "The least severity that is logged.";
+
+    "api.listen" = api.listen, Listen,
+        "Where it is served, /api/v1/; \"\" turns it off.";
+    "api.tls" = api.tls, OneOf::<UseTls>::new(),
+        "auto speaks TLS on every address but loopback; off is refused there.";
+    "api.tls_certificate" = api.certificate, OrNone(AbsolutePath),
+        "A chain in PEM. Without one the daemon signs its own and keeps it in daemon.state_dir. `sipprot reload` reads a new one.";
+    "api.tls_key" = api.key, OrNone(AbsolutePath),
+        "Its key in PEM.";
+    "api.session_idle" = api.session_idle, Span(1, 30 * DAY),
+        "How long a login stands without a request.";
+    "api.session_max" = api.session_max, Span(1, 365 * DAY),
+        "How long a login stands whatever is done.";
 
     "sip.ports" = sip.ports, Many(Ports, 1, PORTS_MAX),
         "Ports on which SIP is spoken in the clear: \"5060\", 5060, or a range \"5060:5062\".";

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One of a closed set of words.
@@ -21,7 +22,7 @@ pub trait Choice: Copy + PartialEq + Sized + 'static {
 macro_rules! choices {
     ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
         pub enum $type { $($(#[$variant_meta])* #[serde(rename = $name)] $variant,)* }
 
         impl Choice for $type {
@@ -105,6 +106,18 @@ choices! {
     Transport {
         Udp = "udp",
         Tcp = "tcp",
+    }
+}
+
+choices! {
+    /// Whether the API speaks TLS.
+    #[derive(Default)]
+    UseTls {
+        /// On every address but loopback.
+        #[default]
+        Auto = "auto",
+        On = "on",
+        Off = "off",
     }
 }
 

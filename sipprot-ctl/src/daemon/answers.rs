@@ -29,7 +29,7 @@ pub enum Outcome {
 
 impl Core {
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { command, reply } = call;
+        let Call { command, reply, .. } = call;
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
@@ -87,6 +87,13 @@ impl Core {
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
+            it @ (Command::Users
+            | Command::AddUser(_)
+            | Command::EditUser { .. }
+            | Command::RemoveUser { .. }
+            | Command::Tokens
+            | Command::AddToken(_)
+            | Command::RevokeToken { .. }) => return self.access(it, reply),
             Command::Reload { consent } => Outcome::Now(self.reload(consent).map(Answer::Done)),
         };
         match outcome {

@@ -270,6 +270,7 @@ impl Core {
         self.restore_trust();
         self.follow_interfaces();
         self.follow_logs();
+        self.follow_front();
         info!("configuration reloaded");
         Ok(Done {
             done: true,

@@ -16,6 +16,7 @@ use super::Options;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
+use super::front::{self, Front};
 use super::geography::{Geography, Opening, Told};
 use super::guard::Guard;
 use super::journal::Journal;
@@ -26,6 +27,7 @@ use super::memory::Persisted;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
+use crate::access::Access;
 use crate::cli::version;
 use crate::config::Config;
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
@@ -44,6 +46,9 @@ pub struct Core {
     pub(super) plan: Plan,
     pub(super) kernel: Kernel,
     pub(super) store: Option<Arc<Store>>,
+    /// Who may use the API; shared with those who ask at its door.
+    pub(super) access: Arc<Access>,
+    pub(super) front: Front,
     pub(super) journal: Journal,
     pub(super) engine: Engine,
     pub(super) reader: Reader,
@@ -117,6 +122,8 @@ impl Core {
         let geography = Geography::open(&config);
         let lessons =
             Lessons::load(store.as_ref().map(Arc::as_ref)).context("reading what is learned")?;
+        let access =
+            Access::load(store.clone(), front::times(&config)).context("reading who may log in")?;
         let guard = Guard::load(store.as_deref()).context("reading what waits")?;
         let knows_countries = geography.is_available() && !guard.geo_off;
         let plan = Plan::new(&config, options.observe, knows_countries)?;
@@ -132,6 +139,8 @@ impl Core {
             kernel,
             journal: Journal::start(store.clone()).context("cannot start the journal")?,
             store,
+            access: Arc::new(access),
+            front: Front::default(),
             engine: Engine::new(plan::settings(&config, &own)),
             reader: Reader::new(seed),
             connections: Connections::default(),

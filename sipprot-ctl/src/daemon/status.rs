@@ -134,6 +134,7 @@ impl Core {
         if self.store.is_none() {
             problems.push("no store: blocks and lists don't survive a reboot".to_owned());
         }
+        problems.extend(self.front.complaint.clone());
         problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
         problems.extend(self.reload_complaint.clone());
         problems.extend(self.blocklist_problems());

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::blocklists::Feed;
 use super::*;
 use crate::api::{
-    Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status,
+    Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status, Who,
 };
 use crate::config::{Config, Loaded, Scope};
 use crate::rules::{
@@ -48,7 +48,7 @@ fn start(state: &Path, text: &str) -> Core {
 
 async fn ask(core: &mut Core, command: Command) -> Result<Answer, Fault> {
     let (reply, answer) = oneshot::channel();
-    core.answer(Call { command, reply });
+    core.answer(Call { who: Who::socket("root"), command, reply });
     tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap()
 }
 

@@ -39,6 +39,7 @@ impl Core {
             self.reconcile();
             self.look_at_losses();
             self.try_refused();
+            self.give_back_memory();
         }
         if self.seconds.is_multiple_of(WRITE_EVERY) {
             self.write_renewals();
@@ -61,6 +62,18 @@ impl Core {
         }
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) {
             self.look_at_databases();
+        }
+    }
+
+    /// Lists and countries take much of it, and only while they change.
+    fn give_back_memory(&mut self) {
+        let rested = self.kernel.with(|datapath| Ok(datapath.rest_tables()));
+        if rested.is_ok_and(|it| it) {
+            #[cfg(target_env = "gnu")]
+            // SAFETY: gives unused pages of the heap back to the kernel.
+            unsafe {
+                libc::malloc_trim(0);
+            }
         }
     }
 

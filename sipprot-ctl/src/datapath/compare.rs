@@ -136,7 +136,9 @@ impl Allowed {
 impl Datapath {
     /// Compares one list with the entries that it shall have. Of several for one key any may be there.
     pub fn compare_list(&self, list: List, promised: &[ListItem]) -> Result<ListDifferences> {
+        // A view of its own: the daemon's table may rest.
         let table = Table::<ListTable>::in_force(&self.maps.listed)?;
+        let table = table.map(Table::into_view).transpose()?;
         let config = self.config()?;
         let generation =
             table.as_ref().map_or(config.lists_generation, |it| it.generation.get() as u32);

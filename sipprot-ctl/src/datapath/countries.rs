@@ -1,7 +1,6 @@
 //! Countries in their table and trie, replaced as a whole, and which of them matter to a policy.
 
 use std::collections::HashMap;
-use std::ops::Deref;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{GEO_OFF, Policy};
@@ -28,8 +27,9 @@ impl Datapath {
         }
         let next = after(in_force);
         let table = Table::<PlaceTable>::new(&self.maps.places)?;
-        table.generation.set(next.into());
-        let in_trie = compile::fill_places(&table, &networks);
+        let view = table.view()?;
+        view.generation.set(next.into());
+        let in_trie = compile::fill_places(view, &networks);
         let entries = in_trie
             .into_iter()
             .map(|index| (keys::scoped(next, 0, networks[index].0), networks[index].1))
@@ -38,7 +38,7 @@ impl Datapath {
         table.put_in_force(&self.maps.places)?;
         self.change_config(|config| config.geo_generation = next)?;
         if let Some(lists) = &state.lists {
-            self.mark_geo(lists, Some(&table))?;
+            self.mark_geo(lists.view()?, Some(&table))?;
         }
         state.places = Some(table);
         settle(&self.maps.geo, &mut state, next, count)
@@ -47,7 +47,7 @@ impl Datapath {
     /// Nobody has a country: there is no table.
     fn forget_geo(&self, state: &mut ListState, in_force: u32) -> Result<()> {
         if let Some(lists) = &state.lists {
-            self.mark_geo(lists, None)?;
+            self.mark_geo(lists.view()?, None)?;
         }
         self.maps.places.remove(&0)?;
         state.places = None;
@@ -60,7 +60,7 @@ impl Datapath {
     pub fn follow_policies(&self) -> Result<()> {
         let state = guard(&self.lists);
         match &state.lists {
-            Some(lists) => self.mark_geo(lists, state.places.as_ref()),
+            Some(lists) => self.mark_geo(lists.view()?, state.places.as_ref()),
             None => Ok(()),
         }
     }
@@ -99,10 +99,10 @@ impl Datapath {
         let policies = self.maps.policies.entries()?;
         let by_country: Vec<_> =
             policies.iter().map(|(_, policy)| policy).filter(|it| it.geo_mode != GEO_OFF).collect();
-        let places = places.filter(|_| !by_country.is_empty()).map(Deref::deref);
-        compile::mark_geo(table, places, |code| {
+        let places = places.filter(|_| !by_country.is_empty()).map(Table::view).transpose()?;
+        compile::mark_geo(table, places.map(|it| &**it), |code| {
             let country = |places: &PlaceTable| places.name(code.into());
-            let country = places.filter(|_| code != MIXED).map(country);
+            let country = places.filter(|_| code != MIXED).map(|it| country(it));
             by_country.iter().any(|policy| country.is_none_or(|it| geo_drops(policy, it)))
         });
         Ok(())

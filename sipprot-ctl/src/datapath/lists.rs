@@ -175,14 +175,15 @@ impl Datapath {
         let in_force = self.config()?.lists_generation;
         let next = after(in_force);
         let table = Table::<ListTable>::new(&self.maps.listed)?;
-        table.seed.set(random()?);
-        table.generation.set(next.into());
-        let in_tries = [allow.iter().collect(), compiled(&table, deny)];
+        let view = table.view()?;
+        view.seed.set(random()?);
+        view.generation.set(next.into());
+        let in_tries = [allow.iter().collect(), compiled(view, deny)];
         let mut counts = [0; 2];
         for (index, (list, items)) in
             [List::Allow, List::Deny].into_iter().zip(&in_tries).enumerate()
         {
-            items.iter().for_each(|item| compile::ask(&table, list.network(item)));
+            items.iter().for_each(|item| compile::ask(view, list.network(item)));
             let entries =
                 items.iter().map(|item| (list.key(next, item), item.entry(list))).collect();
             let filled = fill(self.list(list), &mut state, in_force, entries);
@@ -191,7 +192,7 @@ impl Datapath {
                 Err(error)
             })?;
         }
-        self.mark_geo(&table, state.places.as_ref())?;
+        self.mark_geo(view, state.places.as_ref())?;
         let flag = |list: List| if counts[list as usize] > 0 { list.flag() } else { 0 };
         let flags = flag(List::Allow) | flag(List::Deny);
         self.change_config(|config| config.flags |= flags)?;
@@ -213,7 +214,7 @@ impl Datapath {
         let new = self.put_in_trie(&mut state, list, generation, item)?;
         self.change_config(|config| config.flags |= list.flag())?;
         if let Some(table) = &state.lists {
-            compile::ask(table, list.network(item));
+            compile::ask(table.view()?, list.network(item));
         }
         Ok(new)
     }
@@ -257,6 +258,7 @@ impl Datapath {
                 self.change_config(|config| config.flags |= list.flag())?;
             }
             if let Some(table) = &state.lists {
+                let table = table.view()?;
                 let network = list.network(&item);
                 let within =
                     |other| std::cmp::max_by_key(network, list.network(other), |(_, len)| *len);
@@ -294,7 +296,8 @@ impl Datapath {
     pub fn denies(&self, address: IpAddr) -> Result<bool> {
         let state = guard(&self.lists);
         let address = Address::from(address);
-        let known = state.lists.as_ref().map(|table| table.look(&address));
+        let table = state.lists.as_ref().map(Table::view).transpose()?;
+        let known = table.map(|table| table.look(&address));
         if known.is_some_and(|bits| bits & LISTED != 0) {
             return Ok(true);
         }
@@ -302,6 +305,15 @@ impl Datapath {
         let entry = self.maps.deny.get(&key)?;
         let asked = known.is_none_or(|bits| bits & ASK != 0);
         Ok(asked && entry.is_some_and(|entry| entry.scope == SCOPE_ALL && entry.expires_ns == 0))
+    }
+
+    /// Gives back the memory in which tables were worked on, unless somebody is at it. True if there was
+    /// some.
+    pub fn rest_tables(&self) -> bool {
+        let Ok(mut state) = self.lists.try_lock() else { return false };
+        let lists = state.lists.as_mut().is_some_and(Table::rest);
+        let places = state.places.as_mut().is_some_and(Table::rest);
+        lists || places
     }
 
     /// The entries of a trie in force, as the datapath judges by them: a denied 6to4 network is the

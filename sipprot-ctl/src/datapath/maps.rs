@@ -12,7 +12,7 @@ use super::keys::LpmKey;
 use super::lists::ListMap;
 use super::map::{Map, PerCpu};
 use super::pins::Pins;
-use super::table::{Slot, Table};
+use super::table::{Slot, Table, View};
 
 pub struct Maps {
     pub config: Map<u32, Config>,
@@ -26,7 +26,7 @@ pub struct Maps {
     pub geo: ListMap<u32>,
     pub listed: Slot<ListTable>,
     pub places: Slot<PlaceTable>,
-    pub strangers: Table<Strangers>,
+    pub strangers: View<Strangers>,
     pub blocks: Map<BlockKey, Block>,
     pub quarantine: Map<QuarantineKey, u64>,
     pub contained: Map<u64, Contained>,
@@ -54,7 +54,7 @@ impl Maps {
             geo: Map::open(directory, maps::GEO)?,
             listed: Map::open(directory, maps::LISTED)?,
             places: Map::open(directory, maps::PLACES)?,
-            strangers: Table::open(directory, maps::STRANGERS)?,
+            strangers: Table::open(directory, maps::STRANGERS)?.into_view()?,
             blocks: Map::open(directory, maps::BLOCKS)?,
             quarantine: Map::open(directory, maps::QUARANTINE)?,
             contained: Map::open(directory, maps::CONTAINED)?,

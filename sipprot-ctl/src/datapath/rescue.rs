@@ -114,7 +114,7 @@ fn map_status(maps: &Maps) -> Result<MapStatus> {
     maps.allow.for_each(|key, _| status.allow_entries += in_force(key))?;
     maps.deny.for_each(|key, _| status.deny_entries += in_force(key))?;
     if let Some(table) = Table::in_force(&maps.listed)? {
-        status.deny_entries += table.compiled.get() as usize;
+        status.deny_entries += table.view()?.compiled.get() as usize;
     }
     Ok(status)
 }
@@ -140,7 +140,7 @@ pub fn unblock(pin_dir: &Path, address: IpAddr) -> Result<Unblocked> {
 fn undeny(maps: &Maps, address: Address) -> Result<Vec<(IpNetwork, u32)>> {
     let generation = maps.config.get(&0)?.unwrap_or_default().lists_generation;
     let mut removed = match Table::in_force(&maps.listed)? {
-        Some(table) => compile::let_in(&table, address)
+        Some(table) => compile::let_in(table.view()?, address)
             .into_iter()
             .filter_map(|(address, length)| Some((keys::network(address, length)?, 0)))
             .collect(),
@@ -165,7 +165,10 @@ fn undeny(maps: &Maps, address: Address) -> Result<Vec<(IpNetwork, u32)>> {
 
 fn kept_out_by_geo(maps: &Maps, address: Address) -> Result<Vec<u32>> {
     let generation = maps.config.get(&0)?.unwrap_or_default().geo_generation;
-    let in_table = Table::in_force(&maps.places)?.and_then(|table| table.country(&address));
+    let in_table = match Table::in_force(&maps.places)? {
+        Some(table) => table.view()?.country(&address),
+        None => None,
+    };
     let country = match in_table {
         Some(country) => country,
         None => {

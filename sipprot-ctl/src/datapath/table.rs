@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use sipprot_common::table::Zeroed;
 
@@ -40,16 +41,21 @@ impl<T> Copy for Inner<T> {}
 // SAFETY: a transparent u32.
 unsafe impl<T: 'static> aya::Pod for Inner<T> {}
 
-/// A table, mapped into our memory.
+/// A table. All of it counts as our memory while it is mapped, so it is mapped when it is looked at and
+/// until it [rests](Table::rest).
 pub struct Table<T> {
     fd: OwnedFd,
-    value: NonNull<T>,
+    name: &'static str,
+    view: OnceLock<View<T>>,
 }
 
+/// A table in our memory.
+pub struct View<T>(NonNull<T>);
+
 // SAFETY: the memory belongs to the kernel's map and is as good on any thread.
-unsafe impl<T: Sync> Send for Table<T> {}
+unsafe impl<T: Sync> Send for View<T> {}
 // SAFETY: as above; what is shared is a `T`.
-unsafe impl<T: Sync> Sync for Table<T> {}
+unsafe impl<T: Sync> Sync for View<T> {}
 
 impl<T: Zeroed + 'static> Table<T> {
     /// A new one, all zeroes, not in force.
@@ -57,7 +63,7 @@ impl<T: Zeroed + 'static> Table<T> {
         let name = slot.name();
         let fd = sys::mappable_array(size_of::<T>() as u32, name)
             .map_err(|source| failed(name, "making a table", source))?;
-        Self::map(fd).map_err(|source| failed(name, "mapping a table", source))
+        Ok(Self::resting(fd, name))
     }
 
     /// The one in force.
@@ -75,16 +81,39 @@ impl<T: Zeroed + 'static> Table<T> {
 
     /// The one value of an open map.
     pub fn of(fd: OwnedFd, name: &'static str) -> Result<Self> {
-        Self::map(checked::<T>(fd, name)?)
-            .map_err(|source| failed(name, "mapping the table", source))
+        Ok(Self::resting(checked::<T>(fd, name)?, name))
+    }
+
+    fn resting(fd: OwnedFd, name: &'static str) -> Self {
+        Self { fd, name, view: OnceLock::new() }
+    }
+
+    pub fn view(&self) -> Result<&View<T>> {
+        if let Some(view) = self.view.get() {
+            return Ok(view);
+        }
+        let view = View::map(&self.fd).map_err(|it| failed(self.name, "mapping the table", it))?;
+        Ok(self.view.get_or_init(|| view))
+    }
+
+    pub fn into_view(self) -> Result<View<T>> {
+        self.view()?;
+        Ok(self.view.into_inner().expect("it was just mapped"))
+    }
+
+    /// Nobody looks at it for now. True if somebody did.
+    pub fn rest(&mut self) -> bool {
+        self.view.take().is_some()
     }
 
     /// From the next packet on, this one is asked.
     pub fn put_in_force(&self, slot: &Slot<T>) -> Result<()> {
         slot.insert(&0, &Inner(self.fd.as_raw_fd() as u32, PhantomData), Insert::Any).map(drop)
     }
+}
 
-    fn map(fd: OwnedFd) -> io::Result<Self> {
+impl<T> View<T> {
+    fn map(fd: &OwnedFd) -> io::Result<Self> {
         // SAFETY: a new mapping of a map's one value; the kernel checks length and descriptor.
         let address = unsafe {
             libc::mmap(
@@ -97,7 +126,7 @@ impl<T: Zeroed + 'static> Table<T> {
             )
         };
         match NonNull::new(address.cast()) {
-            Some(value) if address != libc::MAP_FAILED => Ok(Self { fd, value }),
+            Some(value) if address != libc::MAP_FAILED => Ok(Self(value)),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -117,19 +146,19 @@ fn checked<T>(fd: OwnedFd, name: &'static str) -> Result<OwnedFd> {
     Err(DatapathError::Layout { map: name.into(), difference })
 }
 
-impl<T> Deref for Table<T> {
+impl<T> Deref for View<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         // SAFETY: mapped with the size of `T` until we are dropped; any bytes are a value of it, and
         // what others write at the same time is in cells.
-        unsafe { self.value.as_ref() }
+        unsafe { self.0.as_ref() }
     }
 }
 
-impl<T> Drop for Table<T> {
+impl<T> Drop for View<T> {
     fn drop(&mut self) {
         // SAFETY: what `map` mapped.
-        unsafe { libc::munmap(self.value.as_ptr().cast(), size_of::<T>()) };
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
     }
 }

@@ -7,14 +7,11 @@
 
 mod framing;
 mod message;
-mod tls;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -29,8 +26,9 @@ use super::identity::Identity;
 use super::lines::LINE_MAX;
 use super::tap::{Heard, Tap, Whose};
 use crate::config::SyslogTransport;
+use crate::places::Places;
+use crate::tls::{Acceptor, Files};
 use framing::Frames;
-use tls::Acceptor;
 
 /// Connections of all senders, and of one.
 const CONNECTIONS_MAX: usize = 256;
@@ -44,8 +42,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Listen {
     pub address: SocketAddr,
     pub transport: SyslogTransport,
-    /// Chain and key.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub certificate: Option<Files>,
     pub senders: Vec<IpNetwork>,
 }
 
@@ -55,7 +52,7 @@ struct Shared {
     identity: Arc<Identity>,
     tap: Tap,
     heard: mpsc::Sender<Heard>,
-    connections: Mutex<HashMap<IpAddr, usize>>,
+    places: Arc<Places>,
 }
 
 pub(super) async fn receive(
@@ -64,12 +61,13 @@ pub(super) async fn receive(
     tap: Tap,
     heard: mpsc::Sender<Heard>,
 ) {
-    let shared = Arc::new(Shared { listen, identity, tap, heard, connections: Mutex::default() });
+    let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
+    let shared = Arc::new(Shared { listen, identity, tap, heard, places });
     while !shared.heard.is_closed() {
         let result = match shared.listen.transport {
             SyslogTransport::Udp => datagrams(&shared).await,
             SyslogTransport::Tcp => connections(&shared, None).await,
-            SyslogTransport::Tls => match Acceptor::new(shared.listen.certificate.as_ref()) {
+            SyslogTransport::Tls => match acceptor(&shared.listen) {
                 Ok(acceptor) => connections(&shared, Some(acceptor)).await,
                 Err(error) => Err(error),
             },
@@ -79,6 +77,11 @@ pub(super) async fn receive(
         }
         tokio::time::sleep(RETRY).await;
     }
+}
+
+fn acceptor(listen: &Listen) -> io::Result<Acceptor> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "TLS without a certificate");
+    Acceptor::new(listen.certificate.as_ref().ok_or_else(missing)?)
 }
 
 async fn datagrams(shared: &Shared) -> io::Result<()> {
@@ -106,13 +109,12 @@ async fn connections(shared: &Arc<Shared>, acceptor: Option<Acceptor>) -> io::Re
     loop {
         while served.try_join_next().is_some() {}
         let (stream, peer) = listener.accept().await?;
-        let Some(place) = Place::take(shared, peer.ip()) else {
+        let Some(place) = shared.places.take(peer.ip()) else {
             shared.tap.tally.refused.fetch_add(1, Relaxed);
             continue;
         };
-        let acceptor = acceptor.clone();
+        let (shared, acceptor) = (shared.clone(), acceptor.clone());
         served.spawn(async move {
-            let shared = place.shared.clone();
             let ended = serve(&shared, stream, peer.ip(), acceptor).await;
             if ended.is_err() {
                 shared.tap.tally.refused.fetch_add(1, Relaxed);
@@ -179,37 +181,6 @@ impl Shared {
     }
 }
 
-/// A connection's place among those that are allowed.
-struct Place {
-    shared: Arc<Shared>,
-    peer: IpAddr,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, peer: IpAddr) -> Option<Self> {
-        let mut taken = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = taken.values().sum();
-        let own = taken.get(&peer).copied().unwrap_or_default();
-        if all >= CONNECTIONS_MAX || own >= CONNECTIONS_EACH_MAX {
-            return None;
-        }
-        taken.insert(peer, own + 1);
-        Some(Self { shared: shared.clone(), peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = taken.get_mut(&self.peer) {
-            *own -= 1;
-            if *own == 0 {
-                taken.remove(&self.peer);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
@@ -239,7 +210,7 @@ mod tests {
             identity: Arc::new(identity),
             tap: Tap::new("syslog", filters, Whose::Host, false),
             heard,
-            connections: Mutex::default(),
+            places: Places::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX),
         };
         (Arc::new(shared), told)
     }
@@ -296,18 +267,5 @@ mod tests {
             assert_eq!(whose(told.try_recv().ok()), "pbx1");
         }
         assert!(told.try_recv().is_err());
-    }
-
-    #[test]
-    fn connections_are_few() {
-        let (shared, _told) = shared(SyslogTransport::Tcp);
-        let take = |last: u8| Place::take(&shared, IpAddr::from([192, 0, 2, last]));
-        let mut places: Vec<_> = (0..CONNECTIONS_EACH_MAX).filter_map(|_| take(11)).collect();
-        assert_eq!((places.len(), take(11).is_none()), (CONNECTIONS_EACH_MAX, true));
-        assert!(take(12).is_some(), "another one's");
-        places.pop();
-        assert!(take(11).is_some());
-        drop(places);
-        assert!(shared.connections.lock().unwrap().is_empty());
     }
 }

@@ -16,6 +16,8 @@ impl IntoResponse for Fault {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Refused | Code::Conflict => StatusCode::CONFLICT,
             Code::Denied => StatusCode::UNAUTHORIZED,
+            Code::Forbidden => StatusCode::FORBIDDEN,
+            Code::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Code::Full => StatusCode::INSUFFICIENT_STORAGE,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,17 +1,18 @@
 //! Rows of lists, changes of many entries, and what the kernel holds of them.
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::asker::Asker;
 use super::consent::Consented;
 use super::error::{Body, Params};
 use super::routes::{Called, address, answer, list_named};
 use super::sheets::{self, Spool};
 use crate::api::{
-    Aggregate, Answer, BlockKind, Caller, Code, Command, DenyBlocks, EditEntry, Fault, ListQuery,
+    Aggregate, Answer, BlockKind, Code, Command, DenyBlocks, EditEntry, Fault, ListQuery,
     MoveEntries, NewBlock, RemoveEntries, ReportQuery, Verification, nobody,
 };
 
@@ -19,66 +20,66 @@ use crate::api::{
 const TRIES: usize = 3;
 
 pub(super) async fn entries(
-    State(caller): State<Caller>,
+    asker: Asker,
     Path(list): Path<String>,
     Params(query): Params<ListQuery>,
 ) -> Called {
-    answer(&caller, Command::Entries { list: list_named(&list)?, query }).await
+    answer(&asker, Command::Entries { list: list_named(&list)?, query }).await
 }
 
 pub(super) async fn edit_entry(
-    State(caller): State<Caller>,
+    asker: Asker,
     Path(list): Path<String>,
     Consented(consent): Consented,
     Body(edit): Body<EditEntry>,
 ) -> Called {
-    answer(&caller, Command::EditEntry { list: list_named(&list)?, edit, consent }).await
+    answer(&asker, Command::EditEntry { list: list_named(&list)?, edit, consent }).await
 }
 
 /// Some by name, or all; all of them go the way of a file.
 pub(super) async fn delete(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Consented(consent): Consented,
     Body(removal): Body<RemoveEntries>,
 ) -> Called {
     let list = list_named(&list)?;
     match (removal.all, removal.networks.is_empty()) {
-        (true, true) => sheets::remove_all(&caller, &spool, list, removal, consent).await,
+        (true, true) => sheets::remove_all(&asker, &spool, list, removal, consent).await,
         (true, false) => Err(Fault::invalid("networks", "either some networks, or all")),
         (false, _) if removal.dry_run => {
             Err(Fault::invalid("dry_run", "only a removal of all can be tried"))
         }
-        (false, _) => answer(&caller, Command::RemoveEntries { list, removal, consent }).await,
+        (false, _) => answer(&asker, Command::RemoveEntries { list, removal, consent }).await,
     }
 }
 
 pub(super) async fn move_entries(
-    State(caller): State<Caller>,
+    asker: Asker,
     Path(list): Path<String>,
     Consented(consent): Consented,
     Body(entries): Body<MoveEntries>,
 ) -> Called {
-    answer(&caller, Command::MoveEntries { list: list_named(&list)?, entries, consent }).await
+    answer(&asker, Command::MoveEntries { list: list_named(&list)?, entries, consent }).await
 }
 
 pub(super) async fn aggregate(
-    State(caller): State<Caller>,
+    asker: Asker,
     Path(list): Path<String>,
     Body(wanted): Body<Aggregate>,
 ) -> Called {
     let list = list_named(&list)?;
     for _ in 0..TRIES {
         let command = Command::Aggregate { list, wanted: wanted.clone() };
-        let Answer::MergesFound(found) = caller.call(command).await? else {
+        let Answer::MergesFound(found) = asker.call(command).await? else {
             return Err(Fault::internal());
         };
         if wanted.dry_run || found.answer.merges == 0 {
             return Ok(axum::Json(found.answer).into_response());
         }
         let merged = found.answer.clone();
-        match caller.call(Command::Merge { found }).await {
+        match asker.call(Command::Merge { found }).await {
             Err(fault) if fault.code == Code::Conflict => {}
             Err(fault) => return Err(fault),
             Ok(Answer::Done(done)) => {
@@ -96,22 +97,19 @@ fn changing() -> Fault {
     Fault::new(Code::Conflict, "the lists change all the time: try again")
 }
 
-pub(super) async fn blocks(
-    State(caller): State<Caller>,
-    Params(query): Params<ListQuery>,
-) -> Called {
-    answer(&caller, Command::Blocks { query }).await
+pub(super) async fn blocks(asker: Asker, Params(query): Params<ListQuery>) -> Called {
+    answer(&asker, Command::Blocks { query }).await
 }
 
 pub(super) async fn block(
-    State(caller): State<Caller>,
+    asker: Asker,
     Consented(consent): Consented,
     Body(block): Body<NewBlock>,
 ) -> Called {
-    answer(&caller, Command::Block { block, consent }).await
+    answer(&asker, Command::Block { block, consent }).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lifting {
     #[serde(default)]
@@ -121,80 +119,65 @@ pub(super) struct Lifting {
 }
 
 pub(super) async fn unblock_all(
-    State(caller): State<Caller>,
+    asker: Asker,
     Params(Lifting { kind, by }): Params<Lifting>,
 ) -> Called {
-    answer(&caller, Command::UnblockAll { kind, by }).await
+    answer(&asker, Command::UnblockAll { kind, by }).await
 }
 
 pub(super) async fn deny_blocks(
-    State(caller): State<Caller>,
+    asker: Asker,
     Consented(consent): Consented,
     Body(blocks): Body<DenyBlocks>,
 ) -> Called {
-    answer(&caller, Command::DenyBlocks { blocks, consent }).await
+    answer(&asker, Command::DenyBlocks { blocks, consent }).await
 }
 
-pub(super) async fn trust(
-    State(caller): State<Caller>,
-    Params(query): Params<ListQuery>,
-) -> Called {
-    answer(&caller, Command::Trust { query }).await
+pub(super) async fn trust(asker: Asker, Params(query): Params<ListQuery>) -> Called {
+    answer(&asker, Command::Trust { query }).await
 }
 
-pub(super) async fn peers(
-    State(caller): State<Caller>,
-    Params(query): Params<ListQuery>,
-) -> Called {
-    answer(&caller, Command::Peers { query }).await
+pub(super) async fn peers(asker: Asker, Params(query): Params<ListQuery>) -> Called {
+    answer(&asker, Command::Peers { query }).await
 }
 
-pub(super) async fn blocklists(
-    State(caller): State<Caller>,
-    Params(query): Params<ListQuery>,
-) -> Called {
-    answer(&caller, Command::Blocklists { query }).await
+pub(super) async fn blocklists(asker: Asker, Params(query): Params<ListQuery>) -> Called {
+    answer(&asker, Command::Blocklists { query }).await
 }
 
-pub(super) async fn report(
-    State(caller): State<Caller>,
-    Params(query): Params<ReportQuery>,
-) -> Called {
-    answer(&caller, Command::Report { query }).await
+pub(super) async fn report(asker: Asker, Params(query): Params<ReportQuery>) -> Called {
+    answer(&asker, Command::Report { query }).await
 }
 
-pub(super) async fn report_csv(
-    State(caller): State<Caller>,
-    Params(query): Params<ReportQuery>,
-) -> Called {
-    let Answer::Report(report) = caller.call(Command::Report { query }).await? else {
+pub(super) async fn report_csv(asker: Asker, Params(query): Params<ReportQuery>) -> Called {
+    let Answer::Report(report) = asker.call(Command::Report { query }).await? else {
         return Err(Fault::internal());
     };
     let csv = crate::report::sheet::csv(&report).map_err(|_| Fault::internal())?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response())
 }
 
-pub(super) async fn abuse(State(caller): State<Caller>, Path(text): Path<String>) -> Called {
-    answer(&caller, Command::Abuse { address: address(&text)? }).await
+pub(super) async fn abuse(asker: Asker, Path(text): Path<String>) -> Called {
+    answer(&asker, Command::Abuse { address: address(&text)? }).await
 }
 
-pub(super) async fn verify(State(caller): State<Caller>) -> Called {
-    Ok(axum::Json(verified(&caller, false).await?).into_response())
+pub(super) async fn verify(asker: Asker) -> Called {
+    Ok(axum::Json(verified(&asker, false).await?).into_response())
 }
 
 /// Puts right what differs, and looks again.
-pub(super) async fn repair(State(caller): State<Caller>) -> Called {
-    let found = verified(&caller, true).await?;
-    let repaired = !found.agrees && verified(&caller, false).await?.agrees;
+pub(super) async fn repair(asker: Asker) -> Called {
+    let found = verified(&asker, true).await?;
+    let repaired = !found.agrees && verified(&asker, false).await?.agrees;
     Ok(axum::Json(Verification { repaired, ..found }).into_response())
 }
 
-async fn verified(caller: &Caller, repair: bool) -> Result<Verification, Fault> {
+async fn verified(asker: &Asker, repair: bool) -> Result<Verification, Fault> {
     for _ in 0..TRIES {
-        let Answer::Compared(compared) = caller.call(Command::Compare).await? else {
+        let Answer::Compared(compared) = asker.call(Command::Compare).await? else {
             return Err(Fault::internal());
         };
-        match caller.call(Command::Settle { compared, repair }).await {
+        match asker.call(Command::Settle { compared, repair }).await {
             Err(fault) if fault.code == Code::Conflict => {}
             Err(fault) => return Err(fault),
             Ok(Answer::Verified(found)) => return Ok(found),

@@ -9,28 +9,36 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::Rooms;
+use super::asker::Asker;
 use super::consent::Consented;
 use super::error::Params;
 use super::routes::{Called, list_named};
 use crate::api::{
-    Answer, Caller, Code, Command, Consent, Fault, List, ReadSheet, RemoveEntries, Sheet,
-    SheetAnswer, SheetUse, nobody,
+    Answer, Code, Command, Consent, Fault, List, ReadSheet, RemoveEntries, Sheet, SheetAnswer,
+    SheetUse, nobody,
 };
 
 /// Where files lie while they pass through.
 #[derive(Clone)]
-pub(super) struct Spool(pub PathBuf);
+pub(super) struct Spool(PathBuf);
+
+impl FromRef<Rooms> for Spool {
+    fn from_ref(rooms: &Rooms) -> Self {
+        Self(rooms.spool.clone())
+    }
+}
 
 /// Bytes of an uploaded file.
 const SHEET_BYTES_MAX: u64 = 512 << 20;
@@ -39,7 +47,7 @@ const PIECES_WAITING: usize = 8;
 /// A list may change while a file is looked at; then it is looked at again.
 const TRIES: usize = 3;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SheetParams {
     /// Only say what would change.
@@ -59,29 +67,29 @@ fn utc() -> String {
 }
 
 pub(super) async fn import(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Import), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Import), params, consent, body).await
 }
 
 pub(super) async fn remove(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(params): Params<SheetParams>,
     Consented(consent): Consented,
     body: Body,
 ) -> Called {
-    change(&caller, &spool, (&list, SheetUse::Remove), params, consent, body).await
+    change(&asker, &spool, (&list, SheetUse::Remove), params, consent, body).await
 }
 
 async fn change(
-    caller: &Caller,
+    asker: &Asker,
     spool: &Spool,
     (list, usage): (&str, SheetUse),
     params: SheetParams,
@@ -92,12 +100,12 @@ async fn change(
     let (list, began) = (list_named(list)?, Instant::now());
     let file = Arc::new(upload(&spool.0, body).await?);
     let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
-    carry_out(caller, &sheet, dry_run, consent).await
+    carry_out(asker, &sheet, dry_run, consent).await
 }
 
 /// A list's own export, taken for a file of what is to be removed.
 pub(super) async fn remove_all(
-    caller: &Caller,
+    asker: &Asker,
     spool: &Spool,
     list: List,
     removal: RemoveEntries,
@@ -106,15 +114,15 @@ pub(super) async fn remove_all(
     let RemoveEntries { endpoint, dry_run, by, .. } = removal;
     let (file, began) = (Arc::new(unnamed(&spool.0)?), Instant::now());
     let (into, of) = (file.clone(), endpoint.clone());
-    caller.call(Command::ExportList { list, endpoint: of, into }).await?;
+    asker.call(Command::ExportList { list, endpoint: of, into }).await?;
     let (usage, zone) = (SheetUse::Remove, utc());
     let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
-    carry_out(caller, &sheet, dry_run, consent).await
+    carry_out(asker, &sheet, dry_run, consent).await
 }
 
-async fn carry_out(caller: &Caller, sheet: &Sheet, dry_run: bool, consent: Consent) -> Called {
+async fn carry_out(asker: &Asker, sheet: &Sheet, dry_run: bool, consent: Consent) -> Called {
     for _ in 0..TRIES {
-        let read = match caller.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
+        let read = match asker.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
             Answer::Read(read) => read,
             _ => return Err(Fault::internal()),
         };
@@ -122,7 +130,7 @@ async fn carry_out(caller: &Caller, sheet: &Sheet, dry_run: bool, consent: Conse
             return Ok(axum::Json(read.answer).into_response());
         }
         faultless(&read)?;
-        match caller.call(Command::ApplySheet { read, consent }).await {
+        match asker.call(Command::ApplySheet { read, consent }).await {
             Err(fault) if fault.code == Code::Conflict => {}
             answer => return Ok(axum::Json(answer?).into_response()),
         }
@@ -183,7 +191,7 @@ fn unusable(error: &io::Error) -> Fault {
     Fault::unavailable("the state directory can't take the file: see the daemon's log")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportParams {
     #[serde(default)]
@@ -191,13 +199,13 @@ pub(super) struct ExportParams {
 }
 
 pub(super) async fn export(
-    State(caller): State<Caller>,
-    Extension(spool): Extension<Spool>,
+    asker: Asker,
+    State(spool): State<Spool>,
     Path(list): Path<String>,
     Params(ExportParams { endpoint }): Params<ExportParams>,
 ) -> Called {
     let (list, into) = (list_named(&list)?, Arc::new(unnamed(&spool.0)?));
-    caller.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
+    asker.call(Command::ExportList { list, endpoint, into: into.clone() }).await?;
     let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES_WAITING);
     tokio::task::spawn_blocking(move || send_out(&into, &pieces));
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];

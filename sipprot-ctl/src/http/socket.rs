@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
+
+use super::credentials::group_id;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -31,6 +33,10 @@ pub(super) fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     }
     clear(path)?;
     let listener = UnixListener::bind(path).map_err(unusable)?;
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    if let Some(group) = group_id(&groups) {
+        chown(path, None, Some(group)).map_err(unusable)?;
+    }
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(unusable)?;
     Ok(listener)
 }

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 
 use super::*;
-use crate::api::{Answer, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
+use crate::access::Times;
+use crate::api::{Answer, Command, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
 
 /// Answers every command with its Debug text; a check with a fault.
 fn echo() -> Caller {
@@ -43,14 +45,19 @@ fn echo() -> Caller {
     caller
 }
 
+fn rooms(spool: &Path) -> Rooms {
+    let times = Times { idle: Duration::from_secs(60), whole: Duration::from_secs(600) };
+    Rooms::new(echo(), Arc::new(Access::load(None, times).unwrap()), spool.to_owned())
+}
+
 async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("run/test.sock");
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
-    let router =
-        if path.starts_with("/api") { api(echo(), directory.path()) } else { metrics(echo()) };
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let rooms = rooms(directory.path());
+    let router = if path.starts_with("/api") { api(rooms) } else { metrics(rooms) };
+    let server = tokio::spawn(serve::local(listener, router, std::future::pending()));
     let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -165,4 +172,44 @@ async fn only_dead_sockets_are_removed() {
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
     drop(listener);
+}
+
+/// What the document says of each route is what the router has.
+#[tokio::test]
+async fn the_document_and_the_router_are_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (status, text) = request("GET", "/api/v1/openapi.json", "").await;
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &document["openapi"]), (200, &"3.1.0".into()));
+    let mut described = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let operation = &operations[method];
+            assert!(!operation["summary"].as_str().unwrap().is_empty(), "{method} {path}");
+            let given = &operation["responses"]["200"]["content"];
+            assert!(given.is_object(), "{method} {path} answers nothing");
+            described.push((path.clone(), method.to_uppercase()));
+            let path = path
+                .replace("{list}", "deny")
+                .replace("{address}", "192.0.2.1")
+                .replace(['{', '}'], "");
+            let (status, text) =
+                request(&method.to_uppercase(), &format!("{BASE}{path}"), "").await;
+            assert!(status != 405 && !text.contains("no such path"), "{method} {path}: {text}");
+        }
+    }
+    let mut routed: Vec<_> = table::routes()
+        .iter()
+        .map(|route| (route.path.to_owned(), route.method.to_string()))
+        .collect();
+    routed.sort();
+    described.sort();
+    assert_eq!(routed, described);
+    let references = text.matches("\"$ref\":\"#/components/schemas/").count();
+    assert!(references > 50, "{references}");
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name} is nowhere");
+    }
+    drop(directory);
 }

@@ -72,6 +72,12 @@ impl<'a> Batch<'a> {
             Change::PutPending(it) => self.put(Kind::Pending.prefix(), it),
             Change::RemovePending => self.remove(Kind::Pending.prefix()),
             Change::RemoveLearning => self.remove_learning(),
+            Change::PutUser(user) => self.put(codec::named_key(Kind::User, &user.name), user),
+            Change::RemoveUser(name) => self.remove(codec::named_key(Kind::User, name)),
+            Change::PutToken(it) => self.put(codec::named_key(Kind::Token, &it.name), it),
+            Change::RemoveToken(name) => self.remove(codec::named_key(Kind::Token, name)),
+            Change::PutSession(it) => self.put(codec::named_key(Kind::Session, &it.hash), it),
+            Change::RemoveSession(hash) => self.remove(codec::named_key(Kind::Session, hash)),
             Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }
     }

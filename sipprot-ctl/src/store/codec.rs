@@ -31,11 +31,14 @@ pub(super) enum Kind {
     Learning = b'N',
     Learned = b'R',
     Pending = b'C',
+    User = b'U',
+    Token = b'K',
+    Session = b'X',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 15] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -47,11 +50,14 @@ impl Kind {
         Kind::Learning,
         Kind::Learned,
         Kind::Pending,
+        Kind::User,
+        Kind::Token,
+        Kind::Session,
         Kind::Meta,
     ];
 
     /// The kinds that the export can rebuild.
-    pub const EXPORTED: [Kind; 7] = [
+    pub const EXPORTED: [Kind; 9] = [
         Kind::List,
         Kind::Block,
         Kind::Trust,
@@ -59,6 +65,8 @@ impl Kind {
         Kind::Standing,
         Kind::Learning,
         Kind::Pending,
+        Kind::User,
+        Kind::Token,
     ];
 
     pub fn of(key: &[u8]) -> Option<Kind> {
@@ -219,6 +227,13 @@ pub(super) fn trust_key(key: &TrustKey) -> Vec<u8> {
 pub(super) fn peer_key(network: IpNetwork) -> Vec<u8> {
     let mut bytes = Kind::Peer.prefix();
     push_network(&mut bytes, network);
+    bytes
+}
+
+/// Of a user, a token or a session.
+pub(super) fn named_key(kind: Kind, name: &str) -> Vec<u8> {
+    let mut bytes = kind.prefix();
+    bytes.extend(name.as_bytes());
     bytes
 }
 

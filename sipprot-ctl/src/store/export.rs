@@ -100,10 +100,20 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         Change::PutPending(_) => records.insert(Kind::Pending.prefix(), change),
         Change::RemovePending => records.remove(&Kind::Pending.prefix()),
         Change::RemoveLearning => records.remove(&Kind::Learning.prefix()),
+        Change::PutUser(ref user) => {
+            records.insert(codec::named_key(Kind::User, &user.name), change)
+        }
+        Change::RemoveUser(name) => records.remove(&codec::named_key(Kind::User, &name)),
+        Change::PutToken(ref token) => {
+            records.insert(codec::named_key(Kind::Token, &token.name), change)
+        }
+        Change::RemoveToken(name) => records.remove(&codec::named_key(Kind::Token, &name)),
         Change::NoteLift { .. }
         | Change::AddAttack(_)
         | Change::AddAlert(_)
         | Change::PutLearned(_)
+        | Change::PutSession(_)
+        | Change::RemoveSession(_)
         | Change::PutClockBase(_) => None,
     };
 }
@@ -116,6 +126,8 @@ pub(super) fn holds(change: &Change) -> bool {
             | Change::AddAttack(_)
             | Change::AddAlert(_)
             | Change::PutLearned(_)
+            | Change::PutSession(_)
+            | Change::RemoveSession(_)
             | Change::PutClockBase(_)
     )
 }
@@ -206,7 +218,11 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         Kind::Standing => Some("put_standing"),
         Kind::Learning => Some("put_learning"),
         Kind::Pending => Some("put_pending"),
-        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Meta => None,
+        Kind::User => Some("put_user"),
+        Kind::Token => Some("put_token"),
+        Kind::History | Kind::Attack | Kind::Alert | Kind::Learned | Kind::Session | Kind::Meta => {
+            None
+        }
     }
 }
 

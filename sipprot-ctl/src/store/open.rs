@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
+use super::access::{SessionRecord, TokenRecord, UserRecord};
 use super::batch::{Batch, Rows};
 use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
@@ -184,6 +185,9 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::Alert) => codec::decode::<AlertRecord>(value).is_ok(),
         Some(Kind::Learning) => codec::decode::<LearningRecord>(value).is_ok(),
         Some(Kind::Pending) => codec::decode::<PendingRecord>(value).is_ok(),
+        Some(Kind::User) => codec::decode::<UserRecord>(value).is_ok(),
+        Some(Kind::Token) => codec::decode::<TokenRecord>(value).is_ok(),
+        Some(Kind::Session) => codec::decode::<SessionRecord>(value).is_ok(),
         Some(Kind::Learned) => codec::decode::<Learned>(value).is_ok(),
         Some(Kind::Meta) => key == COMMIT_KEY || codec::decode::<IgnoredAny>(value).is_ok(),
         None => false,
@@ -307,8 +311,8 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::History) => rows.history += 1,
         Some(Kind::Attack) => rows.attacks += 1,
         Some(Kind::Alert) => rows.alerts += 1,
-        Some(Kind::Learning | Kind::Pending) => others += 1,
-        Some(Kind::Learned | Kind::Meta) | None => {}
+        Some(Kind::Learning | Kind::Pending | Kind::User | Kind::Token) => others += 1,
+        Some(Kind::Learned | Kind::Session | Kind::Meta) | None => {}
     });
     recovery.history = rows.history;
     rows.exported =

@@ -8,13 +8,15 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{SessionRecord, TokenRecord, UserRecord};
 use super::noted::{AlertRecord, LearningRecord, PendingRecord};
 use crate::config::Scope;
 use crate::rules::{Learned, Method, Peak, Proof};
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
     Allow,
@@ -68,7 +70,7 @@ impl ListEntry {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockKind {
     /// A dynamic block, on proven failures.
@@ -366,5 +368,12 @@ pub enum Change {
     RemoveLearning,
     PutPending(PendingRecord),
     RemovePending,
+    PutUser(UserRecord),
+    RemoveUser(String),
+    PutToken(TokenRecord),
+    RemoveToken(String),
+    PutSession(SessionRecord),
+    /// By its hash.
+    RemoveSession(String),
     PutClockBase(ClockBase),
 }

@@ -236,7 +236,7 @@ fn fetch_challenge(
 }
 
 /// A REGISTER; with a challenge, the nth guess on it.
-pub(super) fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>) -> Vec<u8> {
+pub fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>) -> Vec<u8> {
     let (user, host, agent) = (&plan.user, host(plan), &plan.user_agent);
     let transport = plan.transport.name();
     let (cseq, credentials) = match guess {

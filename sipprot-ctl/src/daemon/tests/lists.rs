@@ -113,7 +113,7 @@ async fn of_two_editors_the_second_is_told() {
     // Both at once: what the first changed is not stored yet when the second is asked.
     let (first, second) = (edit_of(List::Deny, by("first")), edit_of(List::Deny, by("second")));
     let (reply, answer) = oneshot::channel();
-    core.answer(Call { command: first, reply });
+    core.answer(Call { who: Who::socket("root"), command: first, reply });
     fault(&mut core, second, Code::Conflict, "was changed meanwhile").await;
     answer.await.unwrap().unwrap();
     assert_eq!(one(&mut core, List::Deny, "198.51.100.9").await.note, "first");

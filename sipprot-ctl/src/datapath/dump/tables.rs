@@ -18,6 +18,7 @@ use super::{Fields, Sink};
 pub(super) fn listed(directory: &Path, sink: &mut Sink) -> Result<()> {
     let slot: Slot<ListTable> = Map::<u32, Inner<ListTable>>::open(directory, maps::LISTED)?;
     let Some(table) = Table::in_force(&slot)? else { return Ok(()) };
+    let table = table.into_view()?;
     let name = |first: u32, length: u32| {
         let network = keys::network(Address::from_v4(first), length);
         fields! { "network": network.map(|it| it.to_string()) }
@@ -35,6 +36,7 @@ pub(super) fn listed(directory: &Path, sink: &mut Sink) -> Result<()> {
 pub(super) fn places(directory: &Path, sink: &mut Sink) -> Result<()> {
     let slot: Slot<PlaceTable> = Map::<u32, Inner<PlaceTable>>::open(directory, maps::PLACES)?;
     let Some(table) = Table::in_force(&slot)? else { return Ok(()) };
+    let table = table.into_view()?;
     let value = |code: u8| {
         let name =
             if code == MIXED { "several".to_owned() } else { country(table.name(code.into())) };
@@ -64,7 +66,7 @@ pub(super) fn places(directory: &Path, sink: &mut Sink) -> Result<()> {
 
 /// One value: how many places say that somebody is known.
 pub(super) fn strangers(directory: &Path, sink: &mut Sink) -> Result<()> {
-    let table = Table::<Strangers>::open(directory, maps::STRANGERS)?;
+    let table = Table::<Strangers>::open(directory, maps::STRANGERS)?.into_view()?;
     let known = table.known();
     sink.put(|| {
         let value = fields! { "places": Strangers::WORDS * 64, "known": known };

@@ -31,7 +31,7 @@ impl Kernel {
     pub(super) fn find_strangers(&mut self, world: &World) -> Result<()> {
         let Map::Array(data) = self.map(maps::STRANGERS)? else { anyhow::bail!("no array") };
         let fd = data.fd().as_fd().try_clone_to_owned()?;
-        let strangers = Table::<Strangers>::of(fd, maps::STRANGERS)?;
+        let strangers = Table::<Strangers>::of(fd, maps::STRANGERS)?.into_view()?;
         let blocked = world.blocks.iter().map(|block| block.source.0);
         let known = blocked.chain(world.trusted.iter().map(|(source, _)| source.0));
         strangers.replace(known, world.config().seed, &mut vec![0; Strangers::WORDS]);
@@ -48,28 +48,29 @@ impl Kernel {
     pub(super) fn fill_tables(&mut self, world: &World) -> Result<()> {
         let (lists, places) = (self.slot(maps::LISTED)?, self.slot(maps::PLACES)?);
         let lists_table = Table::<ListTable>::new(&lists)?;
-        lists_table.seed.set(world.config().seed);
-        lists_table.generation.set(LISTS_GENERATION.into());
+        let places_table = Table::<PlaceTable>::new(&places)?;
+        let (in_lists, in_places) = (lists_table.view()?, places_table.view()?);
+        in_lists.seed.set(world.config().seed);
+        in_lists.generation.set(LISTS_GENERATION.into());
         let plain: Vec<&Listing> = world.deny.iter().filter(|it| is_compiled(it)).collect();
         let networks: Vec<_> = plain.iter().map(|it| world::prefix(&it.network)).collect();
-        let rest = compile::fill(&lists_table, &networks);
+        let rest = compile::fill(in_lists, &networks);
         let rest: Vec<Listing> = rest.into_iter().map(|index| plain[index].clone()).collect();
         self.fill_list(maps::DENY, &rest, |_| 0).context("what the table has no room for")?;
         for listing in world.allow.iter().chain(&world.deny).filter(|it| !plain.contains(it)) {
-            compile::ask(&lists_table, world::prefix(&listing.network));
+            compile::ask(in_lists, world::prefix(&listing.network));
         }
 
-        let places_table = Table::<PlaceTable>::new(&places)?;
-        places_table.generation.set(GEO_GENERATION.into());
+        in_places.generation.set(GEO_GENERATION.into());
         let networks: Vec<((Address, u32), u32)> = world
             .geo
             .iter()
             .map(|(network, code)| (world::prefix(network), world::country(code)))
             .collect();
-        compile::fill_places(&places_table, &networks);
-        compile::mark_geo(&lists_table, Some(&places_table), |code| {
+        compile::fill_places(in_places, &networks);
+        compile::mark_geo(in_lists, Some(in_places), |code| {
             let policies = world.policies.iter().map(|it| &it.abi);
-            let country = places_table.name(code.into());
+            let country = in_places.name(code.into());
             policies
                 .filter(|policy| policy.geo_mode != GEO_OFF)
                 .any(|policy| code == MIXED || geo_drops(policy, country))

@@ -1,0 +1,159 @@
+//! Connections: taken in, kept within bounds, and ended.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::error;
+
+use super::credentials;
+use super::door::Peer;
+use super::pace::Patient;
+use crate::places::Places;
+use crate::tls::Acceptor;
+
+const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_EACH_MAX: usize = 64;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For a request's head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+const HEAD_BYTES_MAX: usize = 32 << 10;
+const HEADERS_MAX: usize = 64;
+/// After which accepting is tried again, for want of file descriptors.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// On the Unix socket, until `stop` is done.
+pub(super) async fn local(listener: UnixListener, router: Router, stop: impl Future<Output = ()>) {
+    let (ending, ended) = watch::channel(false);
+    let mut served = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = served.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let peer = credentials::peer(&stream);
+                served.spawn(serve(stream, router.clone(), peer, ended.clone()));
+            }
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+    drop(listener);
+    let _ = ending.send(true);
+    while served.join_next().await.is_some() {}
+}
+
+/// The API over TCP, on a thread of its own: handshakes and passwords are nothing that the judgement should
+/// wait for. Dropping it ends it.
+pub struct Server {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(super) fn start(
+        address: SocketAddr,
+        tls: Option<Acceptor>,
+        router: Router,
+    ) -> io::Result<Self> {
+        let listener = StdListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let (stop, stopped) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(8)
+            .build()?;
+        let thread = std::thread::Builder::new().name("api".to_owned()).spawn(move || {
+            let served = runtime.block_on(remote(listener, tls, router, stopped));
+            if let Err(error) = served {
+                error!("the API over TCP ended: {error}");
+            }
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Server {
+    /// Waits for the listener to be gone: the next one may want its address.
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn remote(
+    listener: StdListener,
+    tls: Option<Acceptor>,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
+    let mut served = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = until(stopped.clone()) => return Ok(()),
+            accepted = listener.accept() => accepted,
+            Some(_) = served.join_next() => continue,
+        };
+        let Ok((stream, from)) = accepted else {
+            sleep(RETRY).await;
+            continue;
+        };
+        let Some(place) = places.take(from.ip()) else { continue };
+        let (tls, router, ended) = (tls.clone(), router.clone(), stopped.clone());
+        served.spawn(async move {
+            let peer = Peer::Tcp(from.ip().to_canonical());
+            match tls {
+                None => serve(Patient::new(stream), router, peer, ended).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+                        serve(Patient::new(stream), router, peer, ended).await;
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn serve<S>(stream: S, router: Router, peer: Peer, ended: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = until(ended) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+async fn until(mut ended: watch::Receiver<bool>) {
+    let _ = ended.wait_for(|ended| *ended).await;
+}
