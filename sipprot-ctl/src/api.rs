@@ -45,7 +45,7 @@ pub use learn::{
 };
 pub use lists::{
     Aggregate, AggregateAnswer, DenyBlocks, EditEntry, Expiry, FoundMerges, ListQuery, Merged,
-    MoveEntries, RemoveEntries, SortBy,
+    MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
 };
 pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,

@@ -84,7 +84,7 @@ pub fn shown(report: Report, query: &ReportQuery) -> Report {
     let mut rows = report.rows;
     match query.sort.unwrap_or(ReportOrder::Victim) {
         ReportOrder::Victim => {}
-        ReportOrder::Attacker => rows.sort_by_cached_key(|row| attacker(row)),
+        ReportOrder::Attacker => rows.sort_by_cached_key(attacker),
         ReportOrder::Country => rows.sort_by_cached_key(|row| row.country_name.clone()),
         ReportOrder::Method => rows.sort_by_cached_key(|row| row.method.clone()),
         ReportOrder::Blocks => rows.sort_by_key(|row| Reverse(row.blocks)),

@@ -33,11 +33,15 @@ const COMMANDS: &[Command] = &[
     Command { words: &["s"], has: &["| LIST                | NUM OF IPS |\n"] },
     Command {
         words: &["status", "-allow"],
-        has: &["Allowlist:\n+", "| IP ADDRESS     | COUNTRY |\n", "| 203.0.113.0/24 |"],
+        has: &[
+            "Allowlist:\n+",
+            "| IP ADDRESS     |     COUNTRY |\n",
+            "| 203.0.113.0/24 | Switzerland |\n",
+        ],
     },
     Command {
         words: &["status", "-deny"],
-        has: &["Denylist:\n+", "| IP ADDRESS", "| COUNTRY |\n"],
+        has: &["Denylist:\n+", "| IP ADDRESS", "     COUNTRY |\n"],
     },
     Command {
         words: &["status", "\u{2013}dynamic"],
@@ -53,7 +57,7 @@ const COMMANDS: &[Command] = &[
             "Daily Firewall Report\n\nHost: ",
             "\nDate: ",
             "|   ATTACKER IP | COUNTRY |              METHOD |  VICTIM IP | BLOCKS |\n",
-            "BRUTEFORCE:register | 192.0.2.11 |      1 |\n",
+            "| 198.51.100.10 |  France | BRUTEFORCE:register | 192.0.2.11 |      1 |\n",
             "|               |         |                     |      TOTAL |      1 |\n",
         ],
     },
@@ -69,7 +73,7 @@ const COMMANDS: &[Command] = &[
     Command { words: &["setup"], has: &[] },
     Command {
         words: &["list", "deny"],
-        has: &["| IP ADDRESS", "| COUNTRY | NOTE", "| TIME", "| ADDED BY"],
+        has: &["| IP ADDRESS", "     COUNTRY | NOTE", "| TIME", "| ADDED BY"],
     },
     Command { words: &["l", "allow"], has: &["| IP ADDRESS"] },
     Command {
@@ -136,7 +140,12 @@ fn prepare(lab: &Lab, daemon: &Daemon) -> Result<()> {
 
 #[test]
 fn every_command_says_what_it_said() -> Result<()> {
-    let settings = Settings::default();
+    // 198.51.100.0/24 is in France, 203.0.113.0/24 in Switzerland.
+    let directory = tempfile::tempdir()?;
+    let database = directory.path().join("countries");
+    std::fs::write(&database, "3325256704,3325256959,FR\n3405803776,3405804031,CH\n")?;
+    let line = format!("geo.databases = [{database:?}]");
+    let settings = Settings { lines: vec![line], ..Settings::default() };
     let Some((lab, daemon)) = Lab::protected(Manners::default(), &settings)? else { return Ok(()) };
     prepare(&lab, &daemon)?;
     let mut wrong = Vec::new();
@@ -154,7 +163,13 @@ fn every_command_says_what_it_said() -> Result<()> {
     println!("{listed}");
     assert!(has_in_order(
         &listed,
-        &[r#""ip":"#, r#""note":"#, r#""time":1693583075,"#, r#""added_by":"#, r#""geo_data":"#]
+        &[
+            r#""ip":"#,
+            r#""note":"#,
+            r#""time":1693583075,"#,
+            r#""added_by":"#,
+            r#""geo_data":{"country_code":"FR","country_name":"France"}"#
+        ]
     ));
     let report = daemon.json(&["report"])?;
     let row = &report["rows"][0];

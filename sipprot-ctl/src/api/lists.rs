@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BlockKind, List, Network, Scope, nobody};
+use super::{BlockKind, Done, List, Network, Scope, SheetAnswer, nobody};
 
 /// Which rows of a list, and in what order; all fields narrow the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -163,6 +163,15 @@ pub struct RemoveEntries {
     pub dry_run: bool,
     #[serde(default = "nobody")]
     pub by: String,
+}
+
+/// What came of a removal.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RemovedAnswer {
+    /// Of all: what a file with all of them would have told.
+    All(SheetAnswer),
+    Named(Done),
 }
 
 /// Entries that go to the other list, as they are.

@@ -11,9 +11,9 @@ use super::door::Least;
 use super::{Rooms, lists, people, routes, sheets};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, BlocklistsAnswer, BlocksAnswer, Check, Command, Done,
-    Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, MadeToken, PeersAnswer, Report,
-    Right, SessionView, SheetAnswer, Status, TokensAnswer, TrustAnswer, UsersAnswer, Verification,
-    Version, Why,
+    Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, MadeToken, PeersAnswer,
+    RemovedAnswer, Report, Right, SessionView, SheetAnswer, Status, TokensAnswer, TrustAnswer,
+    UsersAnswer, Verification, Version, Why,
 };
 
 pub(super) struct Route {
@@ -86,7 +86,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
     ]);
     all.extend([
-        post("/lists/{list}/delete", LISTS, lists::delete).gives::<Value>("Removes some entries by name, or all."),
+        post("/lists/{list}/delete", LISTS, lists::delete).gives::<RemovedAnswer>("Removes some entries by name, or all."),
         post("/lists/{list}/move", LISTS, lists::move_entries).gives::<Done>("Moves entries to the other list."),
         post("/lists/{list}/aggregate", LISTS, lists::aggregate).gives::<AggregateAnswer>("Lets one network take the place of entries that say together what it says."),
         delete("/blocks", LISTS, lists::unblock_all).gives::<Done>("Lifts all blocks."),

@@ -1,5 +1,7 @@
 //! Requests against a daemon that only says what it was asked.
 
+mod bad_input;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
