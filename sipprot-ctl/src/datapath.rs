@@ -43,7 +43,7 @@ pub use attach::{Attachment, Egress, Mode};
 pub use clock::{Clock, monotonic_ns, monotonic_precise_ns};
 pub use compare::{Differs, ListDifferences};
 pub use counts::Fill;
-pub use endpoints::kept;
+pub use endpoints::{EndpointDiffers, SharedPort, kept};
 pub use error::{DatapathError, Result};
 pub use events::{Batch, Event, EventReader};
 pub use kernel_log::KernelLog;

@@ -1,14 +1,12 @@
 //! What the kernel was told of the configuration: policies, ports, endpoints, name servers, user agents,
 //! and where the programs are attached.
 
-use std::collections::BTreeMap;
-
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{Policy, PortSet};
 
 use super::super::plan::Plan;
 use crate::api::KindView;
-use crate::datapath::{Datapath, Mode, Result, kept};
+use crate::datapath::{Datapath, EndpointDiffers, Mode, Result, SharedPort, kept};
 use crate::report::address;
 
 /// A plan's part of it.
@@ -18,6 +16,7 @@ pub struct Told {
     policies: Vec<Policy>,
     port_sets: Vec<Box<PortSet>>,
     endpoints: Vec<(IpNetwork, u32)>,
+    shared: Vec<SharedPort>,
     resolvers: Vec<IpNetwork>,
     user_agents: Vec<String>,
 }
@@ -29,6 +28,7 @@ impl Told {
             policies: plan.policies.clone(),
             port_sets: plan.port_sets.clone(),
             endpoints: plan.endpoints.clone(),
+            shared: plan.shared.clone(),
             resolvers: plan.resolvers.clone(),
             user_agents: plan.user_agents.clone(),
         }
@@ -78,28 +78,21 @@ impl Told {
     }
 
     fn endpoints(&self, datapath: &Datapath) -> Result<KindView> {
-        let promised = self.endpoints.iter().filter_map(|(it, policy)| Some((kept(*it)?, *policy)));
-        let promised: BTreeMap<IpNetwork, u32> = promised.collect();
-        let found: BTreeMap<IpNetwork, u32> = datapath.endpoints()?.into_iter().collect();
-        let mut view = KindView {
-            found: Some(found.len() as u64),
-            ..view("endpoint addresses", promised.len())
-        };
-        let name = |policy: &u32| {
-            let name = self.names.get(*policy as usize).cloned();
+        let (promised, found, differing) =
+            datapath.compare_endpoints(&self.endpoints, &self.shared)?;
+        let mut view =
+            KindView { found: Some(found as u64), ..view("endpoint addresses", promised) };
+        let name = |policy: u32| {
+            let name = self.names.get(policy as usize).cloned();
             name.unwrap_or_else(|| format!("policy {policy}"))
         };
-        for (network, policy) in &promised {
-            match found.get(network) {
-                None => view.missing(address(*network), name(policy)),
-                Some(other) if other != policy => {
-                    view.different(address(*network), name(policy), name(other));
-                }
-                Some(_) => {}
+        for EndpointDiffers { what, promised, found } in differing {
+            match (promised.map(name), found.map(name)) {
+                (Some(promised), None) => view.missing(what, promised),
+                (None, Some(found)) => view.unexpected(what, found),
+                (Some(promised), Some(found)) => view.different(what, promised, found),
+                (None, None) => {}
             }
-        }
-        for (network, policy) in found.iter().filter(|(it, _)| !promised.contains_key(*it)) {
-            view.unexpected(address(*network), name(policy));
         }
         Ok(view)
     }
