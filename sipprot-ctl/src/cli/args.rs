@@ -464,13 +464,18 @@ fn geo_mode(text: &str) -> Result<GeoMode, String> {
 /// fingers and scripts.
 pub fn accept_seed_forms(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const LONG: [&str; 4] = ["allow", "deny", "dynamic", "all"];
+    // The program's name comes first, and the value of a global option is no verb.
+    let (mut is_verb_to_come, mut is_value) = (true, true);
     arguments
-        .enumerate()
-        .map(|(place, argument)| {
-            if place == 1 && argument == "h" {
-                return "help".into();
+        .map(|argument| {
+            let text = argument.to_str().unwrap_or_default();
+            let may_be_verb = is_verb_to_come && !is_value && !text.starts_with('-');
+            is_value = matches!(text, "--config" | "--log");
+            if may_be_verb {
+                is_verb_to_come = false;
+                return if text == "h" { "help".into() } else { argument };
             }
-            let word = argument.to_str().and_then(|text| text.strip_prefix(['-', '\u{2013}']));
+            let word = text.strip_prefix(['-', '\u{2013}']);
             match word.filter(|word| LONG.contains(word)) {
                 Some(word) => format!("--{word}").into(),
                 None => argument,

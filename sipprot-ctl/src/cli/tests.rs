@@ -122,6 +122,19 @@ fn wrong_lines_are_usage_errors() {
 }
 
 #[test]
+fn h_is_help_where_a_verb_is_expected() {
+    let forms = |line: &str| args::accept_seed_forms(line.split(' ').map(OsString::from));
+    for (line, expected) in [
+        ("h h", "h help"),
+        ("sipprot --config h h", "sipprot --config h help"),
+        ("sipprot --debug h", "sipprot --debug help"),
+        ("sipprot check h", "sipprot check h"),
+    ] {
+        assert_eq!(forms(line).join(std::ffi::OsStr::new(" ")), expected);
+    }
+}
+
+#[test]
 fn version_line() {
     let version = version();
     assert_eq!(version.name, "sipPROT");
