@@ -10,11 +10,14 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod lists;
 mod live;
+mod report;
 mod schema;
 mod settings;
 mod sheet;
 mod top;
+mod verify;
 mod who;
 mod why;
 
@@ -23,7 +26,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -36,7 +38,7 @@ pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView,
     GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
-    Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
@@ -46,7 +48,14 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use lists::{
+    Aggregate, AggregateAnswer, DenyBlocks, EditEntry, Expiry, FoundMerges, ListQuery, Merged,
+    MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
+};
 pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
+pub use report::{
+    AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
+};
 pub use schema::Network;
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
@@ -54,6 +63,7 @@ pub use settings::{
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
+pub use verify::{Compared, KindView, Mismatch, Verification};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
@@ -67,7 +77,7 @@ pub enum Command {
     Status,
     Entries {
         list: List,
-        query: EntriesQuery,
+        query: ListQuery,
     },
     AddEntry {
         list: List,
@@ -77,6 +87,7 @@ pub enum Command {
     EditEntry {
         list: List,
         edit: EditEntry,
+        consent: Consent,
     },
     RemoveEntry {
         list: List,
@@ -106,20 +117,29 @@ pub enum Command {
         by: String,
     },
     Blocks {
-        kind: Option<BlockKind>,
+        query: ListQuery,
     },
-    Block(NewBlock),
+    Block {
+        block: NewBlock,
+        consent: Consent,
+    },
     Unblock {
         address: IpAddr,
         by: String,
     },
-    Trust,
+    Trust {
+        query: ListQuery,
+    },
     RevokeTrust {
         address: IpAddr,
         by: String,
     },
-    Blocklists,
-    Peers,
+    Blocklists {
+        query: ListQuery,
+    },
+    Peers {
+        query: ListQuery,
+    },
     AddPeer(NewPeer),
     RemovePeer {
         network: IpNetwork,
@@ -132,7 +152,7 @@ pub enum Command {
         address: IpAddr,
     },
     Report {
-        date: Option<Date>,
+        query: ReportQuery,
     },
     Learn,
     LearnProposal,
@@ -171,6 +191,46 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// All of them, or nothing when one isn't there.
+    RemoveEntries {
+        list: List,
+        removal: RemoveEntries,
+        consent: Consent,
+    },
+    MoveEntries {
+        list: List,
+        entries: MoveEntries,
+        consent: Consent,
+    },
+    /// Looks for entries that one network could take the place of.
+    Aggregate {
+        list: List,
+        wanted: Aggregate,
+    },
+    /// Lets them, if the lists are still as they were.
+    Merge {
+        found: FoundMerges,
+    },
+    DenyBlocks {
+        blocks: DenyBlocks,
+        consent: Consent,
+    },
+    /// Lifts what stands against anybody, of one kind or all.
+    UnblockAll {
+        kind: Option<BlockKind>,
+        by: String,
+    },
+    /// What is known of an address, for whom it belongs to.
+    Abuse {
+        address: IpAddr,
+    },
+    /// Holds the kernel against the store.
+    Compare,
+    /// Looks again at what differed, and puts it right if that is wanted.
+    Settle {
+        compared: Compared,
+        repair: bool,
+    },
     /// Says what a change would do, or why it would be refused, and does nothing.
     Rehearse(Box<Command>),
     /// The way to what changes from now on.
@@ -215,7 +275,7 @@ impl Command {
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
-            Command::Block(block) => Some(&mut block.by),
+            Command::Block { block, .. } => Some(&mut block.by),
             Command::AddPeer(peer) => Some(&mut peer.added_by),
             Command::LearnStart(start) => Some(&mut start.by),
             Command::LearnAccept(accept) => Some(&mut accept.by),
@@ -223,6 +283,10 @@ impl Command {
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
             Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
+            Command::MoveEntries { entries, .. } => Some(&mut entries.by),
+            Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
+            Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -230,6 +294,7 @@ impl Command {
             | Command::RemovePeer { by, .. }
             | Command::RemoveUser { by, .. }
             | Command::RevokeToken { by, .. }
+            | Command::UnblockAll { by, .. }
             | Command::LearnStop { by }
             | Command::Undo { by, .. }
             | Command::LearnDiscard { by } => Some(by),
@@ -239,9 +304,9 @@ impl Command {
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
             | Command::Blocks { .. }
-            | Command::Trust
-            | Command::Blocklists
-            | Command::Peers
+            | Command::Trust { .. }
+            | Command::Blocklists { .. }
+            | Command::Peers { .. }
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
@@ -257,6 +322,10 @@ impl Command {
             | Command::Audit { .. }
             | Command::Note(_)
             | Command::Ingest { .. }
+            | Command::Merge { .. }
+            | Command::Abuse { .. }
+            | Command::Compare
+            | Command::Settle { .. }
             | Command::Metrics
             | Command::Follow
             | Command::Top { .. } => None,
@@ -295,6 +364,12 @@ pub enum Answer {
     Users(UsersAnswer),
     Tokens(TokensAnswer),
     MadeToken(MadeToken),
+    #[serde(skip)]
+    MergesFound(FoundMerges),
+    Abuse(Box<AbuseReport>),
+    #[serde(skip)]
+    Compared(Compared),
+    Verified(Verification),
     /// Prometheus' text format.
     Metrics(String),
     #[serde(skip)]
@@ -336,22 +411,6 @@ impl Caller {
     }
 }
 
-/// Which entries of a list; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EntriesQuery {
-    /// Part of an address, note or author.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<String>,
-    /// ISO code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
@@ -368,19 +427,6 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// Another note for what is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EditEntry {
-    #[schemars(with = "Network")]
-    pub network: IpNetwork,
-    pub note: String,
-    #[serde(default)]
-    pub endpoint: Option<String>,
-    #[serde(default = "nobody")]
-    pub by: String,
 }
 
 /// A peer to be trusted without having shown anything.

@@ -20,6 +20,8 @@ mod learn;
 mod lists;
 mod log;
 mod man;
+mod many;
+mod map;
 mod people;
 mod replay;
 mod report;
@@ -34,6 +36,7 @@ mod table;
 mod tests;
 mod top;
 mod update;
+mod verify;
 mod version;
 mod why;
 
@@ -122,14 +125,14 @@ fn run(args: Args) -> Result<(), CliError> {
     match args.verb {
         Verb::Run(run) => service::run(&context, run),
         Verb::Status(shown) => status::run(&context, &shown),
-        Verb::Report { date } => report::run(&context, date),
+        Verb::Report(report) => report::run(&context, &report),
         Verb::List(list) => lists::run(&context, list),
         Verb::Check { address } => check::run(&context, address),
         Verb::Why { address } => why::run(&context, address),
         Verb::Allow(edit) => change::edit(&context, crate::store::List::Allow, edit),
         Verb::Deny(edit) => change::edit(&context, crate::store::List::Deny, edit),
-        Verb::Block(block) => change::block(&context, block),
-        Verb::Unblock { address, dry_run } => change::unblock(&context, address, dry_run),
+        Verb::Block(block) => many::block(&context, &block),
+        Verb::Unblock(unblock) => many::unblock(&context, &unblock),
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
@@ -146,6 +149,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Undo(it) => audit::undo(&context, &it),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::Verify { repair } => verify::run(&context, repair),
+        Verb::Map(map) => map::run(&context, map.verb),
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),

@@ -4,8 +4,10 @@
 //! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
 //! decided in `rules`; how the kernel is told, in `datapath`.
 
+mod abuse;
 mod accept;
 mod access;
+mod aggregate;
 mod alerts;
 mod answers;
 mod audit;
@@ -28,8 +30,10 @@ mod journal;
 mod kernel;
 mod learn;
 mod ledger;
+mod many;
 mod memory;
 mod news;
+mod notes;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -37,8 +41,10 @@ mod peers;
 pub mod plan;
 pub(crate) mod preview;
 mod proposal;
+mod query;
 mod refused;
 mod rehearsal;
+mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
@@ -53,7 +59,10 @@ mod top;
 mod undo;
 mod upkeep;
 mod urgency;
+mod verify;
 mod why;
+
+pub use change::BY_HAND;
 
 use std::future::pending;
 use std::path::PathBuf;

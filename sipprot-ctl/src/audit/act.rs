@@ -19,13 +19,32 @@ pub fn act(command: &Command) -> Option<Act> {
             let target = format!("{} {}", list_name(*list), address(entry.network));
             ("list.add", target)
         }
-        Command::EditEntry { list, edit } => {
+        Command::EditEntry { list, edit, .. } => {
             let target = format!("{} {}", list_name(*list), address(edit.network));
             ("list.edit", target)
         }
         Command::RemoveEntry { list, network, .. } => {
             ("list.remove", format!("{} {}", list_name(*list), address(*network)))
         }
+        Command::RemoveEntries { removal, .. } if removal.dry_run => return None,
+        Command::RemoveEntries { list, removal, .. } => {
+            let which = match (removal.all, &removal.endpoint) {
+                (true, None) => "all".to_owned(),
+                (true, Some(endpoint)) => format!("all of {endpoint}"),
+                (false, _) => several(removal.networks.iter().copied().map(address)),
+            };
+            ("list.remove", format!("{} {which}", list_name(*list)))
+        }
+        Command::MoveEntries { list, entries, .. } => {
+            let moved = several(entries.networks.iter().copied().map(address));
+            ("list.move", format!("{} {moved}", list_name(*list)))
+        }
+        Command::Merge { found } => ("list.aggregate", list_name(found.answer.list).to_owned()),
+        Command::DenyBlocks { blocks, .. } => {
+            ("block.deny", several(blocks.addresses.iter().map(ToString::to_string)))
+        }
+        Command::UnblockAll { .. } => ("unblock", "all".to_owned()),
+        Command::Settle { repair: true, .. } => ("repair", String::new()),
         Command::ApplySheet { read, .. } => {
             let answer = &read.answer;
             let what = match answer.usage {
@@ -38,7 +57,7 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::Confirm { cancel, .. } => {
             (if *cancel { "cancel" } else { "confirm" }, String::new())
         }
-        Command::Block(block) => ("block", block.address.to_string()),
+        Command::Block { block, .. } => ("block", block.address.to_string()),
         Command::Unblock { address, .. } => ("unblock", address.to_string()),
         Command::RevokeTrust { address, .. } => ("trust.revoke", address.to_string()),
         Command::AddPeer(peer) => ("peer.add", address(peer.network)),
@@ -68,9 +87,9 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::ReadSheet { .. }
         | Command::ExportList { .. }
         | Command::Blocks { .. }
-        | Command::Trust
-        | Command::Blocklists
-        | Command::Peers
+        | Command::Trust { .. }
+        | Command::Blocklists { .. }
+        | Command::Peers { .. }
         | Command::Check { .. }
         | Command::Why { .. }
         | Command::Report { .. }
@@ -82,9 +101,20 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Audit { .. }
         | Command::Ingest { .. }
         | Command::Metrics
+        | Command::Aggregate { .. }
+        | Command::Abuse { .. }
+        | Command::Compare
+        | Command::Settle { .. }
         | Command::Rehearse(_)
         | Command::Follow
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })
+}
+
+/// One by its name, more by the first and how many there are.
+fn several(mut names: impl ExactSizeIterator<Item = String>) -> String {
+    let others = names.len().saturating_sub(1);
+    let first = names.next().unwrap_or_default();
+    if others == 0 { first } else { format!("{first} and {others} more") }
 }

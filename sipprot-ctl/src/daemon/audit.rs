@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::answers::{Outcome, PAGE_MAX, Reply, internal, no_store};
+use super::answers::{Outcome, Reply, internal, no_store};
 use super::clock::{time, timestamp};
 use super::core::Core;
+use super::query::PAGE_MAX;
 use crate::api::{
     Answer, AuditAnswer, AuditChange, AuditOrder, AuditQuery, AuditView, Command, Done, Door,
     Fault, Who,

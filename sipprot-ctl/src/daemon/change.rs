@@ -14,8 +14,9 @@ use super::answers::Outcome;
 use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
+use super::entries::waiting;
 use super::geography::Geography;
-use super::guard::Guarding;
+use super::guard::{self, Guarding};
 use super::memory::Persisted;
 use super::own::Own;
 use super::own_lists;
@@ -33,18 +34,18 @@ use crate::store::{
 };
 
 /// METHOD of blocks by hand.
-const BY_HAND: &str = "MANUAL:operator";
+pub const BY_HAND: &str = "MANUAL:operator";
 
 pub(super) fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
     result.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
 }
 
 impl Core {
-    pub(super) fn block_by_hand(&mut self, new: NewBlock) -> Outcome {
-        now_or_fault(self.try_block(new))
+    pub(super) fn block_by_hand(&mut self, new: NewBlock, consent: Consent) -> Outcome {
+        now_or_fault(self.try_block(new, consent))
     }
 
-    fn try_block(&mut self, new: NewBlock) -> Result<Outcome, Fault> {
+    fn try_block(&mut self, new: NewBlock, consent: Consent) -> Result<Outcome, Fault> {
         let source = SourceKey::from(new.address);
         let network = Self::network_of(source);
         self.spares_own(network)?;
@@ -58,12 +59,16 @@ impl Core {
             None => self.config.rules.block_time,
         };
         let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
+        let pending = self.consider_block(network, new.scope, &by, consent)?;
         let length = format_duration(duration);
-        if let Some(said) =
-            self.would(|| format!("{} would be blocked for {length}", address(network)))
-        {
+        let said = self.would(|| {
+            let waits = waiting(&pending);
+            format!("{} would be blocked for {length}{waits}", address(network))
+        });
+        if let Some(said) = said {
             return Ok(only_said(said));
         }
+        let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
         self.kernel
@@ -77,9 +82,29 @@ impl Core {
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
-        let message = format!("{} is blocked for {length}", address(network));
-        let stored = self.journal.write_for_good(vec![Change::PutBlock(record)]);
+        let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
+        let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
+        let stored = self.journal.write_for_good(changes);
         Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Refuses a block of an operator, or says what is to wait for their confirmation.
+    fn consider_block(
+        &mut self,
+        network: IpNetwork,
+        scope: Scope,
+        by: &str,
+        consent: Consent,
+    ) -> Result<Option<PendingRecord>, Fault> {
+        if !guard::cuts_ssh(scope) {
+            return Ok(None);
+        }
+        let cut = self.cut_by_block(network, consent)?;
+        let key = BlockKey { source: network, port: None, endpoint: None };
+        let lifted = Lifted { at: self.clock.timestamp_now(), by: by.to_owned() };
+        let undo = vec![Change::LiftBlock { key, lifted }];
+        let what = format!("the block of {}", address(network));
+        self.consider(cut, what, by, undo, consent)
     }
 
     /// Lifts all that stands against a source, but for wider denylist entries, which it names.

@@ -93,12 +93,12 @@ impl Ledger {
         self.refused.iter().filter_map(|key| self.blocks.get(key)).map(|held| &held.record)
     }
 
-    pub fn block(&self, key: &BlockKey) -> Option<&BlockRecord> {
-        self.blocks.get(key).map(|held| &held.record)
-    }
-
     pub fn blocks(&self) -> impl Iterator<Item = &BlockRecord> {
         self.blocks.values().map(|held| &held.record)
+    }
+
+    pub fn block(&self, key: &BlockKey) -> Option<&BlockRecord> {
+        self.blocks.get(key).map(|held| &held.record)
     }
 
     pub fn blocks_of(&self, source: IpNetwork) -> impl Iterator<Item = &BlockRecord> {

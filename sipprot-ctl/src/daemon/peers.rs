@@ -9,8 +9,9 @@ use super::answers::Outcome;
 use super::change::{now_or_fault, plain, text};
 use super::core::Core;
 use super::plan;
+use super::query::{self, Page};
 use super::rehearsal::only_said;
-use crate::api::{Code, Done, Fault, LiveKind, NewPeer, PeerView, PeersAnswer};
+use crate::api::{Code, Done, Fault, ListQuery, LiveKind, NewPeer, PeerView, PeersAnswer};
 use crate::report::address;
 use crate::rules::{Decision, Release, ReleaseReason, Settings};
 use crate::store::{BlockKind, Change, PeerRecord};
@@ -31,8 +32,10 @@ impl Core {
         settings
     }
 
-    pub(super) fn peers_answer(&self) -> PeersAnswer {
-        PeersAnswer { peers: self.peer_views() }
+    pub(super) fn peers_answer(&self, query: &ListQuery) -> Result<PeersAnswer, Fault> {
+        let now = self.clock.timestamp_now().as_second();
+        let Page { rows, total } = query::page_of(self.peer_views(), query, now)?;
+        Ok(PeersAnswer { peers: rows, total })
     }
 
     /// Those of the configuration first.

@@ -11,11 +11,17 @@ impl Core {
         self.rehearses = true;
         let outcome = match command {
             Command::AddEntry { list, entry, consent } => self.add_entry(list, entry, consent),
-            Command::EditEntry { list, edit } => self.edit_entry(list, edit),
+            Command::EditEntry { list, edit, consent } => self.edit_entry(list, &edit, consent),
+            Command::RemoveEntries { list, removal, consent } => {
+                self.remove_entries(list, &removal, consent)
+            }
+            Command::MoveEntries { list, entries, consent } => {
+                self.move_entries(list, &entries, consent)
+            }
             Command::RemoveEntry { list, network, by, consent } => {
                 self.remove_entry(list, network, &by, consent)
             }
-            Command::Block(block) => self.block_by_hand(block),
+            Command::Block { block, consent } => self.block_by_hand(block, consent),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
             Command::AddPeer(peer) => self.add_peer(peer),

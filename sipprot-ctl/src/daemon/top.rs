@@ -6,10 +6,10 @@ use std::time::Duration;
 use sipprot_common::reason::{Class, Reason};
 use sipprot_common::source::SourceKey;
 
-use super::answers::host_name;
 use super::core::Core;
 use super::ledger::Seen;
 use super::plan;
+use super::reports::host_name;
 use crate::api::{LiveFilter, Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 use crate::datapath::{monotonic_ns, probe};
 use crate::report::address;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::api::{
     AuditAnswer, AuditNote, AuditQuery, AuditView, Code, EditEntry, LearnStart, NewPeer, Noted,
+    ReportQuery,
 };
 
 pub async fn log(core: &mut Core) -> Vec<AuditView> {
@@ -35,11 +36,15 @@ fn remove(list: List, network: &str) -> Command {
 fn edit(network: &str, note: &str) -> Command {
     let edit = EditEntry {
         network: network.parse().unwrap(),
-        note: note.to_owned(),
         endpoint: None,
+        note: Some(note.to_owned()),
+        scope: None,
+        expires_in_s: None,
+        to: None,
+        version: None,
         by: by(),
     };
-    Command::EditEntry { list: List::Deny, edit }
+    Command::EditEntry { list: List::Deny, edit, consent: Consent::default() }
 }
 
 async fn noted(core: &mut Core, network: &str) -> Option<String> {
@@ -117,7 +122,7 @@ async fn blocks_and_unblocks_are_taken_back() {
         by: by(),
         scope: Scope::All,
     };
-    ask(&mut core, Command::Block(block)).await.unwrap();
+    ask(&mut core, Command::Block { block, consent: Consent::default() }).await.unwrap();
     undo_last(&mut core).await;
     assert!(!check(&mut core, ATTACKER).await.blocked);
     (1..=10).for_each(|number| guess(&mut core, number));
@@ -183,7 +188,7 @@ async fn what_fails_or_only_looks_leaves_no_record() {
     let mut core = start(state.path(), ENDPOINT);
     ask(&mut core, add(List::Deny, "0.0.0.0/0")).await.unwrap_err();
     ask(&mut core, remove(List::Deny, "203.0.113.9")).await.unwrap_err();
-    ask(&mut core, Command::Report { date: None }).await.unwrap();
+    ask(&mut core, Command::Report { query: ReportQuery::default() }).await.unwrap();
     core.journal.write_for_good(Vec::new()).await.unwrap().unwrap();
     assert_eq!(log(&mut core).await, []);
     let note = AuditNote {
