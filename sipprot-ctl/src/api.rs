@@ -10,9 +10,11 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod live;
 mod schema;
 mod settings;
 mod sheet;
+mod top;
 mod who;
 mod why;
 
@@ -44,12 +46,14 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
 pub use schema::Network;
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
     Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
@@ -191,6 +195,15 @@ pub enum Command {
     },
     /// Into the audit log.
     Note(AuditNote),
+    /// Says what a change would do, or why it would be refused, and does nothing.
+    Rehearse(Box<Command>),
+    /// The way to what changes from now on.
+    Follow,
+    /// What is going on, with counts to make rates of.
+    Top {
+        /// At most so many attackers.
+        limit: usize,
+    },
 }
 
 impl Command {
@@ -198,6 +211,7 @@ impl Command {
     /// think of it.
     fn by(&mut self) -> Option<&mut String> {
         match self {
+            Command::Rehearse(command) => command.by(),
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
@@ -243,7 +257,9 @@ impl Command {
             | Command::Audit { .. }
             | Command::Note(_)
             | Command::Ingest { .. }
-            | Command::Metrics => None,
+            | Command::Metrics
+            | Command::Follow
+            | Command::Top { .. } => None,
         }
     }
 }
@@ -281,6 +297,9 @@ pub enum Answer {
     MadeToken(MadeToken),
     /// Prometheus' text format.
     Metrics(String),
+    #[serde(skip)]
+    Follow(Live),
+    Top(Box<Top>),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

@@ -9,24 +9,31 @@ mod audit;
 mod change;
 mod check;
 mod client;
+mod complete;
 mod config;
+mod doctor;
 mod error;
+mod events;
 mod filter;
 mod geo;
 mod learn;
 mod lists;
 mod log;
+mod man;
 mod people;
 mod replay;
 mod report;
 mod rescue;
 mod service;
 mod settings;
+mod setup;
 mod sheets;
 mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod top;
+mod update;
 mod version;
 mod why;
 
@@ -34,11 +41,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde::Serialize;
 
 use args::{Args, Verb};
-pub use error::{CliError, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
+pub use error::{CliError, EXIT_CODES, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
 pub use version::version;
 
 use crate::config::{Config, ConfigError};
@@ -46,6 +53,9 @@ use client::Client;
 
 /// Runs one command line.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::try_parse_from(args::accept_seed_forms(arguments)) {
         Ok(args) => args,
         Err(error) => {
@@ -73,7 +83,7 @@ struct Context {
 
 impl Context {
     fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
-        Ok(Config::load(self.config.as_deref())?)
+        Config::load(self.config.as_deref()).map_err(|error| CliError::Config(error.to_string()))
     }
 
     fn client(&self) -> Result<Client, CliError> {
@@ -124,15 +134,18 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Allow(edit) => change::edit(&context, crate::store::List::Allow, edit),
         Verb::Deny(edit) => change::edit(&context, crate::store::List::Deny, edit),
         Verb::Block(block) => change::block(&context, block),
-        Verb::Unblock { address } => change::unblock(&context, address),
+        Verb::Unblock { address, dry_run } => change::unblock(&context, address, dry_run),
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Filter(filter) => filter::run(&context, filter.verb),
-        Verb::Reload { confirm } => change::reload(&context, confirm),
+        Verb::Reload { confirm, dry_run } => change::reload(&context, confirm, dry_run),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
-        Verb::Setup => service::setup(&context),
+        Verb::Events(it) => events::run(&context, &it),
+        Verb::Doctor => doctor::run(&context),
+        Verb::Top(it) => top::run(&context, &it),
+        Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Audit(it) => audit::run(&context, &it),
         Verb::Undo(it) => audit::undo(&context, &it),
@@ -141,10 +154,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut script);
-            write_out(&String::from_utf8_lossy(&script))
-        }
+        Verb::Update { dry_run } => update::run(&context, dry_run),
+        Verb::Completions { shell } => complete::script(shell),
+        Verb::Man { directory } => man::write(&directory),
     }
 }

@@ -39,6 +39,7 @@ pub use guards::{DnsGuard, Guard, Guards};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use schema::{SECRET, Schema, is_secret, schema};
 pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
+pub(crate) use values::choices;
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport, UseTls,

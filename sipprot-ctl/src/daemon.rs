@@ -29,6 +29,7 @@ mod kernel;
 mod learn;
 mod ledger;
 mod memory;
+mod news;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -37,17 +38,18 @@ pub mod plan;
 pub(crate) mod preview;
 mod proposal;
 mod refused;
+mod rehearsal;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod sessions;
 mod settings;
 mod sheets;
-mod sshd;
 mod staged;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod undo;
 mod upkeep;
 mod urgency;
@@ -71,6 +73,7 @@ use crate::http::{self, Rooms};
 
 use core::Core;
 use kernel::Kernel;
+pub use staged::replace;
 use urgency::Urgency;
 
 /// What `sipprot run` was told.
@@ -147,6 +150,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.start_logs(heard);
     turn(&mut core, reader, calls, told).await?;
     info!("ending");
+    core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
     let _ = tokio::time::timeout(SECOND, api).await;

@@ -81,7 +81,10 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Settings
         | Command::Audit { .. }
         | Command::Ingest { .. }
-        | Command::Metrics => return None,
+        | Command::Metrics
+        | Command::Rehearse(_)
+        | Command::Follow
+        | Command::Top { .. } => return None,
     };
     Some(Act { what, target })
 }

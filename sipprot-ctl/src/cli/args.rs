@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCompleter, Shell};
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
 pub use settings::{Audit, Config, ConfigVerb, GeoOff, GeoSet, How, OfEndpoint, Undo};
 
+use super::complete;
 use super::log::Target;
 use super::version::VERSION;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
@@ -56,17 +57,26 @@ pub enum Verb {
         #[arg(long, value_name = "DATE")]
         date: Option<Date>,
     },
-    /// Prepare the store. If it is there already, nothing is done.
-    Setup,
+    /// Prepare the store; on a terminal also the configuration, by a few questions.
+    ///
+    /// Without a terminal and without options only the store is prepared; if it is there already,
+    /// nothing is done.
+    Setup(super::setup::Setup),
     /// Print only the version.
     Version,
     /// Manage IP lists.
     #[command(visible_alias = "l")]
     List(List),
     /// Tell on which lists an address is, what the kernel holds of it, and why.
-    Check { address: IpAddr },
+    Check {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Tell why an address is blocked or not: rule, evidence, past, end, and how to undo it.
-    Why { address: IpAddr },
+    Why {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Edit the allowlist.
     Allow(Edit),
     /// Edit the denylist.
@@ -74,7 +84,13 @@ pub enum Verb {
     /// Block an address for a while.
     Block(Block),
     /// Lift the block of an address, and leave it alone for an hour.
-    Unblock { address: IpAddr },
+    Unblock {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Trusted peers.
     Trust(Trust),
     /// Peers that are trusted by your word.
@@ -90,6 +106,9 @@ pub enum Verb {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
         confirm: bool,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep a change that was made with --confirm, for you still get through.
     Confirm {
@@ -97,6 +116,12 @@ pub enum Verb {
         #[arg(long)]
         cancel: bool,
     },
+    /// Print what changed: blocks, trust, alerts, lists, health.
+    Events(super::events::Events),
+    /// Show who attacks, and how much passes and is dropped, every second.
+    Top(super::top::Options),
+    /// Look for what may be wrong, and say what to do about it; also without a daemon.
+    Doctor,
     /// Print, check and change the configuration.
     Config(Config),
     /// Print who changed what, and when.
@@ -107,18 +132,27 @@ pub enum Verb {
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Upgrade the package; the filter stays in force meanwhile.
+    Update {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Who may log in to the API over TCP.
     User(super::people::User),
     /// API tokens.
     Token(super::people::Token),
     /// Print completions for a shell.
     Completions { shell: Shell },
+    /// Write the pages of the manual.
+    #[command(hide = true)]
+    Man { directory: PathBuf },
 }
 
 #[derive(ClapArgs, Debug)]
 pub struct Run {
     /// An interface to protect, beside those of the configuration.
-    #[arg(long = "iface", value_name = "IF")]
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
     pub interfaces: Vec<String>,
     /// Drop nothing: count and report what would be dropped.
     #[arg(long)]
@@ -174,7 +208,7 @@ pub struct Entries {
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
     /// Only entries of this country.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", add = ArgValueCompleter::new(complete::countries))]
     pub country: Option<String>,
     /// At most so many.
     #[arg(long, value_name = "N")]
@@ -196,26 +230,30 @@ pub enum EditVerb {
     Add(Add),
     /// Change the note of an address or network.
     Edit {
+        #[arg(add = ArgValueCompleter::new(complete::entries))]
         network: IpNetwork,
         /// Why.
         #[arg(long)]
         note: String,
         /// The endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
         endpoint: Option<String>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Remove an address or network, or all of a file.
     Remove {
-        #[arg(required_unless_present = "csv")]
+        #[arg(required_unless_present = "csv", add = ArgValueCompleter::new(complete::entries))]
         network: Option<IpNetwork>,
         /// Remove the addresses of a CSV file instead; - reads stdin.
         #[arg(long, value_name = "FILE", conflicts_with = "network")]
         csv: Option<PathBuf>,
-        /// With --csv: only say what would change.
-        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
+        /// Only say what would change.
+        #[arg(long, visible_alias = "preview")]
         dry_run: bool,
         /// With --csv: the endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME", conflicts_with = "network")]
+        #[arg(long, value_name = "NAME", conflicts_with = "network", add = ArgValueCompleter::new(complete::endpoints))]
         endpoint: Option<String>,
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
@@ -240,7 +278,7 @@ pub struct Import {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub zone: String,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: what does is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
@@ -259,7 +297,7 @@ pub struct RemoveCsv {
 #[derive(ClapArgs, Debug)]
 pub struct Export {
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -276,11 +314,14 @@ pub struct Add {
     #[arg(long, value_parser = scope, default_value = "all")]
     pub scope: Scope,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -295,6 +336,9 @@ pub struct Block {
     /// Drop all traffic, or only that to SIP ports.
     #[arg(long, value_parser = scope, default_value = "all")]
     pub scope: Scope,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -308,7 +352,13 @@ pub enum TrustVerb {
     /// Print trusted peers.
     List,
     /// Take trust away, and give none for a day.
-    Revoke { address: IpAddr },
+    Revoke {
+        #[arg(add = ArgValueCompleter::new(complete::trusted))]
+        address: IpAddr,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -329,11 +379,20 @@ pub enum PeerVerb {
         /// otherwise.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         rate: Option<u32>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print peers of the configuration and those that were added.
     List,
     /// Take back what was added.
-    Remove { network: IpNetwork },
+    Remove {
+        #[arg(add = ArgValueCompleter::new(complete::peers))]
+        network: IpNetwork,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -423,13 +482,13 @@ pub struct Preview {
     #[arg(long, value_parser = geo_mode)]
     pub mode: GeoMode,
     /// ISO codes, English names, continents, with commas between.
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", add = ArgValueCompleter::new(complete::countries))]
     pub countries: Vec<String>,
     /// All traffic, or only that to SIP ports.
     #[arg(long, value_parser = geo_scope, default_value = "all")]
     pub scope: RuleScope,
     /// The endpoint whose policy it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -481,7 +540,10 @@ pub enum RescueVerb {
     /// What is in the kernel.
     Status,
     /// Lift every block, hold, containment and denial of an address.
-    Unblock { address: IpAddr },
+    Unblock {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Drop nothing any more; count only.
     Observe,
     /// Take the filter out of the kernel.

@@ -20,9 +20,9 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
             let remove = RemoveCsv { file, dry_run, endpoint, confirm };
             return sheets::remove(context, list, &remove);
         }
-        EditVerb::Edit { network, note, endpoint } => {
+        EditVerb::Edit { network, note, endpoint, dry_run } => {
             let edit = EditEntry { network, note, endpoint, by: operator() };
-            client.patch(&format!("/lists/{name}"), &edit)?
+            client.rehearsing(dry_run).patch(&format!("/lists/{name}"), &edit)?
         }
         EditVerb::Add(add) => {
             let entry = NewEntry {
@@ -33,12 +33,14 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
                 scope: add.scope,
                 endpoint: add.endpoint,
             };
-            client.confirming(add.confirm).post(&format!("/lists/{name}"), &entry)?
+            let client = client.confirming(add.confirm).rehearsing(add.dry_run);
+            client.post(&format!("/lists/{name}"), &entry)?
         }
-        EditVerb::Remove { network, confirm, .. } => {
+        EditVerb::Remove { network, confirm, dry_run, .. } => {
             let network = network.map(|network| network.to_string());
             let query = query(&[("network", network.as_deref()), ("by", Some(&operator()))]);
-            client.confirming(confirm).delete(&format!("/lists/{name}{query}"))?
+            let client = client.confirming(confirm).rehearsing(dry_run);
+            client.delete(&format!("/lists/{name}{query}"))?
         }
     };
     print(context, &done)
@@ -52,41 +54,45 @@ pub(super) fn block(context: &Context, block: Block) -> Result<(), CliError> {
         by: operator(),
         scope: block.scope,
     };
-    print(context, &context.client()?.post("/blocks", &new)?)
+    print(context, &context.client()?.rehearsing(block.dry_run).post("/blocks", &new)?)
 }
 
-pub(super) fn unblock(context: &Context, address: IpAddr) -> Result<(), CliError> {
+pub(super) fn unblock(context: &Context, address: IpAddr, dry_run: bool) -> Result<(), CliError> {
     let by = query(&[("by", Some(&operator()))]);
-    print(context, &context.client()?.delete(&format!("/blocks/{address}{by}"))?)
+    let client = context.client()?.rehearsing(dry_run);
+    print(context, &client.delete(&format!("/blocks/{address}{by}"))?)
 }
 
 pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
     match trust.verb {
         TrustVerb::List => lists::trust(context),
-        TrustVerb::Revoke { address } => {
+        TrustVerb::Revoke { address, dry_run } => {
             let by = query(&[("by", Some(&operator()))]);
-            print(context, &context.client()?.delete(&format!("/trust/{address}{by}"))?)
+            let client = context.client()?.rehearsing(dry_run);
+            print(context, &client.delete(&format!("/trust/{address}{by}"))?)
         }
     }
 }
 
 pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
     match peer.verb {
-        PeerVerb::Add { network, note, rate } => {
+        PeerVerb::Add { network, note, rate, dry_run } => {
             let new = NewPeer { network, rate, note, added_by: operator() };
-            print(context, &context.client()?.post("/peers", &new)?)
+            print(context, &context.client()?.rehearsing(dry_run).post("/peers", &new)?)
         }
         PeerVerb::List => lists::peers(context),
-        PeerVerb::Remove { network } => {
+        PeerVerb::Remove { network, dry_run } => {
             let network = network.to_string();
             let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
-            print(context, &context.client()?.delete(&format!("/peers{query}"))?)
+            let client = context.client()?.rehearsing(dry_run);
+            print(context, &client.delete(&format!("/peers{query}"))?)
         }
     }
 }
 
-pub(super) fn reload(context: &Context, confirm: bool) -> Result<(), CliError> {
-    print(context, &context.client()?.confirming(confirm).post("/reload", &())?)
+pub(super) fn reload(context: &Context, confirm: bool, dry_run: bool) -> Result<(), CliError> {
+    let client = context.client()?.confirming(confirm).rehearsing(dry_run);
+    print(context, &client.post("/reload", &())?)
 }
 
 pub(super) fn confirm(context: &Context, cancel: bool) -> Result<(), CliError> {

@@ -52,16 +52,15 @@ fn check(context: &Context, file: Option<PathBuf>) -> Result<(), CliError> {
                 files => format!("ok: {}\n", files.join(", ")),
             })
         }
-        Err(ConfigError::Wrong(mut all)) => {
+        Err(ConfigError::Wrong(all)) => {
             if context.json {
                 let faults = all.iter().map(ToString::to_string).collect();
                 context
                     .print(&Checked { ok: false, files: Vec::new(), faults }, |_| String::new())?;
             }
-            let last = all.pop();
-            all.iter().for_each(|fault| eprintln!("sipprot: {fault}"));
-            Err(ConfigError::Wrong(last.into_iter().collect()).into())
+            let faults: Vec<String> = all.iter().map(ToString::to_string).collect();
+            Err(CliError::Config(faults.join("\nsipprot: ")))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(CliError::Config(error.to_string())),
     }
 }

@@ -1,6 +1,6 @@
 //! What operators type and see.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::args::{self, Args, Verb};
 use super::*;
@@ -49,7 +49,7 @@ fn aliases_and_single_dashes() {
     check("sipprot deny edit 192.0.2.1 --note scanner", "Deny(Edit { verb: Edit {");
     check("sipprot allow template", "Allow(Edit { verb: Template");
     check("sipprot confirm --cancel", "Confirm { cancel: true }");
-    check("sipprot reload --confirm", "Reload { confirm: true }");
+    check("sipprot reload --confirm", "Reload { confirm: true, dry_run: false }");
     check("sipprot --config /x check 192.0.2.1", "Check { address: 192.0.2.1");
     check("sipprot allow add 2001:db8::/32 --note office", "Allow(Edit { verb: Add");
     check(
@@ -80,7 +80,6 @@ fn wrong_lines_are_usage_errors() {
         "sipprot check 192.0.2.300",
         "sipprot deny add",
         "sipprot deny remove",
-        "sipprot deny remove 192.0.2.1 --dry-run",
         "sipprot deny remove 192.0.2.1 --csv a.csv",
         "sipprot deny import",
         "sipprot block 192.0.2.1 --for soon",

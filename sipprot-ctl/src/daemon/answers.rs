@@ -45,6 +45,8 @@ impl Core {
 
     fn carry_out_command(&mut self, command: Command, reply: Reply) {
         let outcome = match command {
+            Command::Rehearse(command) => self.rehearse(*command),
+
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { date } => return self.report(date, reply),
@@ -101,6 +103,8 @@ impl Core {
             Command::Audit { query } => return self.audit(query, reply),
             Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
             Command::Note(_) => self.note(),
+            Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
+            Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }
@@ -316,7 +320,7 @@ fn midnight(date: Date) -> jiff::Timestamp {
     date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp())
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }

@@ -11,12 +11,13 @@ use super::change::{escalation_lifted, is_one_source, name, now_or_fault, plain,
 use super::clock::after;
 use super::core::{Core, Expiring};
 use super::guard;
+use super::rehearsal::only_said;
 use super::upkeep::kernel_list;
 use crate::api::{Consent, Done, EditEntry, Fault, NewEntry};
 use crate::config::Scope;
 use crate::message::clean;
 use crate::report::address;
-use crate::store::{Change, Lifted, List, ListEntry, ListKey, Origin};
+use crate::store::{Change, Lifted, List, ListEntry, ListKey, Origin, PendingRecord};
 
 impl Core {
     pub(super) fn add_entry(&mut self, list: List, new: NewEntry, consent: Consent) -> Outcome {
@@ -61,9 +62,16 @@ impl Core {
                 pending = self.consider(cut, what, &entry.added_by, vec![undo], consent)?;
             }
         }
+        let said = self.would(|| {
+            format!("{} would be on the {}{}", address(network), name(list), waiting(&pending))
+        });
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         self.put_in(&entry)?;
         info!("{} {} by {}: {}", verb(list), address(network), entry.added_by, entry.note);
+        self.tell_list(&entry.key(), &format!("was put by {} on", entry.added_by));
         let message = format!("{} is on the {}{}", address(network), name(list), self.deadline());
         let changes = std::iter::once(Change::PutList(entry)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
@@ -101,7 +109,12 @@ impl Core {
         let key = ListKey { list, network, endpoint: edit.endpoint };
         let known = store.list_entry(&key).map_err(|error| internal(&error))?;
         let entry = known.ok_or_else(|| not_listed(list, network))?;
+        if let Some(said) = self.would(|| format!("the note of {} would change", address(network)))
+        {
+            return Ok(only_said(said));
+        }
         info!("{} on the {}, by {by}: {note}", address(network), name(list));
+        self.tell_list(&key, &format!("has another note, by {by}, on"));
         self.lists_version += 1;
         let message = format!("the note of {} is changed", address(network));
         let stored =
@@ -145,12 +158,22 @@ impl Core {
             let cut = self.cut_without(&[network], consent)?;
             pending = self.consider(cut, what, &lifted.by, undo, consent)?;
         }
+        let said = self.would(|| {
+            let (network, waits) = (address(network), waiting(&pending));
+            format!("{network} would no longer be on the {}{waits}", name(list))
+        });
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         for entry in &entries {
             self.take_out(&entry.key())?;
         }
         // After the removal: it may be of the very address that is let in again.
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         info!("removed {} from the {} by {by}", address(network), name(list));
+        for entry in &entries {
+            self.tell_list(&entry.key(), &format!("was removed by {by} from"));
+        }
         if list == List::Deny && is_one_source(network) {
             // The operator forgave: what led there counts no more.
             self.engine.unblock(SourceKey::from(network.ip()), self.clock.time_now());
@@ -188,6 +211,13 @@ impl Core {
         let count = &mut self.list_counts[key.list as usize];
         *count = count.saturating_sub(1);
         Ok(())
+    }
+}
+
+fn waiting(pending: &Option<PendingRecord>) -> &'static str {
+    match pending {
+        Some(_) => ", until it is confirmed or taken back",
+        None => "",
     }
 }
 
