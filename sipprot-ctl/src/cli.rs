@@ -51,7 +51,7 @@ use args::{Args, Verb};
 pub use error::{CliError, EXIT_CODES, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
 pub use version::version;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use client::Client;
 
 /// Runs one command line.
@@ -90,7 +90,12 @@ impl Context {
     }
 
     fn client(&self) -> Result<Client, CliError> {
-        Ok(Client::new(self.load_config()?.config.daemon.socket))
+        // The daemon runs on with the configuration before a wrong one, and is to be reached.
+        let socket = match Config::load(self.config.as_deref()) {
+            Err(ConfigError::Wrong(_)) => Config::socket(self.config.as_deref())?,
+            loaded => loaded?.config.daemon.socket,
+        };
+        Ok(Client::new(socket))
     }
 
     /// Prints an answer: as one JSON object, or as `people` wants it.

@@ -342,6 +342,17 @@ impl Config {
         Self::load_with(path, &[])
     }
 
+    /// Where the daemon is reached, whatever else is wrong with the files.
+    pub fn socket(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        let main = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let mut texts = Vec::new();
+        let files = read::find_files(path, main, false)?;
+        for file in &files {
+            texts.push((file.as_path(), std::fs::read_to_string(file).unwrap_or_default()));
+        }
+        Ok(read::read_what_is_right(&texts).daemon.socket)
+    }
+
     /// The same with other texts in place of some files, of which one may be new.
     pub fn load_with(path: Option<&Path>, others: &[(&Path, &str)]) -> Result<Loaded, ConfigError> {
         let main = path.unwrap_or(Path::new(DEFAULT_PATH));

@@ -75,6 +75,15 @@ pub(super) fn read_texts(texts: &[(&Path, String)]) -> Result<(Config, Origins),
     Ok((config, origins))
 }
 
+/// What can be read of texts that say something wrong.
+pub(super) fn read_what_is_right(texts: &[(&Path, String)]) -> Config {
+    let (mut config, mut faults, mut places) = (Config::default(), Vec::new(), Places::default());
+    for (file, text) in texts {
+        Reader { file, text, faults: &mut faults, places: &mut places }.read(&mut config);
+    }
+    config
+}
+
 /// Where keys were last set: `rules.scope`, `endpoint[0].addresses`.
 #[derive(Default)]
 pub(super) struct Places(HashMap<String, (PathBuf, usize)>);
