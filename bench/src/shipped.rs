@@ -170,7 +170,7 @@ impl Shipped {
         let others = (1..count).map(|number| Ipv4Addr::from_bits(OTHER_ENDPOINTS + number).into());
         let all = others.chain([IpAddr::from(ENDPOINT_V4), ENDPOINT_V6.into()]);
         let all: Vec<_> = all.map(|address| (IpNetwork::from(address), ENDPOINT_POLICY)).collect();
-        Ok(self.datapath.set_endpoints(&all)?)
+        Ok(self.datapath.set_endpoints(&all, &[])?)
     }
 
     /// What the kernel says that the tries of the lists take.

@@ -118,6 +118,20 @@ pub const CONFIG_HAS_ALLOW: u32 = 2;
 pub const CONFIG_HAS_DENY: u32 = 4;
 pub const CONFIG_HAS_ENDPOINTS: u32 = 8;
 
+/// In the value of an address in `ENDPOINTS`: several endpoints have it, and [`port_key`] says whose a
+/// port is.
+pub const ENDPOINT_SHARED: u32 = 1 << 31;
+
+/// The key in `ENDPOINTS` of a port of an address that several endpoints have; `policy` is the address's
+/// own. It lies among the addresses to which nobody sends (100::/64, RFC 6666).
+#[inline(always)]
+pub const fn port_key(policy: u32, port: u32) -> Address {
+    Address::from_halves(PORT_KEYS, (policy as u64) << 32 | port as u64)
+}
+
+/// The first half of all of them.
+pub const PORT_KEYS: u64 = 0x0100 << 48;
+
 /// What applies to the packets of one endpoint; index 0 is the host's own.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +167,9 @@ pub struct Policy {
     pub geo_epoch: u32,
     /// `SCOPE_*`: what is kept out.
     pub geo_scope: u8,
-    pub pad: [u8; 3],
+    /// 1 when what a source asks of its guarded services is counted apart from other endpoints.
+    pub own_guards: u8,
+    pub pad: [u8; 2],
     /// A bit per protection that is off: the guards have a mode of their own.
     pub off: u32,
     /// Bytes of a DNS answer over UDP and over TCP; 0: any number.
@@ -637,6 +653,7 @@ mod tests {
         assert_eq!(core::mem::offset_of!(EventHeader, connection), 68);
         assert_eq!(core::mem::offset_of!(EventHeader, sequence), 72);
         assert_eq!(core::mem::offset_of!(Policy, geo_countries), 80);
+        assert_eq!(core::mem::offset_of!(Policy, own_guards), 269);
         assert_eq!(core::mem::offset_of!(Policy, guards), 280);
         assert_eq!(core::mem::offset_of!(Trust, phones), 32);
         assert_eq!(core::mem::offset_of!(Block, scope), 56);

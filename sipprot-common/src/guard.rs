@@ -84,10 +84,12 @@ impl GuardSet {
     }
 }
 
-/// By whom and of what something is asked. Its last bits say the set.
+/// By whom and of what something is asked. Its last bits say the set. `policy` is 0 but for endpoints
+/// that count apart.
 #[inline(always)]
-pub const fn tag(seed: u64, source: u64, service: u32) -> u64 {
-    hash::finish(hash::fold(hash::fold(seed, source), service as u64))
+pub const fn tag(seed: u64, source: u64, service: u32, policy: u32) -> u64 {
+    let asked = (policy as u64) << 8 | service as u64;
+    hash::finish(hash::fold(hash::fold(seed, source), asked))
 }
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ mod tests {
     impl Guarded {
         fn passes(&mut self, source: u64, now_ns: u64) -> bool {
             let (interval_ns, burst_ns) = ceiling::times_a_minute(10, 20);
-            let tag = tag(7, source, Service::Ssh as u32);
+            let tag = tag(7, source, Service::Ssh as u32, 0);
             let set = &mut self.0[(tag % GUARD_SETS as u64) as usize];
             let way = set.find(tag);
             if way == WAYS {

@@ -44,6 +44,13 @@ pub struct Access {
     store: Option<Arc<Store>>,
 }
 
+/// What somebody came in by.
+#[derive(Clone)]
+pub enum Pass {
+    Cookie(String),
+    Token(String),
+}
+
 /// Why there is no login.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -132,6 +139,15 @@ impl Access {
         let (who, seen) = find(&book)?;
         seen.iter().for_each(|change| book.note(change));
         Some((who, seen))
+    }
+
+    /// Whether somebody who came in by this may still be here. It is no request, and keeps no login alive.
+    pub fn still_holds(&self, pass: &Pass, from: IpAddr, now: Timestamp) -> bool {
+        let book = self.book();
+        match pass {
+            Pass::Cookie(cookie) => book.by_session(&secret::hash(cookie), from, now).is_some(),
+            Pass::Token(token) => book.by_token(&secret::hash(token), from, now).is_some(),
+        }
     }
 
     /// May be lost with the last seconds. Blocks.

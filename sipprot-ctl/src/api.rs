@@ -30,9 +30,9 @@ pub use access::{
 };
 pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
-    EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView, GuardView, Ingested,
-    InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer, Report, ReportRow, Status,
-    StoreView, TrustAnswer, TrustView, Version, country_name,
+    EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView,
+    GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
+    Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};

@@ -14,6 +14,7 @@ mod error;
 mod forms;
 mod guards;
 mod keys;
+mod own;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
+pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport, UseTls,
@@ -162,6 +164,8 @@ pub struct RuleLimits {
     pub invite_limit: u32,
     /// Probes a minute from one untrusted source.
     pub probe_limit: u32,
+    /// Packets a minute that are not SIP from one untrusted source.
+    pub not_sip_limit: u32,
     pub block_time: Duration,
     /// The dynamic block that becomes a permanent one.
     pub block_threshold: u32,
@@ -183,13 +187,29 @@ pub struct Ceilings {
     pub trusted_rate: u32,
 }
 
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct GeoPolicy {
     pub mode: GeoMode,
     pub countries: Vec<Country>,
     pub scope: RuleScope,
     /// Explicit databases; empty means the usual places.
     pub databases: Vec<PathBuf>,
+    /// From where a newer database is fetched by itself.
+    pub update_url: Option<String>,
+    pub update_every: Duration,
+}
+
+impl Default for GeoPolicy {
+    fn default() -> Self {
+        Self {
+            mode: GeoMode::default(),
+            countries: Vec::new(),
+            scope: RuleScope::default(),
+            databases: Vec::new(),
+            update_url: None,
+            update_every: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
 }
 
 /// A protected PBX; what it leaves out is the host's.
@@ -206,7 +226,8 @@ pub struct Endpoint {
     pub allow: Vec<IpNetwork>,
     pub deny: Vec<IpNetwork>,
     pub ceilings: OwnCeilings,
-    pub register_limit: Option<u32>,
+    pub limits: OwnLimits,
+    pub rates: OwnRates,
     pub ssh_mode: Option<Mode>,
     pub http_mode: Option<Mode>,
     pub tftp_mode: Option<Mode>,
@@ -367,7 +388,7 @@ impl Endpoint {
     }
 
     pub fn register_limit(&self, config: &Config) -> u32 {
-        self.register_limit.unwrap_or(config.rules.register_limit)
+        self.limits.register.unwrap_or(config.rules.register_limit)
     }
 }
 
@@ -456,6 +477,7 @@ impl Default for RuleLimits {
             http_missed_limit: 30,
             invite_limit: 5,
             probe_limit: 30,
+            not_sip_limit: 30,
             block_time: Duration::from_secs(HOUR),
             block_threshold: 5,
             scope: RuleScope::All,

@@ -19,6 +19,7 @@ mod events;
 mod evidence;
 mod feed;
 mod front;
+mod geo_update;
 pub(crate) mod geography;
 mod guard;
 pub mod guards;

@@ -40,6 +40,7 @@ use sipprot_common::abi::{
 pub use attach::{Attachment, Egress, Mode};
 pub use clock::{Clock, monotonic_ns, monotonic_precise_ns};
 pub use counts::Fill;
+pub use endpoints::SharedPort;
 pub use error::{DatapathError, Result};
 pub use events::{Batch, Event, EventReader};
 pub use kernel_log::KernelLog;

@@ -10,6 +10,7 @@ pub mod filter;
 mod identity;
 mod journal;
 pub mod lines;
+mod place;
 mod syslog;
 mod tap;
 
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 pub use identity::{Identity, hash_of};
+pub use place::{Place, Places};
 pub use tap::{Heard, Tally, Tap, Whose};
 
 use crate::config::{Log, LogKind};
@@ -100,16 +102,16 @@ impl Feed {
         Ok(Self { runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Reads a log; what it tells goes to `heard`. None of what is given by hand.
+    /// Reads a log, a file from a place on; what it tells goes to `heard`. None of what is given by hand.
     pub fn read(
         &self,
         source: Source,
         identity: &Arc<Identity>,
-        tap: Tap,
+        (tap, from): (Tap, Option<Place>),
         heard: mpsc::Sender<Heard>,
     ) -> Option<Reading> {
         let task = match source {
-            Source::File(path) => self.runtime.spawn(file::follow(path, tap, heard)),
+            Source::File(path) => self.runtime.spawn(file::follow(path, from, tap, heard)),
             Source::Journal { units } => self.runtime.spawn(journal::follow(units, tap, heard)),
             Source::Syslog(listen) => {
                 self.runtime.spawn(syslog::receive(listen, identity.clone(), tap, heard))

@@ -11,7 +11,7 @@ mod find;
 mod maxmind;
 mod ranges;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod update;
 
@@ -26,7 +26,7 @@ use sipprot_common::source::Address;
 pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
 pub use exempt::{exempt_networks, is_exempt};
-pub use update::{DEFAULT_TARGET, UpdateError, Updated, update};
+pub use update::{DEFAULT_TARGET, UpdateError, Updated, target, update};
 
 use find::Seen;
 use maxmind::MaxMind;

@@ -19,6 +19,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::future::Future;
 use std::io;

@@ -189,7 +189,7 @@ impl Replay {
     fn packet(&mut self, at: Time, packet: &Packet) {
         self.advance(at);
         self.outcome.packets.cut_short += u64::from(packet.missing > 0);
-        match self.kernel.endpoint(Address::from(packet.source.ip())) {
+        match self.kernel.endpoint(packet.source) {
             Some(policy) => self.outbound(packet, policy),
             None => self.inbound(packet),
         }
@@ -213,7 +213,7 @@ impl Replay {
     }
 
     fn inbound(&mut self, packet: &Packet) {
-        let policy = self.kernel.endpoint(Address::from(packet.destination.ip())).unwrap_or(0);
+        let policy = self.kernel.endpoint(packet.destination).unwrap_or(0);
         let port = self.kernel.port_class(policy, packet, packet.destination.port());
         let stream = packet.tcp.is_some();
         let heard = if port == PORT_SIP { packet.payload } else { &[] };

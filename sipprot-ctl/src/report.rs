@@ -69,7 +69,8 @@ fn join_attempts(rows: &mut BTreeMap<Key, ReportRow>) {
         rows.extract_if(.., |_, row| loose(row)).map(|(_, row)| row).collect();
     for row in held {
         let same = |other: &&mut ReportRow| {
-            other.attacker == row.attacker && other.victim == row.victim && other.blocks > 0
+            let whom = |it: &ReportRow| (it.victim, it.endpoint.clone());
+            other.attacker == row.attacker && whom(other) == whom(&row) && other.blocks > 0
         };
         if let Some(block) = rows.values_mut().find(same) {
             block.drops += row.drops;
@@ -82,27 +83,32 @@ fn join_attempts(rows: &mut BTreeMap<Key, ReportRow>) {
     }
 }
 
-/// In the order of the table: by victim, then by attacker.
+/// In the order of the table: by victim and endpoint, then by attacker.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     victim: Option<IpAddr>,
+    /// Several may have one address.
+    endpoint: Option<String>,
     attacker: IpNetwork,
     method: String,
 }
 
 impl Key {
     fn of_attack(attack: &AttackRecord) -> Self {
-        Self { victim: attack.victim, attacker: attack.source, method: attack.method.clone() }
+        let (endpoint, method) = (attack.endpoint.clone(), attack.method.clone());
+        Self { victim: attack.victim, endpoint, attacker: attack.source, method }
     }
 
     fn of_row(row: &ReportRow) -> Self {
         let everyone = IpNetwork::from(IpAddr::from([0, 0, 0, 0]));
         let attacker = row.attacker.parse().unwrap_or(everyone);
-        Self { victim: row.victim, attacker, method: row.method.clone() }
+        let (endpoint, method) = (row.endpoint.clone(), row.method.clone());
+        Self { victim: row.victim, endpoint, attacker, method }
     }
 
     fn of_block(block: &BlockRecord) -> Self {
-        Self { victim: block.victim, attacker: block.source, method: block.rule.clone() }
+        let (endpoint, method) = (block.endpoint.clone(), block.rule.clone());
+        Self { victim: block.victim, endpoint, attacker: block.source, method }
     }
 }
 
@@ -192,6 +198,7 @@ mod tests {
             expires_at: at(3615),
             duration_s: 3600,
             scope: Scope::All,
+            also: Vec::new(),
             rule: rule.to_owned(),
             reason: String::new(),
             user_agent: None,

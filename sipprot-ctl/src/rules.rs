@@ -45,7 +45,7 @@ pub use observation::{
 pub use peak::Peak;
 pub use proof::Proof;
 pub use rule::{AppliesTo, Consequence, Counts, Per, Rule, RuleId, Signal};
-pub use settings::Settings;
+pub use settings::{OwnRules, Settings};
 pub use standing::{Memory, Standing, TrustStanding, WindowStanding};
 pub use state::{
     AcceptedState, BlockState, PortState, RecordState, State, SuspectState, TrustState,

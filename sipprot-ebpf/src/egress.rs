@@ -31,7 +31,7 @@ pub fn watch(frame: &TcContext, work: &mut Work) {
     if work.packet.protocol == protocol::TCP && work.packet.destination_port == guards::DNS_PORT {
         flow::note_opened(&work.packet, config.seed);
     }
-    let index = home::policy_of(&work.packet.source, config);
+    let index = home::policy_of(&work.packet.source, work.packet.source_port, config);
     let Some(policy) = maps::policy(index) else { return };
     if config.flags & CONFIG_TRACK_FLOWS != 0 {
         geo::note_outward(&work.packet, config, policy);

@@ -97,7 +97,7 @@ fn is_over(judge: &Judge, work: &Work) -> bool {
     let (rate, phones) = (judge.policy.guards[service as usize & 3], phones(work));
     // Its burst is a time: so many phones have so many times as many.
     let interval_ns = rate.interval_ns.checked_div(phones).unwrap_or(rate.interval_ns);
-    interval_ns != 0 && !take(judge.config.seed, work, interval_ns, rate.burst_ns)
+    interval_ns != 0 && !take(judge, work, interval_ns, rate.burst_ns)
 }
 
 /// How many phones fetch what they need through a source. They don't ssh.
@@ -114,9 +114,10 @@ fn phones(work: &Work) -> u64 {
 
 /// Takes one request from the bucket of the packet's source; false when it is over the rate.
 #[inline(always)]
-fn take(seed: u64, work: &Work, interval_ns: u64, burst_ns: u64) -> bool {
+fn take(judge: &Judge, work: &Work, interval_ns: u64, burst_ns: u64) -> bool {
     let now_ns = clock::coarse_ns();
-    let tag = guard::tag(seed, work.packet.source_key, work.facts.service);
+    let apart = judge.index * judge.policy.own_guards as u32;
+    let tag = guard::tag(judge.config.seed, work.packet.source_key, work.facts.service, apart);
     let Some(set) = maps::guarded(tag as u32 & (GUARD_SETS - 1)) else { return true };
     let way = set.find(tag);
     if way < WAYS {

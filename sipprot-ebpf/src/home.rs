@@ -3,7 +3,7 @@
 //! Every packet asks, and nearly all ask for the same few addresses. So each CPU keeps the answers in a
 //! small table, each with the generation of the trie that it is from.
 
-use sipprot_common::abi::{CONFIG_HAS_ENDPOINTS, Config, POLICIES_MAX};
+use sipprot_common::abi::{CONFIG_HAS_ENDPOINTS, Config, ENDPOINT_SHARED, POLICIES_MAX, port_key};
 use sipprot_common::hash;
 use sipprot_common::source::Address;
 
@@ -22,9 +22,10 @@ pub struct Home {
     policy: u32,
 }
 
-/// The policy of an endpoint's address, 0 for any other.
+/// The policy of an endpoint's address, 0 for any other; where several endpoints have it, of the one whose
+/// port it is.
 #[inline(always)]
-pub fn policy_of(address: &Address, config: &Config) -> u32 {
+pub fn policy_of(address: &Address, port: u32, config: &Config) -> u32 {
     if config.flags & CONFIG_HAS_ENDPOINTS == 0 {
         return 0;
     }
@@ -34,14 +35,24 @@ pub fn policy_of(address: &Address, config: &Config) -> u32 {
     if home.generation != config.endpoints_generation || home.address != *address {
         look_up(home, address, config);
     }
-    home.policy
+    if home.policy & ENDPOINT_SHARED == 0 { home.policy } else { policy_of_port(home.policy, port) }
+}
+
+/// Ports that nobody claims are of whom the address was declared for first.
+#[inline(never)]
+fn policy_of_port(shared: u32, port: u32) -> u32 {
+    let policy = shared & !ENDPOINT_SHARED;
+    match maps::endpoint(&port_key(policy, port)) {
+        Some(own) if own < POLICIES_MAX => own,
+        _ => policy,
+    }
 }
 
 /// Asks the trie.
 #[inline(never)]
 fn look_up(home: &mut Home, address: &Address, config: &Config) {
     let policy = match maps::endpoint(address) {
-        Some(policy) if policy < POLICIES_MAX => policy,
+        Some(policy) if policy & !ENDPOINT_SHARED < POLICIES_MAX => policy,
         _ => 0,
     };
     *home = Home { address: *address, generation: config.endpoints_generation, policy };

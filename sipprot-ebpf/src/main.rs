@@ -79,7 +79,8 @@ fn ingress(frame: &XdpContext, work: &mut Work) -> Reason {
     let Some(strangers) = maps::strangers() else { return Reason::LookupFailed };
     lists::look(work, config, strangers);
     // 0: whose packet?
-    let index = home::policy_of(&work.packet.destination, config);
+    let port = work.packet.destination_port;
+    let index = home::policy_of(&work.packet.destination, port, config);
     let Some(policy) = maps::policy(index) else { return Reason::LookupFailed };
     work.facts.policy = index;
     if policy.mode == MODE_OFF {

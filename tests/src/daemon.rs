@@ -46,11 +46,16 @@ pub struct Settings {
     pub enforce: bool,
     /// Lines of the configuration file, keys dotted: `rules.block_time = "5s"`.
     pub lines: Vec<String>,
+    /// What each endpoint has of its own.
+    pub endpoints: [Vec<String>; 2],
+    /// Whole tables, behind those of the endpoints.
+    pub tables: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { register_limit: 10, enforce: true, lines: Vec::new() }
+        let (endpoints, tables) = Default::default();
+        Self { register_limit: 10, enforce: true, lines: Vec::new(), endpoints, tables }
     }
 }
 
@@ -90,11 +95,16 @@ impl Daemon {
         for line in &settings.lines {
             text += &format!("{line}\n");
         }
-        for (number, pbx) in (1..).zip(PBXS) {
+        for ((number, pbx), own) in (1..).zip(PBXS).zip(&settings.endpoints) {
             text += &format!(
-                "\n[[endpoint]]\nname = \"pbx{number}\"\naddresses = [\"{}\", \"{}\"]\n",
-                pbx.v4, pbx.v6
+                "\n[[endpoint]]\nname = \"pbx{number}\"\naddresses = [\"{}\", \"{}\"]\n{}\n",
+                pbx.v4,
+                pbx.v6,
+                own.join("\n")
             );
+        }
+        for table in &settings.tables {
+            text += &format!("\n{table}\n");
         }
         text
     }

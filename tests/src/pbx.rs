@@ -21,6 +21,8 @@ use crate::{
 
 pub const SIP_PORT: u16 = 5060;
 pub const SIP_TLS_PORT: u16 = 5061;
+/// Where it listens too, if it has [`Manners::second_port`].
+pub const SECOND_PORT: u16 = 5070;
 const CONFIG: &str = include_str!("pbx.cfg");
 const START_LIMIT: Duration = Duration::from_secs(10);
 
@@ -60,6 +62,8 @@ pub struct Manners {
     pub many_lines: bool,
     /// It speaks TLS, too, and logs who failed to authenticate as the log feed wants it.
     pub speaks_tls: bool,
+    /// It listens on [`SECOND_PORT`] of its IPv4 address too, as if that were another tenant's PBX.
+    pub second_port: bool,
 }
 
 impl Default for Manners {
@@ -73,6 +77,7 @@ impl Default for Manners {
             logs_failures: false,
             many_lines: false,
             speaks_tls: false,
+            second_port: false,
         }
     }
 }
@@ -213,7 +218,10 @@ fn log_file(directory: &Path, start: u32) -> PathBuf {
 
 fn config(addresses: Addresses, manners: Manners, start: u32, directory: &Path) -> String {
     let listen = |line: Ipv4Addr| format!("listen=udp:{line}:{SIP_PORT}\n");
-    let lines: String = lines().filter(|_| manners.many_lines).map(listen).collect();
+    let mut lines: String = lines().filter(|_| manners.many_lines).map(listen).collect();
+    if manners.second_port {
+        lines += &format!("listen=udp:{}:{SECOND_PORT}\n", addresses.v4);
+    }
     let text = CONFIG
         .replace("@V4@", &addresses.v4.to_string())
         .replace("@V6@", &addresses.v6.to_string())

@@ -322,6 +322,51 @@ fn an_office_fetches_its_files_after_a_power_cut_and_keeps_everything() -> Resul
 }
 
 #[test]
+fn what_was_logged_while_no_daemon_ran_counts_once() -> Result<()> {
+    const SSH_LIMIT: u32 = 6;
+    let path = |lab: &Lab| lab.directory().join("auth.log");
+    let follow = |lab: &Lab| {
+        vec![format!("log = [{{ name = \"auth\", path = {:?}, filters = [\"sshd\"] }}]", path(lab))]
+    };
+    let Some((lab, mut daemon)) = protected(follow)? else { return Ok(()) };
+    let mut file = File::create(path(&lab)).context("make the log")?;
+    wait_for("the log", || Ok(log(&daemon, "auth")?["error"].is_null().then_some(())))?;
+    let mut fails = |source: IpAddr, times: u32| {
+        let line = |_| {
+            format!(
+                "Nov 22 17:21:03 pbx sshd[9]: Failed password for root from {source} port 4711 ssh2\n"
+            )
+        };
+        file.write_all((0..times).map(line).collect::<String>().as_bytes()).context("write the log")
+    };
+    let [before, during, patient] = [0; 3].map(|_| IpAddr::from(lab.newcomer().v4));
+    let lines =
+        |daemon: &Daemon| anyhow::Ok(log(daemon, "auth")?["lines"].as_u64().unwrap_or_default());
+    fails(before, SSH_LIMIT)?;
+    wait_for("the block", || Ok(blocks(&daemon, before)?.pop()))?;
+
+    daemon.stop()?;
+    fails(during, SSH_LIMIT)?;
+    fails(patient, SSH_LIMIT - 1)?;
+    daemon.start()?;
+    let block =
+        wait_for("the block of who failed meanwhile", || Ok(blocks(&daemon, during)?.pop()))?;
+    assert_eq!(block["evidence"]["count"], SSH_LIMIT, "{block}");
+    let missed = u64::from(2 * SSH_LIMIT - 1);
+    wait_for("what was missed", || Ok((lines(&daemon)? == missed).then_some(())))?;
+    assert!(blocks(&daemon, patient)?.is_empty(), "counted once it is below the limit");
+
+    // Killed, it may read again what was judged since the place was noted: that counts anew, as all does.
+    daemon.kill()?;
+    let late: IpAddr = lab.newcomer().v4.into();
+    fails(late, SSH_LIMIT)?;
+    daemon.start()?;
+    let block = wait_for("the block after a crash", || Ok(blocks(&daemon, late)?.pop()))?;
+    assert_eq!(block["evidence"]["count"], SSH_LIMIT, "{block}");
+    Ok(())
+}
+
+#[test]
 fn twenty_thousand_lines_a_second_are_all_read() -> Result<()> {
     const RATE: u64 = 20_000;
     const SECONDS: u64 = 3;

@@ -118,6 +118,36 @@ fn tftp_requests_have_a_ceiling() -> Result<()> {
     assert_dropped(&daemon, "tftp_ceiling")
 }
 
+/// OpenSSH's and curl's own clients beyond the limits of before, once the guards are off.
+#[test]
+fn a_guard_that_is_off_stops_nobody() -> Result<()> {
+    let lines = [
+        "ssh.rate = 1",
+        "ssh.burst = 2",
+        "ssh.mode = \"off\"",
+        "tftp.rate = 1",
+        "tftp.burst = 2",
+        "tftp.mode = \"off\"",
+        "http.rate = 1",
+        "http.burst = 2",
+        "http.mode = \"off\"",
+    ];
+    let Some((lab, daemon)) = protected(&lines)? else { return Ok(()) };
+    let Some(sshd) = Sshd::start(&lab.net.pbxs[0], &lab.directory())? else { return Ok(()) };
+    let _tftp = TftpServer::start(&lab.net.pbxs[0], &lab.directory())?;
+    let _web = WebServer::start(&lab.net.pbxs[0])?;
+    let (clients, newcomer) = (&lab.net.attackers, lab.newcomer());
+    let gets = |scheme: &str, path: &str| {
+        let url = format!("{scheme}://{}/{path}", PBXS[0].v4);
+        successes(6, || curl_gets(clients, newcomer.v4.into(), &url))
+    };
+    let ssh = successes(6, || sshd.is_reached(clients, newcomer.v4.into(), PBXS[0].v4.into()))?;
+    let found = (ssh, gets("tftp", TftpServer::FILE)?, gets("http", "")?);
+    assert_eq!(found, (6, 6, 6), "ssh, TFTP, http");
+    assert!(daemon.dropped()?.is_empty(), "{:?}", daemon.dropped()?);
+    Ok(())
+}
+
 #[test]
 fn answers_that_old_resolvers_don_t_survive_never_reach_getaddrinfo() -> Result<()> {
     let Some((lab, daemon)) = protected(&[])? else { return Ok(()) };

@@ -195,7 +195,7 @@ fn endpoints_follow_the_configuration() {
     let mut last = datapath.config().unwrap().endpoints_generation;
     let mut set = |wanted: &[(&str, u32)]| {
         let wanted: Vec<_> = wanted.iter().map(|(text, policy)| (network(text), *policy)).collect();
-        datapath.set_endpoints(&wanted).unwrap();
+        datapath.set_endpoints(&wanted, &[]).unwrap();
         let found = datapath.endpoints().unwrap();
         assert_eq!(BTreeSet::from_iter(found), BTreeSet::from_iter(wanted.iter().copied()));
         let config = datapath.config().unwrap();
@@ -208,7 +208,7 @@ fn endpoints_follow_the_configuration() {
     set(&[("192.0.2.10/32", 1), ("2001:db8::10/128", 1), ("192.0.2.11/32", 2)]);
     set(&[("192.0.2.10/32", 3), ("192.0.2.12/32", 2)]);
     set(&[]);
-    assert!(datapath.set_endpoints(&[(network("192.0.2.1"), 512)]).is_err());
+    assert!(datapath.set_endpoints(&[(network("192.0.2.1"), 512)], &[]).is_err());
 }
 
 #[test]

@@ -132,7 +132,8 @@ impl Book {
             return None;
         }
         let who = Who {
-            name: token.name.clone(),
+            // No user's name has a colon: a token can't be taken for somebody.
+            name: format!("token:{}", token.name),
             door: Door::Token,
             right: token.scope,
             address: Some(from),

@@ -56,9 +56,11 @@ impl fmt::Debug for Secret {
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// 1 to 32 letters, digits and `.`, `-`, `_`, `@`.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,31}$"))]
     pub name: String,
     pub role: Role,
     /// 12 to 256 characters.
+    #[schemars(length(min = 12, max = 256))]
     pub password: Secret,
     #[serde(default = "nobody")]
     pub by: String,
@@ -96,10 +98,12 @@ pub struct UsersAnswer {
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// 1 to 32 letters, digits and `.`, `-`, `_`, `@`.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,31}$"))]
     pub name: String,
     pub scope: Right,
     /// It holds for good otherwise.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub expires_in_s: Option<u64>,
     #[serde(default = "nobody")]
     pub by: String,
@@ -155,5 +159,6 @@ pub struct SessionView {
 pub struct NewPassword {
     pub old: Secret,
     /// 12 to 256 characters.
+    #[schemars(length(min = 12, max = 256))]
     pub new: Secret,
 }

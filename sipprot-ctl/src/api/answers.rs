@@ -67,6 +67,19 @@ pub struct EndpointView {
     /// The mode of each guard.
     #[serde(default)]
     pub guards: BTreeMap<String, String>,
+    /// What is in force of the keys in which it may differ from the host.
+    #[serde(default)]
+    pub settings: Vec<EndpointSetting>,
+}
+
+/// A key of an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointSetting {
+    pub key: String,
+    /// As the file would have it.
+    pub value: String,
+    /// `endpoint`, or `host` where the endpoint says nothing.
+    pub origin: String,
 }
 
 /// A guard of a service beside SIP: `dns`, `http`, `ssh` or `tftp`.
@@ -166,6 +179,9 @@ pub struct GeoView {
     /// Past half a year.
     #[serde(default)]
     pub old: bool,
+    /// Networks are on their way into the kernel: until then nobody more is kept out.
+    #[serde(default)]
+    pub loading: bool,
     /// Databases that can't be used, a line each.
     #[serde(default)]
     pub problems: Vec<String>,
@@ -234,6 +250,9 @@ pub struct BlockView {
     pub endpoint: Option<String>,
     pub victim: Option<IpAddr>,
     pub scope: Scope,
+    /// What an earlier block stops still, beside its own scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Scope>,
     /// `KIND:signature`.
     pub rule: String,
     pub reason: String,

@@ -63,6 +63,9 @@ pub struct Affected {
     pub country: Option<String>,
     /// Accounts of a phone, or the operator's note.
     pub who: String,
+    /// Endpoints at which it was seen since the daemon started; none: not known.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
     pub cut_off: bool,
     /// The entry of the allowlist that lets it in.
     #[schemars(with = "Option<Network>")]

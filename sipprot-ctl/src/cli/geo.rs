@@ -1,13 +1,10 @@
 //! `sipprot geo`: which databases, what a change would do, a newer one. None of it needs root, but
 //! for putting a database in its place.
 
-use std::path::PathBuf;
-
 use super::args::{GeoVerb, Preview};
 use super::table::{Align, Table};
 use super::{CliError, Context};
 use crate::api::{Affected, GeoChange, GeoPreview, GeoView, Status};
-use crate::config::Config;
 use crate::daemon::{geography, preview};
 use crate::fetch::Limits;
 use crate::geo::{self, Geo, Updated};
@@ -131,6 +128,7 @@ fn affected(kinds: &[(&str, &Vec<Affected>)]) -> String {
         ("SOURCE", Align::Left),
         ("COUNTRY", Align::Left),
         ("KIND", Align::Left),
+        ("ENDPOINT", Align::Left),
         ("WHO", Align::Left),
         ("", Align::Left),
     ]);
@@ -141,6 +139,7 @@ fn affected(kinds: &[(&str, &Vec<Affected>)]) -> String {
             it.source.clone(),
             country,
             (*kind).to_owned(),
+            if it.endpoints.is_empty() { "unknown".to_owned() } else { it.endpoints.join(" ") },
             short(&it.who),
             word.to_owned(),
         ]);
@@ -159,7 +158,7 @@ fn short(who: &str) -> String {
 
 fn update(context: &Context, source: &str) -> Result<(), CliError> {
     let config = context.load_config()?.config;
-    let target = target(&config)?;
+    let target = geo::target(&config.geo.databases).map_err(CliError::Failed)?;
     let updated: Updated = geo::update(source, &target, Limits::default())
         .map_err(|error| CliError::Failed(format!("{source}: {error}")))?;
     context.print(&updated, |updated| {
@@ -173,18 +172,4 @@ fn update(context: &Context, source: &str) -> Result<(), CliError> {
             previous.unwrap_or_default()
         )
     })
-}
-
-/// The first database of the configuration that is of this kind.
-fn target(config: &Config) -> Result<PathBuf, CliError> {
-    let named = &config.geo.databases;
-    let mut maxmind = named.iter().filter(|path| path.extension().is_some_and(|it| it == "mmdb"));
-    match maxmind.next() {
-        Some(path) => Ok(path.clone()),
-        None if named.is_empty() => Ok(PathBuf::from(geo::DEFAULT_TARGET)),
-        None => Err(CliError::Failed(format!(
-            "geo.databases names no .mmdb file: add {:?} there, or leave it empty",
-            geo::DEFAULT_TARGET
-        ))),
-    }
 }

@@ -4,7 +4,7 @@ use super::args::Shown;
 use super::client::Client;
 use super::table::{Align, Table};
 use super::{CliError, Context, lists};
-use crate::api::{BlocksAnswer, Entries, GuardView, LogView, Status};
+use crate::api::{BlocksAnswer, EndpointView, Entries, GuardView, LogView, Status};
 
 pub(super) fn run(context: &Context, shown: &Shown) -> Result<(), CliError> {
     let client = context.client()?;
@@ -103,6 +103,7 @@ fn health(status: &Status) -> String {
             pending.what, pending.by
         );
     }
+    status.endpoints.iter().for_each(|endpoint| text += &own_settings(endpoint));
     text += &countries(status);
     for log in &status.logs {
         text += &format!("Log {}\n", of_log(log));
@@ -111,6 +112,16 @@ fn health(status: &Status) -> String {
         text += &format!("  - {problem}\n");
     }
     text
+}
+
+/// `Endpoint pbx1: its own invite_limit 3, ssh.rate 5`; nothing where all is the host's.
+fn own_settings(endpoint: &EndpointView) -> String {
+    let own = endpoint.settings.iter().filter(|it| it.origin == "endpoint");
+    let own: Vec<String> = own.map(|it| format!("{} {}", it.key, it.value)).collect();
+    if own.is_empty() {
+        return String::new();
+    }
+    format!("Endpoint {}: its own {}\n", endpoint.name, own.join(", "))
 }
 
 /// What is worth a line of the health: whom countries keep out, and a database that is old or missing.
@@ -123,7 +134,9 @@ fn countries(status: &Status) -> String {
     let learning = learning.map(|until| format!("; learning flows until {}", lists::time(until)));
     let dropped: u64 = geo.drops.values().sum();
     let database = super::geo::database(geo);
-    format!("Countries: {database}; packets dropped: {dropped}{}\n", learning.unwrap_or_default())
+    let loading = if geo.loading { "; being loaded" } else { "" };
+    let learning = learning.unwrap_or_default();
+    format!("Countries: {database}; packets dropped: {dropped}{loading}{learning}\n")
 }
 
 /// `kamailio: 120 lines, 14 matched, the last 2026-11-22 17:21:03`.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::error::Fault;
 use super::read::Places;
 use super::values::{GeoMode, LogKind, PortRange, SyslogTransport};
-use super::{Config, ENDPOINTS_MAX};
+use super::{Config, ENDPOINTS_MAX, Endpoint};
 
 pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     let mut refuse = |keys: &[&str], shown: &str, what: String| {
@@ -88,12 +88,11 @@ fn endpoints(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
             refuse(&[&place("name")], "endpoint.name", what);
         }
         for &network in &endpoint.addresses {
-            if let Some(owner) = owners.insert(network, name)
-                && owner != name
-            {
-                let what = format!("{network} belongs to endpoint {owner:?} already");
-                refuse(&[&place("addresses")], "endpoint.addresses", what);
+            let sharing: &mut Vec<&Endpoint> = owners.entry(network).or_default();
+            if let Some(what) = sharing.iter().find_map(|it| conflict(it, endpoint, config)) {
+                refuse(&[&place("addresses")], "endpoint.addresses", format!("{network} {what}"));
             }
+            sharing.push(endpoint);
         }
         if endpoint.geo_mode(config) == GeoMode::Allow && endpoint.geo_countries(config).is_empty()
         {
@@ -112,6 +111,26 @@ fn endpoints(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {
             refuse(&[&place("")], "endpoint", what);
         }
     }
+}
+
+/// Why two endpoints can't have one address.
+fn conflict(first: &Endpoint, other: &Endpoint, config: &Config) -> Option<String> {
+    /// Each is an entry of the kernel's.
+    const SHARED_PORTS_MAX: u32 = 256;
+    if first.name == other.name {
+        return None;
+    }
+    let (name, ports) = (&first.name, other.sip_ports(config));
+    let count: u32 = ports.iter().map(|it| u32::from(it.last() - it.first()) + 1).sum();
+    if let Some((port, _)) = overlap(ports, first.sip_ports(config)) {
+        let told = "endpoints with one address are told apart by their sip_ports";
+        return Some(format!(
+            "belongs to endpoint {name:?} already, and {port} is a port of both: {told}"
+        ));
+    }
+    (count > SHARED_PORTS_MAX).then(|| {
+        format!("belongs to endpoint {name:?} already: {SHARED_PORTS_MAX} sip_ports may tell another from it")
+    })
 }
 
 fn logs(config: &Config, refuse: &mut impl FnMut(&[&str], &str, String)) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use toml_edit::Value;
 
@@ -9,7 +10,7 @@ use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, SECTIONS, Section,
 };
 use super::values::{BlockScope, GeoMode, LogKind, Mode, PortRange, RuleScope, SyslogTransport};
-use super::{Blocklist, Config, Endpoint, Log, OwnCeilings};
+use super::{Blocklist, Config, Endpoint, Log, OwnCeilings, OwnLimits, OwnRate, OwnRates};
 
 const WIDTH: usize = 100;
 
@@ -84,7 +85,21 @@ fn example_endpoint() -> Endpoint {
             endpoint_rate: Some(500),
             trusted_rate: Some(2000),
         },
-        register_limit: Some(20),
+        limits: OwnLimits {
+            register: Some(20),
+            invite: Some(10),
+            probe: Some(60),
+            not_sip: Some(60),
+            ssh: Some(3),
+            http_scan: Some(2),
+            http_missed: Some(60),
+            block_time: Some(Duration::from_secs(1800)),
+        },
+        rates: OwnRates {
+            ssh: OwnRate { rate: Some(5), burst: Some(10) },
+            http: OwnRate { rate: Some(600), burst: Some(1200) },
+            tftp: OwnRate { rate: Some(20), burst: Some(200) },
+        },
         ssh_mode: Some(Mode::Observe),
         http_mode: Some(Mode::Observe),
         tftp_mode: Some(Mode::Off),

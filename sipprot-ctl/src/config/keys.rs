@@ -159,6 +159,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Failing calls a minute from one untrusted source to one endpoint.";
     "rules.probe_limit" = rules.probe_limit, Whole(1, COUNT_MAX),
         "OPTIONS and other probes a minute from one untrusted source to one endpoint.";
+    "rules.not_sip_limit" = rules.not_sip_limit, Whole(1, COUNT_MAX),
+        "Packets a minute from one untrusted source to SIP ports that are not SIP.";
     "rules.block_time" = rules.block_time, Span(1, 365 * DAY),
         "How long a dynamic block lasts. A new attack starts the time again.";
     "rules.block_threshold" = rules.block_threshold, Whole(1, 20),
@@ -195,6 +197,10 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "What is dropped: all traffic, or the SIP ports. Answers to flows that the host or an endpoint opened pass. What is newly kept out is let in for five minutes more, in which such flows are learned.";
     "geo.databases" = geo.databases, Many(AbsolutePath, 0, 16),
         "MaxMind-format databases, or text ranges as in Debian's tor-geoipdb. Empty: the usual places are searched.";
+    "geo.update_url" = geo.update_url, OrNone(URL),
+        "From where the daemon fetches a newer database, as `sipprot geo update URL` does: it replaces the first .mmdb of geo.databases, or else /var/lib/GeoIP/sipprot-country.mmdb. By default nothing is fetched.";
+    "geo.update_every" = geo.update_every, Span(HOUR, 365 * DAY),
+        "How often, counted from the age of the file.";
 
     "ssh.mode" = guards.ssh.mode, OneOf::<Mode>::new(),
         "Of this guard alone; it never does more than the host's mode.";
@@ -244,7 +250,7 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
     "name" = name, ENDPOINT_NAME,
         "What status, reports and metrics call it. Required, and unique.";
     "addresses" = addresses, Many(Network, 1, NETWORKS_MAX),
-        "Its addresses and networks. Required; none may be another endpoint's.";
+        "Its addresses and networks. Required. One that another endpoint has already is shared with it: then the sip_ports tell whose a packet is, and all other ports of it are the first one's.";
     "sip_ports" = sip_ports, Maybe(Many(Ports, 1, PORTS_MAX)),
         "Its SIP ports, in place of sip.ports.";
     "mode" = mode, Maybe(OneOf::<Mode>::new()),
@@ -267,8 +273,8 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Likewise.";
     "ceilings.trusted_rate" = ceilings.trusted_rate, Maybe(Whole(1, RATE_MAX)),
         "Likewise.";
-    "register_limit" = register_limit, Maybe(Whole(1, COUNT_MAX)),
-        "Its rules.register_limit.";
+    "register_limit" = limits.register, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.register_limit. What a rule with a limit of its own counts here is counted apart from other endpoints.";
     "ssh.mode" = ssh_mode, Maybe(OneOf::<Mode>::new()),
         "Its ssh.mode.";
     "http.mode" = http_mode, Maybe(OneOf::<Mode>::new()),
@@ -281,6 +287,32 @@ pub(super) const ENDPOINT_KEYS: &[Key<Endpoint>] = keys! { Endpoint;
         "Whether a source that attacks it is blocked for the whole host or for this endpoint alone.";
     "log_token" = log_token, Maybe(TOKEN_HASH),
         "The hash of the token by which its own logs are known, over syslog or the API.";
+    "invite_limit" = limits.invite, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.invite_limit.";
+    "probe_limit" = limits.probe, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.probe_limit.";
+    "not_sip_limit" = limits.not_sip, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.not_sip_limit.";
+    "ssh_limit" = limits.ssh, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.ssh_limit.";
+    "http_scan_limit" = limits.http_scan, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.http_scan_limit.";
+    "http_missed_limit" = limits.http_missed, Maybe(Whole(1, COUNT_MAX)),
+        "Its rules.http_missed_limit.";
+    "block_time" = limits.block_time, Maybe(Span(1, 365 * DAY)),
+        "Its rules.block_time.";
+    "ssh.rate" = rates.ssh.rate, Maybe(Whole(1, RATE_MAX)),
+        "Its ssh.rate. With a rate or burst of its own, what a source asks of any guarded service here is counted apart from other endpoints.";
+    "ssh.burst" = rates.ssh.burst, Maybe(Whole(1, BURST_MAX)),
+        "Its ssh.burst.";
+    "http.rate" = rates.http.rate, Maybe(Whole(1, RATE_MAX)),
+        "Its http.rate.";
+    "http.burst" = rates.http.burst, Maybe(Whole(1, BURST_MAX)),
+        "Its http.burst.";
+    "tftp.rate" = rates.tftp.rate, Maybe(Whole(1, RATE_MAX)),
+        "Its tftp.rate.";
+    "tftp.burst" = rates.tftp.burst, Maybe(Whole(1, BURST_MAX)),
+        "Its tftp.burst.";
 };
 
 pub(super) const LOG: Section = Section {

@@ -233,7 +233,21 @@ fn endpoints_are_checked() {
     check(&format!("{one}{one}"), "t.toml:5: endpoint.name: another endpoint is called \"a\"");
     check(
         &format!("{one}{}", one.replace("\"a\"", "\"b\"")),
-        "t.toml:6: endpoint.addresses: 192.0.2.1/32 belongs to endpoint \"a\" already",
+        "t.toml:6: endpoint.addresses: 192.0.2.1/32 belongs to endpoint \"a\" already, and 5060 is a \
+         port of both: endpoints with one address are told apart by their sip_ports",
+    );
+    let other =
+        |ports: &str| format!("{one}{}sip_ports = [{ports}]\n", one.replace("\"a\"", "\"b\""));
+    check(&other("5070"), "ok");
+    check(
+        &other("\"7000:7300\""),
+        "t.toml:6: endpoint.addresses: 192.0.2.1/32 belongs to endpoint \"a\" already: 256 sip_ports may \
+         tell another from it",
+    );
+    check(
+        &format!("{}{}sip_ports = [5070]\n", other("5070"), one.replace("\"a\"", "\"c\"")),
+        "t.toml:10: endpoint.addresses: 192.0.2.1/32 belongs to endpoint \"b\" already, and 5070 is a \
+         port of both: endpoints with one address are told apart by their sip_ports",
     );
     check("[[endpoint]]\nname = \"a\"", "t.toml:1: endpoint.addresses: missing");
     check(

@@ -248,6 +248,7 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
         endpoint: record.endpoint.clone(),
         victim: record.victim,
         scope: record.scope,
+        also: record.also.clone(),
         rule: record.rule.clone(),
         reason: told_reason(record),
         proven: record.proven,

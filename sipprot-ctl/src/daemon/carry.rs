@@ -9,14 +9,14 @@ use tracing::{info, warn};
 use super::clock::{after, timestamp};
 use super::core::{Core, Expiring};
 use super::plan::nanoseconds;
-use super::scope::{kernel_scope, scope};
+use super::scope::{kernel_scope, kernel_scopes, scope};
 use crate::config::{Scope, format_duration};
 use crate::datapath::{
     BlockTarget, List as KernelList, ListItem, Quarantined, monotonic_ns, monotonic_precise_ns,
 };
 use crate::report::address;
 use crate::rules::{
-    self, Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release, Time, Trust,
+    Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release, Time, Trust,
 };
 use crate::store::{BlockKey, BlockKind, BlockRecord, Change, List, ListEntry, Origin};
 
@@ -43,18 +43,15 @@ impl Core {
 
     fn block(&mut self, block: &Block) {
         let case = &block.case;
-        let policy = if block.host_wide {
-            self.plan.block_policy(case.endpoint)
-        } else {
-            case.endpoint.0.into()
-        };
+        let policy = if block.host_wide { 0 } else { case.endpoint.0.into() };
         let target = BlockTarget { source: case.source, policy };
-        let entry = kernel_block(block.duration, block.scope);
         let record = BlockRecord {
             scope: scope(block.scope),
             endpoint_only: policy != 0,
             ..self.record(case, BlockKind::Dynamic, block.duration)
         };
+        let record = self.with_what_holds(record);
+        let entry = self.kernel_entry(&record);
         let done = self.kernel.put(maps::BLOCKS, |datapath| datapath.put_block(target, &entry));
         if let Err(error) = done {
             return self.refused(case.source, record, &error);
@@ -84,6 +81,32 @@ impl Core {
         self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
     }
 
+    /// The kernel holds one block of a source for each policy: a new one takes over what an earlier one
+    /// stops beside it, so that a trusted source that loses ssh and then http gets neither back early.
+    fn with_what_holds(&self, record: BlockRecord) -> BlockRecord {
+        let (key, now) = (record.key(), self.clock.timestamp_now());
+        let mut known = self.ledger.blocks_of(record.source);
+        let known = known.find(|it| it.key() == key && it.kind == record.kind);
+        let Some(known) = known.filter(|it| now < it.expires_at && !it.refused) else {
+            return record;
+        };
+        let mut also: Vec<Scope> = known.also.iter().copied().chain([known.scope]).collect();
+        also.retain(|scope| *scope != record.scope && record.scope != Scope::All);
+        if also.is_empty() {
+            return record;
+        }
+        BlockRecord { also, expires_at: record.expires_at.max(known.expires_at), ..record }
+    }
+
+    /// As the kernel has a block that begins now.
+    fn kernel_entry(&self, record: &BlockRecord) -> abi::Block {
+        let duration = Duration::from_secs(record.duration_s);
+        abi::Block {
+            expires_ns: self.clock.to_kernel_from(record.expires_at),
+            ..kernel_block(duration, kernel_scopes(record))
+        }
+    }
+
     /// Whether a block of this policy stops the source at every endpoint, so that the kernel's own
     /// window isn't needed while it lasts.
     fn blocks_wholly(&self, policy: u32) -> bool {
@@ -101,7 +124,8 @@ impl Core {
         let now = self.clock.timestamp_now();
         let expires_at = deny.expires_in.map(|span| after(now, span));
         let expires_ns = expires_at.map_or(0, |at| self.clock.to_kernel_from(at));
-        let item = ListItem { network, policy: 0, expires_ns, scope: kernel_scope(deny.scope) };
+        let policy = if deny.host_wide { 0 } else { case.endpoint.0.into() };
+        let item = ListItem { network, policy, expires_ns, scope: kernel_scope(deny.scope) };
         let done =
             self.kernel.carry("denying", |datapath| datapath.add_entry(KernelList::Deny, &item));
         if done.is_none() {
@@ -112,12 +136,13 @@ impl Core {
         let record = BlockRecord {
             reaction_us: Some(reaction_us),
             escalated: true,
+            endpoint_only: policy != 0,
             ..self.record(case, kind, deny.expires_in.unwrap_or_default())
         };
         let entry = ListEntry {
             network,
             list: List::Deny,
-            endpoint: None,
+            endpoint: record.endpoint.clone().filter(|_| record.endpoint_only),
             note: format!("{}: {}; {} times", record.rule, record.reason, deny.count),
             // By it the row of the history is found again.
             added_at: record.started_at,
@@ -289,6 +314,7 @@ impl Core {
             expires_at: after(now, duration),
             duration_s: duration.as_secs(),
             scope: Scope::All,
+            also: Vec::new(),
             rule: case.signature().to_owned(),
             reason: self.reason(case),
             user_agent: evidence.user_agent.clone(),
@@ -328,13 +354,14 @@ impl Core {
     }
 }
 
-pub fn kernel_block(duration: Duration, scope: rules::Scope) -> abi::Block {
+/// `scope` in the kernel's bits.
+pub fn kernel_block(duration: Duration, scope: u8) -> abi::Block {
     let started_ns = monotonic_ns();
     abi::Block {
         started_ns,
         expires_ns: started_ns + nanoseconds(duration),
         duration_ns: nanoseconds(duration),
-        scope: kernel_scope(scope),
+        scope,
         ..abi::Block::default()
     }
 }

@@ -19,7 +19,7 @@ use super::guard::Former;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
-use super::scope::rules_scope;
+use super::scope::{kernel_scope, rules_scope};
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
@@ -55,7 +55,7 @@ impl Core {
             None => self.config.rules.block_time,
         };
         let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
-        let block = kernel_block(duration, rules_scope(new.scope));
+        let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
         self.kernel
             .put(maps::BLOCKS, |datapath| datapath.put_block(target, &block))
@@ -241,6 +241,7 @@ impl Core {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }
         if renumbered {
+            self.engine.forget_endpoints();
             self.renumber(&plan_before);
         }
         self.peers_seen.clear();
@@ -314,7 +315,7 @@ impl Core {
 /// What had led to the denylist is lifted in the history, too.
 pub(super) fn escalation_lifted(entry: &ListEntry, lifted: &Lifted) -> Option<Change> {
     (entry.origin == Origin::Escalation).then(|| Change::NoteLift {
-        key: BlockKey { source: entry.network, port: None, endpoint: None },
+        key: BlockKey { source: entry.network, port: None, endpoint: entry.endpoint.clone() },
         started_at: entry.added_at,
         lifted: lifted.clone(),
     })
@@ -339,6 +340,7 @@ fn by_hand(
         expires_at: after(now, duration),
         duration_s: duration.as_secs(),
         scope,
+        also: Vec::new(),
         rule: BY_HAND.to_owned(),
         reason,
         user_agent: None,

@@ -17,6 +17,7 @@ use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
 use super::front::{self, Front};
+use super::geo_update::GeoUpdate;
 use super::geography::{Geography, Opening, Told};
 use super::guard::Guard;
 use super::journal::Journal;
@@ -61,6 +62,7 @@ pub struct Core {
     pub(super) geography: Arc<Geography>,
     pub(super) told_countries: Option<Told>,
     pub(super) opening: Option<Opening>,
+    pub(super) geo_update: GeoUpdate,
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
     pub(super) list_counts: [u64; 2],
@@ -150,6 +152,7 @@ impl Core {
             geography: Arc::new(geography),
             told_countries: None,
             opening: None,
+            geo_update: GeoUpdate::default(),
             config,
             expiring: BTreeSet::new(),
             list_counts: [0; 2],
@@ -173,7 +176,9 @@ impl Core {
             lost_before: 0,
             losing: false,
         };
-        core.tell_kernel().context("cannot tell the kernel its policies")?;
+        core.tell_policies()
+            .and_then(|()| core.tell_countries())
+            .context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
         core.attach()?;
         core.metrics.health.reload_successful.set(1);
@@ -181,24 +186,29 @@ impl Core {
         Ok(core)
     }
 
-    /// Policies, port sets, user agents, endpoints and countries, as planned.
+    /// All that is planned; the networks of countries beside the daemon's work.
     pub(super) fn tell_kernel(&mut self) -> Result<(), DatapathError> {
+        self.tell_policies()?;
+        self.follow_countries()
+    }
+
+    /// Policies, port sets, user agents and endpoints, as planned.
+    fn tell_policies(&mut self) -> Result<(), DatapathError> {
         let plan = &self.plan;
         self.kernel.with(|datapath| {
             for (index, ports) in (0..).zip(&plan.port_sets) {
                 datapath.set_port_set(index, ports)?;
             }
-            let policies = datapath.followed(&plan.policies, &plan.endpoints)?;
+            let policies = datapath.followed(&plan.policies, &plan.endpoints, &plan.shared)?;
             for (index, policy) in (0..).zip(&policies) {
                 datapath.set_policy(index, policy)?;
             }
             datapath.set_user_agents(&plan.user_agents)?;
-            datapath.set_endpoints(&plan.endpoints)?;
+            datapath.set_endpoints(&plan.endpoints, &plan.shared)?;
             datapath.set_resolvers(&plan.resolvers)?;
             datapath.set_event_rate(plan.event_interval_ns, plan.event_burst_ns)?;
             datapath.set_flags(CONFIG_TRACK_FLOWS, plan.tracks_flows())
-        })?;
-        self.tell_countries()
+        })
     }
 
     pub(super) fn wanted_interfaces(&self) -> &[String] {
@@ -300,6 +310,7 @@ impl Core {
         self.write_attacks();
         self.write_memory();
         self.write_learned();
+        self.note_last_places();
         self.journal.finish();
         if detach {
             self.kernel.with(|datapath| datapath.detach_all())?;

@@ -1,19 +1,22 @@
 //! The log feed in the daemon: which logs are read, whose word they are, and what they told as an
 //! observation.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ipnetwork::IpNetwork;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::core::Core;
 use crate::api::{Answer, Fault, Ingested, LogView};
 use crate::config::{Config, Log, LogKind, Mode};
 use crate::feed::filter::Line;
-use crate::feed::{Feed, Heard, Identity, Reading, Source, Tap, Whose, filters};
+use crate::feed::{Feed, Heard, Identity, Place, Places, Reading, Source, Tap, Whose, filters};
 use crate::metrics::take_over;
 use crate::rules::{
     Account, Carrier, EndpointId, LogLine, Logged, Method, Observation, Speaker, Told,
@@ -21,6 +24,8 @@ use crate::rules::{
 
 /// What the host's own ssh log is called where nobody named it.
 const SSH: &str = "ssh";
+/// Seconds.
+const PLACES_EVERY: u64 = 60;
 /// The journal is there, and somebody writes it.
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const SSH_FILES: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
@@ -34,6 +39,10 @@ pub struct Logs {
     all: Vec<Following>,
     feed: Option<Feed>,
     identity: Arc<Identity>,
+    /// Where the last run was, of files that are not followed yet.
+    places: Places,
+    /// As they were noted last.
+    noted: BTreeMap<String, Place>,
 }
 
 /// One of them.
@@ -48,6 +57,7 @@ impl Core {
     /// Begins to read; what is told goes there.
     pub(super) fn start_logs(&mut self, told: mpsc::Sender<Heard>) {
         self.logs.told = Some(told);
+        self.logs.places = Places::load(&self.config.daemon.state_dir, Timestamp::now());
         self.logs.feed = Feed::start().inspect_err(|error| error!("no log is read: {error}")).ok();
         self.follow_logs();
     }
@@ -69,8 +79,9 @@ impl Core {
             }
             let tap = tap(&log);
             let source = Source::of(&log).filter(|_| tap.tally.error().is_none());
-            let reading =
-                source.and_then(|source| feed.read(source, &identity, tap.clone(), told.clone()));
+            let from = self.logs.places.logs.remove(&log.name);
+            let reading = source
+                .and_then(|source| feed.read(source, &identity, (tap.clone(), from), told.clone()));
             match tap.tally.error() {
                 Some(what) => error!("log {}: {what}", log.name),
                 None => info!("reading the log {} ({})", log.name, log.filters.join(", ")),
@@ -80,6 +91,27 @@ impl Core {
         drop(before);
         self.logs.all = all;
         self.logs.identity = identity;
+    }
+
+    /// The same once more, before the end.
+    pub(super) fn note_last_places(&mut self) {
+        self.logs.noted.clear();
+        self.note_places();
+    }
+
+    /// Notes how far files are read, so that the next run goes on there.
+    pub(super) fn note_places(&mut self) {
+        let place = |it: &Following| Some((it.log.name.clone(), it.tap.tally.place()?));
+        let logs: BTreeMap<String, Place> = self.logs.all.iter().filter_map(place).collect();
+        // Time goes on for quiet logs, too.
+        if logs == self.logs.noted && !self.seconds.is_multiple_of(PLACES_EVERY) {
+            return;
+        }
+        self.logs.noted = logs.clone();
+        let places = Places::new(logs, Timestamp::now());
+        if let Err(error) = places.save(&self.config.daemon.state_dir) {
+            debug!("how far logs are read could not be noted: {error}");
+        }
     }
 
     /// Judges what a log told.
@@ -238,7 +270,11 @@ fn ssh_log() -> Option<Log> {
 fn identity(config: &Config) -> Identity {
     let mut identity = Identity::default();
     for endpoint in &config.endpoints {
-        identity.add(&endpoint.name, &endpoint.addresses, endpoint.log_token.as_deref());
+        // Behind an address that several have each of them may speak for another: a token tells.
+        let others = || config.endpoints.iter().filter(|other| other.name != endpoint.name);
+        let shared = |network: &IpNetwork| others().any(|it| it.addresses.contains(network));
+        let own: Vec<_> = endpoint.addresses.iter().copied().filter(|it| !shared(it)).collect();
+        identity.add(&endpoint.name, &own, endpoint.log_token.as_deref());
     }
     identity
 }

@@ -116,23 +116,53 @@ pub struct Told {
     countries: Vec<Country>,
 }
 
-/// Databases that are opened beside the daemon's work, put into the kernel too.
-pub type Opening = JoinHandle<(Arc<Geography>, Vec<Country>, Result<()>)>;
+/// Countries that are read beside the daemon's work, and put into the kernel too.
+pub type Opening = JoinHandle<Opened>;
+
+pub struct Opened {
+    /// What was open when it began.
+    before: Arc<Geography>,
+    geography: Arc<Geography>,
+    countries: Vec<Country>,
+    done: Result<()>,
+}
 
 impl Core {
+    fn has_told_countries(&self) -> bool {
+        self.told_countries.as_ref().is_some_and(|told| {
+            Arc::ptr_eq(&told.geography, &self.geography) && told.countries == self.plan.countries
+        })
+    }
+
     /// The networks of the countries that matter, unless the kernel has them.
     pub(super) fn tell_countries(&mut self) -> Result<()> {
-        let countries = &self.plan.countries;
-        let told = self.told_countries.as_ref().is_some_and(|told| {
-            Arc::ptr_eq(&told.geography, &self.geography) && told.countries == *countries
-        });
-        if told {
+        if self.has_told_countries() {
             return self.kernel.with(|datapath| datapath.follow_policies());
         }
+        let countries = &self.plan.countries;
         self.told_countries = None;
         self.kernel.with(|datapath| datapath.replace_geo(self.geography.networks(countries)))?;
         let (geography, countries) = (self.geography.clone(), countries.clone());
         self.told_countries = Some(Told { geography, countries });
+        Ok(())
+    }
+
+    /// The same, on another thread where it takes seconds: nobody else's packets are judged later for it.
+    /// Whom the policies newly keep out is let in for five minutes anyway.
+    pub(super) fn follow_countries(&mut self) -> Result<()> {
+        let Some(datapath) = self.kernel.datapath() else { return self.tell_countries() };
+        if self.has_told_countries() || self.plan.countries.is_empty() {
+            return self.tell_countries();
+        }
+        // Where one is on its way, its end looks again.
+        if self.opening.is_none() {
+            let (before, countries) = (self.geography.clone(), self.plan.countries.clone());
+            self.opening = Some(tokio::task::spawn_blocking(move || {
+                let geography = before.clone();
+                let done = datapath.replace_geo(geography.networks(&countries));
+                Opened { before, geography, countries, done }
+            }));
+        }
         Ok(())
     }
 
@@ -151,29 +181,44 @@ impl Core {
                 Some(datapath) => datapath.replace_geo(geography.networks(&countries)),
                 None => Ok(()),
             };
-            (Arc::new(geography), countries, done)
+            Opened { before, geography: Arc::new(geography), countries, done }
         }));
     }
 
     /// Goes over to databases that have been opened meanwhile.
     pub(super) async fn take_databases(&mut self) {
         let Some(opening) = self.opening.take_if(|opening| opening.is_finished()) else { return };
-        let Ok((geography, countries, done)) = opening.await else { return };
-        let appeared = geography.is_available() != self.geography.is_available();
-        self.geography = geography.clone();
+        let Ok(Opened { before, geography, countries, done }) = opening.await else { return };
+        let mut appeared = false;
+        // A reload may have named other databases meanwhile: then those are in force.
+        if Arc::ptr_eq(&before, &self.geography) {
+            appeared = geography.is_available() != before.is_available();
+            self.geography = geography.clone();
+        }
         if let Err(error) = done {
             self.told_countries = None;
-            return self.kernel.failed("replacing the countries", &error);
+            self.kernel.failed("replacing the countries", &error);
+            return self.do_without_countries();
         }
         self.told_countries = Some(Told { geography, countries });
         // The configuration may have changed while they were read.
         let done = match appeared {
             true => self.plan_again().map_err(|fault| fault.to_string()),
-            false => self.tell_countries().map_err(|error| error.to_string()),
+            false => self.follow_countries().map_err(|error| error.to_string()),
         };
         if let Err(error) = done {
             warn!("countries: {error}");
         }
+    }
+
+    /// The kernel took none: whoever allows only some must not lose these.
+    fn do_without_countries(&mut self) {
+        self.guard.geo_off = true;
+        let done = self.plan_again().err();
+        self.complain(match done {
+            None => "geo protection is off: the kernel did not take the countries".to_owned(),
+            Some(fault) => format!("the kernel did not take the countries: {fault}"),
+        });
     }
 
     pub(super) fn geo_view(&mut self) -> GeoView {
@@ -191,6 +236,7 @@ impl Core {
                 learning.map(|it| self.clock.kernel_timestamp(it.geo_from_ns).as_second());
         }
         view.drops = self.country_drops();
+        view.loading = self.opening.is_some();
         view
     }
 

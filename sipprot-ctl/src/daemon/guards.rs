@@ -42,12 +42,14 @@ pub fn bits(modes: &[(Protection, Mode)], wanted: Mode) -> u32 {
     these.fold(0, |bits, (protection, _)| bits | protection.bit())
 }
 
-/// What one source may ask, by the service's number.
-pub fn rates(guards: &Guards) -> [Rate; 4] {
+/// What one source may ask of the host or of one endpoint, by the service's number.
+pub fn rates(config: &Config, endpoint: Option<&Endpoint>) -> [Rate; 4] {
     let mut rates = [Rate::default(); 4];
     for service in Service::ALL {
-        let guard = guards.of(service);
-        rates[service as usize] = ceiling::times_a_minute(guard.rate, guard.burst).into();
+        let host = config.guards.of(service);
+        let (rate, burst) = endpoint
+            .map_or((host.rate, host.burst), |endpoint| endpoint.guard_rate(service, config));
+        rates[service as usize] = ceiling::times_a_minute(rate, burst).into();
     }
     rates
 }

@@ -48,6 +48,7 @@ struct AttackKey {
     day: Date,
     source: IpNetwork,
     victim: Option<IpAddr>,
+    endpoint: Option<String>,
     method: String,
 }
 
@@ -150,12 +151,13 @@ impl Ledger {
         self.seen.get(&source)
     }
 
-    /// Adds to the row of its day, source, victim and method.
+    /// Adds to the row of its day, source, victim, endpoint and method.
     pub fn add_attack(&mut self, attack: AttackRecord) {
         let key = AttackKey {
             day: attack.day,
             source: attack.source,
             victim: attack.victim,
+            endpoint: attack.endpoint.clone(),
             method: attack.method.clone(),
         };
         if let Some(row) = self.attacks.get_mut(&key) {

@@ -11,10 +11,11 @@ use sipprot_common::source::SourceKey;
 
 use super::clock::{time, timestamp};
 use super::core::Core;
+use super::scope::rules_scope;
 use crate::config::Scope;
 use crate::rules::{
-    AcceptedState, Account, BlockState, Peak, PortState, RecordState, RuleId, State, SuspectState,
-    Time, Trust, TrustState,
+    AcceptedState, Account, BlockState, EndpointId, Peak, PortState, RecordState, RuleId, State,
+    SuspectState, Time, Trust, TrustState,
 };
 use crate::store::{
     BlockKind, BlockRecord, Change, SourceStanding, SuspectRecord, TrustKey, TrustKind, TrustRecord,
@@ -107,6 +108,7 @@ impl Persisted {
         trust: Vec<TrustRecord>,
         standings: Vec<SourceStanding>,
         blocks: &[BlockRecord],
+        policy: impl Fn(Option<&str>) -> Option<u32>,
     ) -> State {
         let mut peers: HashMap<IpAddr, TrustState> = HashMap::new();
         for record in trust {
@@ -130,13 +132,19 @@ impl Persisted {
         for block in blocks.iter().filter(dynamic) {
             let Some(rule) = RuleId::named(&block.rule) else { continue };
             let record = records.entry(block.source).or_insert_with(|| blank(block.source));
-            record.block = Some(BlockState {
+            let state = BlockState {
                 rule,
+                scope: rules_scope(block.scope),
                 start: time(block.started_at),
                 until: time(block.expires_at),
                 duration: Duration::from_secs(block.duration_s),
-                counted: time(block.started_at),
-            });
+                counted: Some(time(block.started_at)),
+            };
+            match policy(block.key().endpoint.as_deref()).map(u16::try_from) {
+                Some(Ok(0)) => record.block = Some(state),
+                Some(Ok(endpoint)) => record.endpoint_blocks.push((EndpointId(endpoint), state)),
+                _ => {}
+            }
         }
         State { trust: peers.into_values().collect(), records: records.into_values().collect() }
     }
@@ -198,6 +206,7 @@ fn take_up(peers: &mut HashMap<IpAddr, TrustState>, record: &TrustRecord) {
         since,
         last,
         peak: Peak::default(),
+        endpoints: Vec::new(),
         accounts: Vec::new(),
         ports: Vec::new(),
     });
@@ -235,6 +244,7 @@ fn blank(source: IpNetwork) -> RecordState {
         source: SourceKey::from(source.ip()),
         blocks: Vec::new(),
         block: None,
+        endpoint_blocks: Vec::new(),
         login: None,
         grace_until: None,
         distrusted_until: None,
@@ -300,6 +310,7 @@ mod tests {
                 since: Time::from_secs(10),
                 last: Time::from_secs(50),
                 peak,
+                endpoints: Vec::new(),
                 accounts: vec![accepted("100@pbx"), accepted("101@pbx")],
                 ports: vec![
                     PortState { port: 5060, account: None, last: Time::from_secs(50) },
@@ -338,7 +349,7 @@ mod tests {
         }
         assert_eq!((trust.len(), standings.len()), (3, 1));
         let mut persisted = Persisted::default();
-        assert_eq!(persisted.load(trust, standings, &[]), state());
+        assert_eq!(persisted.load(trust, standings, &[], |_| None), state());
         assert!(persisted.differences(&state()).is_empty());
     }
 

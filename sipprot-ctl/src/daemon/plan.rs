@@ -2,11 +2,12 @@
 //! and surroundings give the same plan.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
     GEO_ALLOW, GEO_DENY, GEO_OFF, MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, PORT_SETS_MAX, PORT_SIP,
-    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet, SCOPE_ALL, SCOPE_SIP,
+    PORT_SIP_OPAQUE, PROTOCOL_TCP, PROTOCOL_UDP, Policy, PortSet, Rate, SCOPE_ALL, SCOPE_SIP,
 };
 use sipprot_common::ceiling;
 use sipprot_common::guard::Service;
@@ -18,8 +19,9 @@ use crate::config::{
     BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope,
     Transport,
 };
+use crate::datapath::SharedPort;
 use crate::geo::Country;
-use crate::rules::{self, EndpointId, RuleId, Settings};
+use crate::rules::{self, EndpointId, OwnRules, RuleId, Settings};
 
 /// One source may cause this many events a second, and so many at once.
 const SOURCE_EVENTS: (u32, u32) = (50, 200);
@@ -30,6 +32,8 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     pub port_sets: Vec<Box<PortSet>>,
     pub endpoints: Vec<(IpNetwork, u32)>,
+    /// Ports of these that are of another endpoint, which has the same address.
+    pub shared: Vec<SharedPort>,
     /// Name servers that may answer at any length.
     pub resolvers: Vec<IpNetwork>,
     /// Where sshd was found, if the configuration leaves that to us.
@@ -41,8 +45,6 @@ pub struct Plan {
     pub event_burst_ns: u64,
     /// Names of the policies, for people and metrics.
     pub names: Vec<String>,
-    /// Whether the policy blocks for itself alone.
-    pub own_blocks: Vec<bool>,
     /// Whether there may be blocks in it, its own or by the word of its own log.
     pub keeps_blocks: Vec<bool>,
 }
@@ -73,14 +75,13 @@ impl Plan {
             policies.push(policy(config, tenant, port_set, observe));
         }
         let countries = countries(&tenants);
-        let endpoints = (1..).zip(&config.endpoints).flat_map(|(index, endpoint)| {
-            endpoint.addresses.iter().map(move |network| (*network, index))
-        });
+        let (endpoints, shared) = homes(config);
         let (event_interval_ns, event_burst_ns) = ceiling::times(SOURCE_EVENTS.0, SOURCE_EVENTS.1);
         Ok(Self {
             policies,
             port_sets: sets.sets,
-            endpoints: endpoints.collect(),
+            endpoints,
+            shared,
             resolvers: config.guards.dns.resolvers.clone(),
             sshd: config.guards.ssh.ports.is_empty().then(Vec::new),
             user_agents: config.sip.blocked_user_agents.clone(),
@@ -88,7 +89,6 @@ impl Plan {
             event_interval_ns,
             event_burst_ns,
             names: tenants.iter().map(|tenant| tenant.name.to_owned()).collect(),
-            own_blocks: tenants.iter().map(|tenant| tenant.own_blocks).collect(),
             keeps_blocks: tenants.iter().map(|tenant| tenant.keeps_blocks).collect(),
         })
     }
@@ -125,20 +125,42 @@ impl Plan {
         self.names.get(policy as usize).map_or(HOST, String::as_str)
     }
 
+    /// Whose an address and port are.
+    pub fn policy_at(&self, address: IpAddr, port: u16) -> u32 {
+        let covering = self.endpoints.iter().filter(|(network, _)| network.contains(address));
+        let narrowest = covering.max_by_key(|(network, _)| network.prefix());
+        let Some((network, first)) = narrowest else { return 0 };
+        let mut shared = self.shared.iter();
+        let other = shared.find(|it| it.network == *network && it.port == port);
+        other.map_or(*first, |it| it.policy)
+    }
+
     /// The policy of an endpoint's name; `None` stands for the host.
     pub fn policy(&self, endpoint: Option<&str>) -> Option<u32> {
         policy_of(&self.names, endpoint)
     }
 
-    /// The policy that an attack on `endpoint` is blocked in.
-    pub fn block_policy(&self, endpoint: EndpointId) -> u32 {
-        let own = self.own_blocks.get(usize::from(endpoint.0)).copied().unwrap_or(false);
-        if own { u32::from(endpoint.0) } else { 0 }
-    }
-
     pub fn tracks_flows(&self) -> bool {
         self.policies.iter().any(|policy| policy.geo_mode != GEO_OFF)
     }
+}
+
+/// Whose the addresses are, and the ports by which others are told from the first that has one.
+fn homes(config: &Config) -> (Vec<(IpNetwork, u32)>, Vec<SharedPort>) {
+    let (mut first, mut shared) = (HashMap::new(), Vec::new());
+    let mut endpoints = Vec::new();
+    for (policy, endpoint) in (1..).zip(&config.endpoints) {
+        for &network in &endpoint.addresses {
+            if *first.entry(network).or_insert(policy) == policy {
+                endpoints.push((network, policy));
+                continue;
+            }
+            let ports = endpoint.sip_ports(config).iter();
+            let ports = ports.flat_map(|range| range.first()..=range.last());
+            shared.extend(ports.map(|port| SharedPort { network, port, policy }));
+        }
+    }
+    (endpoints, shared)
 }
 
 /// Those that are listed; all, where some are kept out without being named: what is dropped is counted
@@ -166,7 +188,8 @@ struct Tenant<'a> {
     ceilings: Ceilings,
     register_limit: u32,
     guard_mode: [(policy::Protection, Mode); 4],
-    own_blocks: bool,
+    rates: [Rate; 4],
+    own_rates: bool,
     keeps_blocks: bool,
 }
 
@@ -182,7 +205,8 @@ impl<'a> Tenant<'a> {
             ceilings: config.ceilings.clone(),
             register_limit: config.rules.register_limit,
             guard_mode: guards::modes(config, None),
-            own_blocks: false,
+            rates: guards::rates(config, None),
+            own_rates: false,
             keeps_blocks: false,
         }
     }
@@ -198,7 +222,8 @@ impl<'a> Tenant<'a> {
             ceilings: endpoint.ceilings(config),
             register_limit: endpoint.register_limit(config),
             guard_mode: guards::modes(config, Some(endpoint)),
-            own_blocks: endpoint.block_scope == BlockScope::Endpoint,
+            rates: guards::rates(config, Some(endpoint)),
+            own_rates: endpoint.has_own_rates(),
             keeps_blocks: endpoint.block_scope == BlockScope::Endpoint
                 || config.logs.iter().any(|log| log.may_speak_for(&endpoint.name)),
         }
@@ -288,7 +313,8 @@ fn policy(config: &Config, tenant: &Tenant, port_set: u32, observe: bool) -> Pol
         off: guards::bits(&tenant.guard_mode, Mode::Off),
         dns_udp_max,
         dns_tcp_max,
-        guards: guards::rates(&config.guards),
+        guards: tenant.rates,
+        own_guards: tenant.own_rates.into(),
         ..Policy::default()
     }
 }
@@ -333,6 +359,7 @@ pub const fn limit_key(rule: RuleId) -> Option<&'static str> {
         RuleId::Accounts => Some("rules.accounts_limit"),
         RuleId::Invite => Some("rules.invite_limit"),
         RuleId::Probe => Some("rules.probe_limit"),
+        RuleId::NotSip => Some("rules.not_sip_limit"),
         RuleId::Ssh => Some("rules.ssh_limit"),
         RuleId::HttpScan => Some("rules.http_scan_limit"),
         RuleId::HttpMissed => Some("rules.http_missed_limit"),
@@ -373,16 +400,15 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
             }
             RuleId::Invite => rule.limit = limits.invite_limit,
             RuleId::Probe => rule.limit = limits.probe_limit,
+            RuleId::NotSip => rule.limit = limits.not_sip_limit,
             RuleId::Ssh => rule.limit = limits.ssh_limit,
             RuleId::HttpScan => rule.limit = limits.http_scan_limit,
             RuleId::HttpMissed => rule.limit = limits.http_missed_limit,
             _ => {}
         }
     }
-    settings.register_limits = (1..)
-        .zip(&config.endpoints)
-        .filter_map(|(index, endpoint)| Some((EndpointId(index), endpoint.register_limit?)))
-        .collect();
+    let numbered = (1..).zip(&config.endpoints);
+    settings.endpoints = numbered.map(|(index, it)| (EndpointId(index), own_rules(it))).collect();
     let endpoints = config.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
     settings.never_blocked = own
         .never_blocked()
@@ -390,6 +416,24 @@ pub fn settings(config: &Config, own: &Own) -> Settings {
         .chain(endpoints.copied())
         .collect();
     settings
+}
+
+fn own_rules(endpoint: &Endpoint) -> OwnRules {
+    let own = &endpoint.limits;
+    let limits = [
+        (RuleId::Register, own.register),
+        (RuleId::Invite, own.invite),
+        (RuleId::Probe, own.probe),
+        (RuleId::NotSip, own.not_sip),
+        (RuleId::Ssh, own.ssh),
+        (RuleId::HttpScan, own.http_scan),
+        (RuleId::HttpMissed, own.http_missed),
+    ];
+    OwnRules {
+        limits: limits.into_iter().filter_map(|(rule, limit)| Some((rule, limit?))).collect(),
+        block_time: own.block_time,
+        blocks_alone: endpoint.block_scope == BlockScope::Endpoint,
+    }
 }
 
 #[cfg(test)]

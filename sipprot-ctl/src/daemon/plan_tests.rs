@@ -62,7 +62,6 @@ fn endpoints_differ_where_they_say_so() {
     assert_eq!(plan.endpoints.len(), 3);
     assert_eq!((plan.policy(Some("pbx2")), plan.policy(None)), (Some(2), Some(0)));
     assert_eq!(plan.policy(Some("pbx3")), None);
-    assert_eq!((plan.block_policy(EndpointId(1)), plan.block_policy(EndpointId(2))), (0, 2));
 }
 
 #[test]
@@ -151,6 +150,42 @@ fn too_many_port_sets_are_refused() {
     }
     let config = Config::parse(Path::new("test.toml"), &text).unwrap();
     assert_eq!(Plan::new(&config, false, true).err(), Some(PlanError::TooManyPortSets));
+}
+
+#[test]
+fn endpoints_have_their_own_limits_where_they_say_so() {
+    let text = "ssh.burst = 7\nrules.probe_limit = 9\nrules.not_sip_limit = 8\n\
+                [[endpoint]]\nname = \"a\"\naddresses = [\"192.0.2.1\"]\nssh.rate = 3\n\
+                invite_limit = 2\nblock_time = \"5m\"\nblock_scope = \"endpoint\"\n\
+                [[endpoint]]\nname = \"b\"\naddresses = [\"192.0.2.2\"]\nregister_limit = 4\n";
+    let config = Config::parse(Path::new("test.toml"), text).unwrap();
+    let settings = settings(&config, &Own::default());
+    let [a, b] = [EndpointId(1), EndpointId(2)];
+    let limit = |rule, endpoint| {
+        let rule = settings.rules.iter().find(|it| it.id == rule).unwrap();
+        settings.limit(rule, endpoint)
+    };
+    assert_eq!((limit(RuleId::Invite, a), limit(RuleId::Invite, b)), (2, 5));
+    assert_eq!((limit(RuleId::Register, a), limit(RuleId::Register, b)), (10, 4));
+    assert_eq!((limit(RuleId::Probe, a), limit(RuleId::NotSip, a)), (9, 8));
+    assert_eq!((settings.block_time(a), settings.block_time(b)), (HOUR / 12, HOUR));
+    assert_eq!((settings.blocks_alone(a), settings.blocks_alone(b)), (true, false));
+    let plan = Plan::new(&config, false, true).unwrap();
+    let ssh = |policy: &Policy| {
+        let Rate { interval_ns, burst_ns } = policy.guards[Service::Ssh as usize];
+        (60_000_000_000 / interval_ns, burst_ns / interval_ns + 1, policy.own_guards)
+    };
+    let found: Vec<_> = plan.policies.iter().map(ssh).collect();
+    assert_eq!(found, [(10, 7, 0), (3, 7, 1), (10, 7, 0)]);
+    let shown: Vec<_> = config.endpoints[0]
+        .in_force(&config)
+        .into_iter()
+        .filter(|it| ["invite_limit", "probe_limit", "ssh.rate", "block_time"].contains(&it.key))
+        .map(|it| format!("{} {} {}", it.key, it.value, it.own))
+        .collect();
+    let expected =
+        ["invite_limit 2 true", "probe_limit 9 false", "block_time 5m true", "ssh.rate 3 true"];
+    assert_eq!(shown, expected);
 }
 
 #[test]

@@ -15,16 +15,29 @@ use crate::api::{Affected, Answer, Fault, GeoChange, GeoPreview, NetworkCount};
 use crate::config::GeoMode;
 use crate::geo::{Country, Geo, countries_of, is_exempt};
 use crate::report::address;
-use crate::rules::TrustKind;
+use crate::rules::{EndpointId, TrustKind};
 use crate::store::List;
 
 /// Whom the host knows.
 #[derive(Default)]
 pub struct Known {
-    phones: Vec<(IpNetwork, String)>,
-    peers: Vec<(IpNetwork, String)>,
+    phones: Vec<Guest>,
+    peers: Vec<Guest>,
     /// Of the allowlist that holds for the policy.
-    allowed: Vec<(IpNetwork, String)>,
+    allowed: Vec<Guest>,
+}
+
+struct Guest {
+    network: IpNetwork,
+    who: String,
+    /// Where it was seen; nowhere: not known.
+    endpoints: Vec<String>,
+}
+
+impl Guest {
+    const fn new(network: IpNetwork, who: String) -> Self {
+        Self { network, who, endpoints: Vec::new() }
+    }
 }
 
 /// Entries in an answer; there may be half a million.
@@ -52,15 +65,16 @@ pub fn preview(geo: &Geo, change: &GeoChange, known: Option<&Known>) -> Result<G
             GeoMode::Allow => !listed && !is_exempt(address),
         }
     };
-    let allowed = known.iter().flat_map(|known| &known.allowed).map(|(network, _)| *network);
+    let allowed = known.iter().flat_map(|known| &known.allowed).map(|it| it.network);
     let allowed: HashSet<IpNetwork> = allowed.collect();
-    let affected = |all: &[(IpNetwork, String)]| {
+    let affected = |all: &[Guest]| {
         let ends = |network: &IpNetwork| [network.network(), network.broadcast()];
-        let affected = all.iter().filter(|(network, _)| ends(network).into_iter().any(keeps_out));
-        let affected = affected.take(SHOWN_MAX).map(|(network, who)| {
+        let affected = all.iter().filter(|it| ends(&it.network).into_iter().any(keeps_out));
+        let affected = affected.take(SHOWN_MAX).map(|Guest { network, who, endpoints }| {
             let allowed_by = covering(&allowed, *network);
             Affected {
                 source: address(*network),
+                endpoints: endpoints.clone(),
                 country: geo.country(network.network()).map(|country| country.code().to_owned()),
                 who: who.clone(),
                 cut_off: allowed_by.is_none(),
@@ -139,17 +153,25 @@ impl Core {
         for peer in self.engine.state().trust {
             let accounts: Vec<String> =
                 peer.accounts.iter().map(|it| it.account.to_string()).collect();
-            let found = (Self::network_of(peer.source), accounts.join(", "));
+            let mut guest = Guest::new(Self::network_of(peer.source), accounts.join(", "));
+            guest.endpoints = self.names_of(&peer.endpoints);
+            if !self.is_concerned(&guest, change.endpoint.as_deref()) {
+                continue;
+            }
             match peer.kind {
-                TrustKind::Registered => known.phones.push(found),
-                _ => known.peers.push((found.0, trust_kind(peer.kind).to_owned())),
+                TrustKind::Registered => known.phones.push(guest),
+                _ => {
+                    guest.who = trust_kind(peer.kind).to_owned();
+                    known.peers.push(guest);
+                }
             }
         }
-        known.peers.extend(self.peer_views().into_iter().map(|peer| (peer.network, peer.note)));
+        let peers = self.peer_views().into_iter();
+        known.peers.extend(peers.map(|peer| Guest::new(peer.network, peer.note)));
         let own =
             |endpoint: Option<&str>| endpoint.is_none() || endpoint == change.endpoint.as_deref();
         let configured = self.own_entries(List::Allow).filter(|it| own(it.endpoint.as_deref()));
-        known.allowed.extend(configured.map(|entry| (entry.network, entry.added_by)));
+        known.allowed.extend(configured.map(|it| Guest::new(it.network, it.added_by)));
         let (store, geography) = (self.store.clone(), self.geography.clone());
         let now = self.clock.timestamp_now();
         tokio::task::spawn_blocking(move || {
@@ -160,13 +182,30 @@ impl Core {
                 match entry {
                     Ok(entry) if !own(entry.endpoint.as_deref()) => {}
                     Ok(entry) if entry.expires_at.is_some_and(|at| at <= now) => {}
-                    Ok(entry) => known.allowed.push((entry.network, entry.note)),
+                    Ok(entry) => known.allowed.push(Guest::new(entry.network, entry.note)),
                     Err(error) => return drop(reply.send(Err(internal(&error)))),
                 }
             }
             let answer = preview(geography.geo(), &change, Some(&known));
             let _ = reply.send(answer.map(|it| Answer::GeoPreview(Box::new(it))));
         });
+    }
+}
+
+impl Core {
+    fn names_of(&self, endpoints: &[EndpointId]) -> Vec<String> {
+        endpoints.iter().map(|it| self.plan.name(it.0.into()).to_owned()).collect()
+    }
+
+    /// Whether a change of this endpoint's countries, or of the host's, is one for whoever was seen there.
+    /// Of whom nobody knows where it was seen, it may be.
+    fn is_concerned(&self, guest: &Guest, endpoint: Option<&str>) -> bool {
+        let follows_host = |name: &str| {
+            let own = self.config.endpoints.iter().find(|it| it.name == name);
+            own.is_none_or(|it| it.geo_mode.is_none() || it.geo_countries.is_none())
+        };
+        let concerns = |name: &String| endpoint.map_or(follows_host(name), |it| it == name);
+        guest.endpoints.is_empty() || guest.endpoints.iter().any(concerns)
     }
 }
 

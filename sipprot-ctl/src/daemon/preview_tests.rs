@@ -21,7 +21,10 @@ fn change(mode: GeoMode, countries: &[&str]) -> GeoChange {
 
 fn known() -> Known {
     let all = |texts: &[&str]| {
-        texts.iter().map(|text| (text.parse().unwrap(), "who".to_owned())).collect::<Vec<_>>()
+        texts
+            .iter()
+            .map(|text| Guest::new(text.parse().unwrap(), "who".to_owned()))
+            .collect::<Vec<_>>()
     };
     Known {
         phones: all(&["198.51.100.7/32", "203.0.113.7/32", "203.0.113.200/32", "10.0.0.1/32"]),

@@ -13,7 +13,7 @@ use super::change::is_one_source;
 use super::clock::{Clock, boot_id, time};
 use super::core::{Core, Expiring};
 use super::plan::{nanoseconds, policy_of};
-use super::scope::{kernel_scope, known_scope, rules_scope};
+use super::scope::{kernel_scope, kernel_scopes, known_scope, rules_scope};
 use crate::config::Scope;
 use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
 use crate::rules::{RuleId, Time};
@@ -26,7 +26,7 @@ impl Core {
             let blocks = store.blocks().context("reading the blocks")?;
             let trust = store.trust().context("reading the trusted peers")?;
             let standings = store.standings().context("reading the standings")?;
-            let state = self.persisted.load(trust, standings, &blocks);
+            let state = self.persisted.load(trust, standings, &blocks, |it| self.plan.policy(it));
             self.engine.restore(state, self.clock.time_now());
             self.peers = store.peers().context("reading the peers")?;
             self.engine.apply(self.rule_settings());
@@ -151,7 +151,7 @@ impl Core {
             expires_ns,
             duration_ns,
             renewals: record.renewals,
-            scope: kernel_scope(rules_scope(record.scope)),
+            scope: kernel_scopes(record),
             ..abi::Block::default()
         };
         let map = match record.kind {
@@ -305,6 +305,7 @@ impl Core {
             expires_at: ends,
             duration_s: lasts.as_secs(),
             scope,
+            also: Vec::new(),
             rule: rule.to_owned(),
             reason: reason.to_owned(),
             user_agent: None,

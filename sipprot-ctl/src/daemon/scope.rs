@@ -4,6 +4,7 @@ use sipprot_common::abi::{SCOPE_ALL, SCOPE_HTTP, SCOPE_SIP, SCOPE_SSH};
 
 use crate::config::Scope;
 use crate::rules;
+use crate::store::BlockRecord;
 
 /// The kernel's bits.
 pub const fn kernel_scope(scope: rules::Scope) -> u8 {
@@ -13,6 +14,15 @@ pub const fn kernel_scope(scope: rules::Scope) -> u8 {
         rules::Scope::Ssh => SCOPE_SSH,
         rules::Scope::Http => SCOPE_HTTP,
     }
+}
+
+/// All that a block stops, in the kernel's bits.
+pub fn kernel_scopes(record: &BlockRecord) -> u8 {
+    let all = std::iter::once(&record.scope).chain(&record.also);
+    let bits = all.map(|scope| kernel_scope(rules_scope(*scope)));
+    // No bit stands for all traffic.
+    bits.reduce(|all, it| if all == SCOPE_ALL || it == SCOPE_ALL { SCOPE_ALL } else { all | it })
+        .unwrap_or(SCOPE_ALL)
 }
 
 /// Back from the kernel's bits; of several services one stands for all.

@@ -8,10 +8,11 @@ use tracing::error;
 
 use super::core::Core;
 use crate::api::{
-    Answer, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill, Status, StoreView,
+    Answer, EndpointSetting, EndpointView, EventView, Fault, InterfaceView, ListCounts, MapFill,
+    Status, StoreView,
 };
 use crate::cli::version;
-use crate::config::GeoMode;
+use crate::config::InForce;
 use crate::datapath::{Egress, Fill, Mode as XdpMode, monotonic_ns};
 use crate::metrics::take_over;
 use crate::store::{BlockKind, List};
@@ -65,6 +66,7 @@ impl Core {
                 addresses: endpoint.addresses.clone(),
                 mode: endpoint.mode(&self.config).to_string(),
                 guards: self.guard_modes(policy),
+                settings: endpoint.in_force(&self.config).into_iter().map(setting).collect(),
             })
             .collect()
     }
@@ -140,11 +142,7 @@ impl Core {
         problems.extend(self.blocklist_problems());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
-        let geo = std::iter::once(self.config.geo.mode)
-            .chain(self.config.endpoints.iter().map(|it| it.geo_mode(&self.config)));
-        if geo.into_iter().any(|mode| mode != GeoMode::Off) && !self.geography.is_available() {
-            problems.push("geo protection is on, and there is no country database".to_owned());
-        }
+        problems.extend(self.geo_problems());
         problems.extend(self.log_problems());
         problems.extend(self.complaints.iter().cloned());
         problems
@@ -247,6 +245,11 @@ impl Core {
             take_over(&self.metrics.traffic.by_country.with_label_values(&[&*code]), count);
         }
     }
+}
+
+fn setting(it: InForce) -> EndpointSetting {
+    let origin = if it.own { "endpoint" } else { super::plan::HOST };
+    EndpointSetting { key: it.key.to_owned(), value: it.value, origin: origin.to_owned() }
 }
 
 fn map_fill(fill: &Fill) -> MapFill {

@@ -2,6 +2,7 @@
 
 mod blocklists;
 mod feed;
+mod geo_update;
 mod guard;
 mod learn;
 mod own_lists;
@@ -321,6 +322,11 @@ async fn an_adopted_block_claims_no_proof() {
     assert!(block.reason.contains("not known"), "{}", block.reason);
 }
 
+/// What was handed to the journal is written, and nothing else.
+fn kill(core: Core) {
+    core.journal.finish();
+}
+
 #[tokio::test]
 async fn distrust_survives_a_restart() {
     let state = tempfile::tempdir().unwrap();
@@ -330,9 +336,7 @@ async fn distrust_survives_a_restart() {
     assert!(core.engine.is_trusted(source));
     let revoke = Command::RevokeTrust { address: source, by: "ann".to_owned() };
     ask(&mut core, revoke).await.unwrap();
-    // Killed: nothing is written at the end.
-    core.journal.finish();
-    drop(core.store);
+    kill(core);
     let mut core = start(state.path(), ENDPOINT);
     register(&mut core, 2, 200);
     assert!(!core.engine.is_trusted(source));
@@ -345,8 +349,7 @@ async fn a_possible_break_in_survives_a_restart() {
     (1..=3).for_each(|number| guess(&mut core, number));
     register(&mut core, 4, 200);
     assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));
-    core.journal.finish();
-    drop(core.store);
+    kill(core);
     let mut core = start(state.path(), ENDPOINT);
     register(&mut core, 5, 200);
     assert!(!core.engine.is_trusted(ATTACKER.parse().unwrap()));

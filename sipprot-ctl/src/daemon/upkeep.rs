@@ -44,6 +44,7 @@ impl Core {
         if self.seconds.is_multiple_of(WRITE_EVERY) {
             self.write_renewals();
             self.write_attacks();
+            self.note_places();
             self.forget_fresh_denials();
         }
         if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
@@ -61,6 +62,7 @@ impl Core {
             self.look_at_sshd();
         }
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) {
+            self.look_for_newer_countries();
             self.look_at_databases();
         }
     }

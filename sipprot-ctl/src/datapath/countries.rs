@@ -7,6 +7,7 @@ use sipprot_common::abi::{GEO_OFF, Policy};
 use sipprot_common::policy::{follow_geo, geo_drops};
 use sipprot_common::table::{ListTable, MIXED, PlaceTable};
 
+use super::endpoints::SharedPort;
 use super::error::Result;
 use super::lists::{ListState, after, fill, settle};
 use super::table::{Table, compile};
@@ -20,16 +21,19 @@ impl Datapath {
             .into_iter()
             .map(|(network, country)| (keys::canonical(network), country))
             .collect();
-        let mut state = guard(&self.lists);
-        let in_force = self.config()?.geo_generation;
         if networks.is_empty() {
+            let mut state = guard(&self.lists);
+            let in_force = self.config()?.geo_generation;
             return self.forget_geo(&mut state, in_force);
         }
-        let next = after(in_force);
+        // What takes longest waits for nobody, and nobody for it.
         let table = Table::<PlaceTable>::new(&self.maps.places)?;
         let view = table.view()?;
-        view.generation.set(next.into());
         let in_trie = compile::fill_places(view, &networks);
+        let mut state = guard(&self.lists);
+        let in_force = self.config()?.geo_generation;
+        let next = after(in_force);
+        view.generation.set(next.into());
         let entries = in_trie
             .into_iter()
             .map(|index| (keys::scoped(next, 0, networks[index].0), networks[index].1))
@@ -71,6 +75,7 @@ impl Datapath {
         &self,
         policies: &[Policy],
         endpoints: &[(IpNetwork, u32)],
+        shared: &[SharedPort],
     ) -> Result<Vec<Policy>> {
         let known: HashMap<IpNetwork, u32> = self.endpoints()?.into_iter().collect();
         let now_ns = monotonic_ns();
@@ -78,8 +83,13 @@ impl Datapath {
             0 => self.policy(0),
             index => {
                 let mut own = endpoints.iter().filter(|(_, policy)| *policy == index);
-                let known = own.find_map(|(network, _)| known.get(network));
-                known.map_or(Ok(None), |&known| self.policy(known))
+                if let Some(known) = own.find_map(|(network, _)| known.get(network)) {
+                    return self.policy(*known);
+                }
+                let port = shared.iter().find(|it| it.policy == index);
+                let first = port.and_then(|it| Some((*known.get(&it.network)?, it.port)));
+                let Some((first, port)) = first else { return Ok(None) };
+                self.policy_of_port(first, port)?.map_or(Ok(None), |known| self.policy(known))
             }
         };
         let followed = (0..).zip(policies).map(|(index, policy)| {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::filter::Line;
 use super::lines::Lines;
+use super::place::Place;
 use super::tap::{Heard, Tap};
 
 /// Cheaper than it looks: two system calls. A watch would have to follow renamed directories, too.
@@ -27,6 +28,8 @@ pub struct Follower {
     file: Option<Open>,
     /// What is there when reading begins is the past.
     begun: bool,
+    /// But for what was logged since the last run.
+    from: Option<Place>,
     lines: Lines,
     chunk: Vec<u8>,
 }
@@ -41,11 +44,13 @@ struct Open {
 }
 
 impl Follower {
-    pub fn new(path: &Path) -> Self {
+    /// From a place on, or from what comes.
+    pub fn new(path: &Path, from: Option<Place>) -> Self {
         Self {
             path: path.to_owned(),
             file: None,
             begun: false,
+            from,
             lines: Lines::default(),
             chunk: vec![0; CHUNK],
         }
@@ -82,7 +87,12 @@ impl Follower {
         if !metadata.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a file"));
         }
-        let position = if first { file.seek(SeekFrom::End(0))? } else { 0 };
+        let from = self.from.take().and_then(|place| place.position_in(&metadata));
+        let position = match (first, from) {
+            (true, None) => file.seek(SeekFrom::End(0))?,
+            (true, Some(position)) => file.seek(SeekFrom::Start(position))?,
+            (false, _) => 0,
+        };
         self.lines.forget();
         self.file = Some(Open { file, identity: identity(&metadata), position, replaced: None });
         Ok(true)
@@ -107,6 +117,13 @@ impl Follower {
         Ok(true)
     }
 
+    /// Where the next run goes on; none in the middle of a line that is too long.
+    pub fn place(&self) -> Option<Place> {
+        let Open { identity: (device, inode), position, .. } = *self.file.as_ref()?;
+        let position = position - self.lines.pending()? as u64;
+        Some(Place { device, inode, position })
+    }
+
     pub fn take_left_out(&mut self) -> u64 {
         self.lines.take_left_out()
     }
@@ -116,8 +133,13 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-pub(super) async fn follow(path: PathBuf, tap: Tap, heard: mpsc::Sender<Heard>) {
-    let mut follower = Follower::new(&path);
+pub(super) async fn follow(
+    path: PathBuf,
+    from: Option<Place>,
+    tap: Tap,
+    heard: mpsc::Sender<Heard>,
+) {
+    let mut follower = Follower::new(&path, from);
     let mut found = Vec::new();
     loop {
         let before = tap.tally.lines.load(Relaxed);
@@ -133,6 +155,7 @@ pub(super) async fn follow(path: PathBuf, tap: Tap, heard: mpsc::Sender<Heard>) 
                 return;
             }
         }
+        tap.tally.set_place(follower.place());
         let more = match result {
             Ok(more) => {
                 let missing = follower.file.is_none() && !more;
@@ -168,7 +191,7 @@ mod tests {
     impl Followed {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let follower = Follower::new(&directory.path().join("log"));
+            let follower = Follower::new(&directory.path().join("log"), None);
             Self { directory, follower, now: Instant::now() }
         }
 
@@ -201,6 +224,24 @@ mod tests {
         assert_eq!(log.read(), [" of old", "new"]);
         log.write("log", b"lf\n");
         assert_eq!(log.read(), ["half"]);
+    }
+
+    #[test]
+    fn the_next_run_goes_on_where_the_last_one_was() {
+        let mut log = Followed::new();
+        log.write("log", b"old\n");
+        log.read();
+        log.write("log", b"read\nha");
+        assert_eq!(log.read(), ["read"]);
+        let place = log.follower.place();
+        log.write("log", b"lf\nmissed\n");
+        log.follower = Follower::new(&log.path("log"), place);
+        assert_eq!(log.read(), ["half", "missed"]);
+        let place = log.follower.place();
+        std::fs::rename(log.path("log"), log.path("log.1")).unwrap();
+        log.write("log", b"of another\n");
+        log.follower = Follower::new(&log.path("log"), place);
+        assert_eq!(log.read(), ["of another"]);
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Lines {
         self.overlong = false;
     }
 
+    /// Bytes of the line that is not whole yet; none where it is not known how many.
+    pub fn pending(&self) -> Option<usize> {
+        (!self.overlong).then_some(self.partial.len())
+    }
+
     pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }

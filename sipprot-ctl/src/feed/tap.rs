@@ -10,6 +10,7 @@ use sipprot_common::ceiling;
 
 use super::announced::Announced;
 use super::filter::{Filter, Found, Line, Verdict};
+use super::place::Place;
 use crate::message::clean;
 use crate::rules::Told;
 
@@ -59,9 +60,19 @@ pub struct Tally {
     /// Unix seconds; 0 before the first.
     pub last_line: AtomicI64,
     error: Mutex<Option<String>>,
+    /// Of a file: what was told up to here.
+    place: Mutex<Option<Place>>,
 }
 
 impl Tally {
+    pub fn place(&self) -> Option<Place> {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_place(&self, place: Option<Place>) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
     pub fn error(&self) -> Option<String> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

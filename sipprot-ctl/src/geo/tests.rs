@@ -33,6 +33,11 @@ fn database(shape: fn(&str) -> Data) -> Vec<(&'static str, Data)> {
     ]
 }
 
+/// A database that says it was made so many seconds after 1970.
+pub fn database_built(built: u32) -> Vec<u8> {
+    write_database(&database(nested), 24, built)
+}
+
 fn open(root: &TempDir) -> Geo {
     Geo::open_below(root.path(), &[])
 }

@@ -44,6 +44,19 @@ pub struct Updated {
     pub previous: Option<PathBuf>,
 }
 
+/// What an update replaces: the first of the configured databases that is of this kind.
+pub fn target(databases: &[PathBuf]) -> Result<PathBuf, String> {
+    let mut maxmind =
+        databases.iter().filter(|path| path.extension().is_some_and(|it| it == "mmdb"));
+    match maxmind.next() {
+        Some(path) => Ok(path.clone()),
+        None if databases.is_empty() => Ok(PathBuf::from(DEFAULT_TARGET)),
+        None => Err(format!(
+            "geo.databases names no .mmdb file: add {DEFAULT_TARGET:?} there, or leave it empty"
+        )),
+    }
+}
+
 /// Replaces the database at `target` by a file or by what a URL names, as it is or packed by gzip.
 pub fn update(source: &str, target: &Path, limits: Limits) -> Result<Updated, UpdateError> {
     let directory = target.parent().unwrap_or(Path::new("/"));

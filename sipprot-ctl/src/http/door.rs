@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::Rooms;
 use super::asker::Cookie;
-use super::error::with_status;
-use crate::access::{TOKEN_START, csrf_token};
+use super::watch::Watched;
+use crate::access::{Pass, TOKEN_START, csrf_token};
 use crate::api::{Code, Door, Fault, Right, Who};
 use crate::message::clean;
 
@@ -52,38 +52,50 @@ pub(super) const fn cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-sipprot" } else { "sipprot" }
 }
 
+/// Who came in, and by what; nothing on the socket.
+struct Admitted {
+    who: Who,
+    pass: Option<Pass>,
+}
+
 pub(super) async fn guard(
     State((rooms, least)): State<(Rooms, Least)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match admit(&rooms, least, &request) {
-        Ok((who, cookie)) => {
-            request.extensions_mut().insert(who);
-            if let Some(cookie) = cookie {
-                request.extensions_mut().insert(cookie);
-            }
-            next.run(request).await
-        }
+    let Admitted { who, pass } = match admit(&rooms, least, &request) {
+        Ok(admitted) => admitted,
         Err(fault) if fault.code == Code::Denied => {
             let challenge = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            (StatusCode::UNAUTHORIZED, [challenge], with_status(StatusCode::UNAUTHORIZED, fault))
-                .into_response()
+            return (StatusCode::UNAUTHORIZED, [challenge], fault.into_response()).into_response();
         }
-        Err(fault) => fault.into_response(),
+        Err(fault) => return fault.into_response(),
+    };
+    if let Some(Pass::Cookie(cookie)) = &pass {
+        request.extensions_mut().insert(Cookie(cookie.clone()));
+    }
+    let from = who.address;
+    request.extensions_mut().insert(who);
+    let response = next.run(request).await;
+    match (pass, from) {
+        (Some(pass), Some(from)) => {
+            response.map(|body| Watched::over(body, rooms.access.clone(), pass, from))
+        }
+        _ => response,
     }
 }
 
-fn admit(rooms: &Rooms, least: Least, request: &Request) -> Result<(Who, Option<Cookie>), Fault> {
+fn admit(rooms: &Rooms, least: Least, request: &Request) -> Result<Admitted, Fault> {
     let headers = request.headers();
-    let (who, cookie) = match request.extensions().get::<Peer>() {
+    let admitted = match request.extensions().get::<Peer>() {
         Some(Peer::Trusted(name)) => {
             let told = headers.get(Who::BY).map(|value| clean(value.as_bytes(), NAME_BYTES));
-            (Who::socket(told.unwrap_or_else(|| name.clone())), None)
+            let who = Who::socket(told.unwrap_or_else(|| name.clone()));
+            Admitted { who, pass: None }
         }
         Some(Peer::Tcp(address)) if least == Least::Anyone => {
             of_own_page(headers)?;
-            (Who::stranger(*address), None)
+            Admitted { who: Who::stranger(*address), pass: None }
         }
         Some(Peer::Tcp(address)) => known(rooms, request.method(), headers, *address)?,
         Some(Peer::Stranger) | None => {
@@ -93,11 +105,11 @@ fn admit(rooms: &Rooms, least: Least, request: &Request) -> Result<(Who, Option<
         }
     };
     match least {
-        Least::Right(least) if who.right < least => {
-            let (name, least) = (&who.name, least.name());
+        Least::Right(least) if admitted.who.right < least => {
+            let (name, least) = (&admitted.who.name, least.name());
             Err(Fault::forbidden(format!("{name} may not do this: it takes the right {least:?}")))
         }
-        _ => Ok((who, cookie)),
+        _ => Ok(admitted),
     }
 }
 
@@ -107,23 +119,25 @@ fn known(
     method: &Method,
     headers: &HeaderMap,
     from: IpAddr,
-) -> Result<(Who, Option<Cookie>), Fault> {
+) -> Result<Admitted, Fault> {
     let (access, now) = (&rooms.access, Timestamp::now());
-    let (who, cookie, seen) = if let Some(given) = headers.get(header::AUTHORIZATION) {
+    let (who, pass, seen) = if let Some(given) = headers.get(header::AUTHORIZATION) {
         let token = given.to_str().ok().and_then(bearer).filter(|it| it.starts_with(TOKEN_START));
-        let found = token.and_then(|token| access.by_token(token, from, now));
-        let (who, seen) =
-            found.ok_or_else(|| Fault::denied("this token holds no more, or never did"))?;
-        (who, None, seen)
+        let found = token.and_then(|token| {
+            let (who, seen) = access.by_token(token, from, now)?;
+            Some((who, Pass::Token(token.to_owned()), seen))
+        });
+        found.ok_or_else(|| Fault::denied("this token holds no more, or never did"))?
     } else if let Some(cookie) = cookie(headers, cookie_name(rooms.secure)) {
+        // Before anything else: what another page sends keeps no login alive.
+        of_own_page(headers)?;
         let found = access.by_session(cookie, from, now);
         let (who, seen) = found.ok_or_else(|| Fault::denied("the login has ended"))?;
-        of_own_page(headers)?;
         if !method.is_safe() && headers.get(CSRF_HEADER).is_none_or(|it| *it != csrf_token(cookie))
         {
             return Err(Fault::forbidden(format!("the header {CSRF_HEADER} is missing or wrong")));
         }
-        (who, Some(Cookie(cookie.to_owned())), seen)
+        (who, Pass::Cookie(cookie.to_owned()), seen)
     } else {
         return Err(Fault::denied("log in, or send a token"));
     };
@@ -131,7 +145,7 @@ fn known(
         let access = access.clone();
         tokio::task::spawn_blocking(move || access.store_seen(&seen));
     }
-    Ok((who, cookie))
+    Ok(Admitted { who, pass: Some(pass) })
 }
 
 fn bearer(value: &str) -> Option<&str> {

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 
+use super::door::Peer;
 use super::*;
 use crate::access::Times;
 use crate::api::{Answer, Command, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
@@ -51,12 +52,21 @@ fn rooms(spool: &Path) -> Rooms {
 }
 
 async fn request(method: &str, path: &str, body: &str) -> (u16, String) {
+    request_by(None, method, path, body).await
+}
+
+/// From somebody else than who runs the test.
+async fn request_by(peer: Option<Peer>, method: &str, path: &str, body: &str) -> (u16, String) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("run/test.sock");
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
     let rooms = rooms(directory.path());
     let router = if path.starts_with("/api") { api(rooms) } else { metrics(rooms) };
+    let router = match peer {
+        Some(peer) => router.layer(Extension(peer)),
+        None => router,
+    };
     let server = tokio::spawn(serve::local(listener, router, std::future::pending()));
     let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
     let (mut sender, connection) =
@@ -194,4 +204,26 @@ async fn the_document_and_the_router_are_one() {
         assert!(document["components"]["schemas"][name].is_object(), "{name} is nowhere");
     }
     drop(directory);
+}
+
+#[tokio::test]
+async fn the_door_knows_who_comes_in() {
+    async fn check(peer: Peer, path: &str, status: u16, says: &str) {
+        let (found, text) = request_by(Some(peer.clone()), "GET", path, "").await;
+        assert!(found == status && text.contains(says), "{peer:?} {path}: {found} {text}");
+    }
+    let status = "/api/v1/status";
+    let remote = || Peer::Tcp([192, 0, 2, 7].into());
+    check(Peer::Trusted("ann".to_owned()), status, 200, "Status").await;
+    check(
+        Peer::Trusted("ann".to_owned()),
+        "/api/v1/session",
+        200,
+        r#""name":"ann","door":"socket""#,
+    )
+    .await;
+    check(Peer::Stranger, status, 403, "members of the group sipprot").await;
+    check(Peer::Stranger, "/api/v1/openapi.json", 403, "forbidden").await;
+    check(remote(), status, 401, "log in, or send a token").await;
+    check(remote(), "/api/v1/nothing", 404, "not_found").await;
 }

@@ -92,11 +92,10 @@ impl Kernel {
         list
     }
 
-    /// The policy of the endpoint that has the address, by the longest prefix.
-    pub fn endpoint(&self, address: Address) -> Option<u32> {
-        let address = address.to_ip();
-        let covering = self.plan.endpoints.iter().filter(|(network, _)| network.contains(address));
-        covering.max_by_key(|(network, _)| network.prefix()).map(|(_, policy)| *policy)
+    /// The policy of the endpoint that has an address and port, if one does.
+    pub fn endpoint(&self, at: SocketAddr) -> Option<u32> {
+        let address = Address::from(at.ip()).to_ip();
+        Some(self.plan.policy_at(address, at.port())).filter(|policy| *policy > 0)
     }
 
     /// What the policy expects on a port: `PORT_*`.
@@ -206,11 +205,7 @@ impl Kernel {
 
     fn block(&mut self, block: &Block, now_ns: u64) {
         let case = &block.case;
-        let policy = if block.host_wide {
-            self.plan.block_policy(case.endpoint)
-        } else {
-            u32::from(case.endpoint.0)
-        };
+        let policy = if block.host_wide { 0 } else { u32::from(case.endpoint.0) };
         let duration_ns = nanoseconds(block.duration);
         let entry = abi::Block {
             started_ns: now_ns,

@@ -28,6 +28,11 @@ impl Scope {
     pub const fn covers_sip(self) -> bool {
         matches!(self, Self::All | Self::Sip)
     }
+
+    /// Whether what has this scope stops all that the other one would.
+    pub fn covers(self, other: Self) -> bool {
+        self == Self::All || self == other
+    }
 }
 
 /// One packet that counted.
@@ -128,6 +133,8 @@ pub struct Block {
 pub struct Deny {
     pub case: Case,
     pub scope: Scope,
+    /// For all endpoints, not only for the case's.
+    pub host_wide: bool,
     /// None: for good.
     pub expires_in: Option<Duration>,
     /// How many blocks or containments led to it.

@@ -249,6 +249,11 @@ impl Engine {
         self.peers.phones(source, now)
     }
 
+    /// Endpoints have other numbers from now on.
+    pub fn forget_endpoints(&mut self) {
+        self.peers.forget_endpoints();
+    }
+
     /// Sources with learned trust.
     pub fn trusted(&self) -> impl Iterator<Item = SourceKey> {
         self.peers.sources()

@@ -8,7 +8,6 @@ use sipprot_common::source::SourceKey;
 use super::account::Account;
 use super::decision::Scope;
 use super::observation::EndpointId;
-use super::rule::RuleId;
 use super::settings::Settings;
 use super::state::{BlockState, RecordState, SuspectState};
 use super::table::Warmth;
@@ -56,10 +55,10 @@ pub struct Record {
     quarantines: Vec<(u16, Time)>,
     /// The last login by ssh.
     pub login: Option<Time>,
-    /// Blocks that hold for one endpoint alone, by the word of its own log.
-    endpoint_blocks: Vec<(EndpointId, Scope, Time)>,
-    /// The service that is cut off from a trusted source: the kernel holds one block of each.
-    cut: Option<(Scope, Time)>,
+    /// Blocks that hold at one endpoint alone: by its settings, or by the word of its own log.
+    endpoint_blocks: Vec<(EndpointId, BlockState)>,
+    /// The services that are cut off from a trusted source.
+    cuts: Vec<(Scope, Time)>,
     last: Time,
 }
 
@@ -72,8 +71,16 @@ impl Record {
         self.distrusted_until.is_some_and(|until| now < until)
     }
 
+    /// The host's.
     pub fn block_in_force(&self, now: Time) -> Option<&BlockState> {
-        self.block.as_ref().filter(|block| now < block.until)
+        self.block.as_ref().filter(|block| block.is_in_force(now))
+    }
+
+    /// Blocks that stop the source at an endpoint: the host's first, then its own.
+    pub fn blocks_at(&self, endpoint: EndpointId, now: Time) -> impl Iterator<Item = &BlockState> {
+        let own = self.endpoint_blocks.iter().filter(move |(id, _)| *id == endpoint);
+        let all = self.block.iter().chain(own.map(|(_, block)| block));
+        all.filter(move |block| block.is_in_force(now))
     }
 
     pub fn log_in(&mut self, at: Time) {
@@ -85,28 +92,32 @@ impl Record {
         self.login.is_some_and(|at| now.since(at) < LOGIN_MEMORY)
     }
 
-    /// Endpoints for which alone it is blocked now, and what is.
-    pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = (EndpointId, Scope)> {
-        let in_force = self.endpoint_blocks.iter().filter(move |(.., until)| now < *until);
-        in_force.map(|(endpoint, scope, _)| (*endpoint, *scope))
+    /// Endpoints at which alone it is blocked now.
+    pub fn endpoints_blocking(&self, now: Time) -> impl Iterator<Item = EndpointId> {
+        let in_force = self.endpoint_blocks.iter().filter(move |(_, block)| block.is_in_force(now));
+        in_force.map(|(endpoint, _)| *endpoint)
     }
 
     /// Cuts off a service; false if it is already.
     pub fn cut(&mut self, service: Scope, at: Time, until: Time) -> bool {
-        if self.cut.is_some_and(|(known, end)| known == service && at < end) {
+        self.cuts.retain(|(_, end)| at < *end);
+        if self.cuts.iter().any(|(known, _)| *known == service) {
             return false;
         }
-        self.cut = Some((service, until));
+        self.cuts.push((service, until));
         self.last = at;
         true
     }
 
-    pub fn block_for(&mut self, endpoint: EndpointId, scope: Scope, at: Time, until: Time) {
-        self.endpoint_blocks.retain(|(known, _, end)| *known != endpoint && at < *end);
+    /// At one endpoint alone.
+    pub fn block_at(&mut self, endpoint: EndpointId, block: BlockState) {
+        let now = block.start;
+        let covered = |id, other: &BlockState| id == endpoint && block.scope.covers(other.scope);
+        self.endpoint_blocks.retain(|(id, it)| it.is_in_force(now) && !covered(*id, it));
         if self.endpoint_blocks.len() < ENDPOINT_BLOCKS_MAX {
-            self.endpoint_blocks.push((endpoint, scope, until));
+            self.endpoint_blocks.push((endpoint, block));
         }
-        self.last = at;
+        self.last = now;
     }
 
     /// Blocks that still count.
@@ -123,20 +134,37 @@ impl Record {
         self.blocks.len() as u32
     }
 
-    /// Begins a block and says which one it is of those that count.
-    pub fn begin_block(&mut self, at: Time, rule: RuleId, settings: &Settings) -> u32 {
+    /// Begins a block, for the host or at one endpoint alone, and says which one it is of those that
+    /// count.
+    pub fn begin_block(
+        &mut self,
+        alone: Option<EndpointId>,
+        block: BlockState,
+        count_age: Duration,
+    ) -> u32 {
+        let at = block.start;
         self.last = at;
         self.containment = None;
-        let duration = settings.block_time;
-        let until = at.after(duration);
-        self.block = Some(BlockState { rule, start: at, until, duration, counted: at });
-        self.count_block(at, settings.count_age)
+        match alone {
+            Some(endpoint) => self.block_at(endpoint, block),
+            None => self.block = Some(block),
+        }
+        self.count_block(at, count_age)
     }
 
-    /// An attack goes on during a block, which is extended. Says how many blocks there are if a
-    /// whole block time of it has just been counted as one more.
-    pub fn continue_attack(&mut self, at: Time, proven: bool, count_age: Duration) -> Option<u32> {
-        let block = self.block.as_mut().filter(|block| at < block.until)?;
+    /// An attack on an endpoint goes on during a block, which is extended. Says how many blocks there
+    /// are if a whole block time of it has just been counted as one more.
+    pub fn continue_attack(
+        &mut self,
+        endpoint: EndpointId,
+        at: Time,
+        proven: bool,
+        count_age: Duration,
+    ) -> Option<u32> {
+        let own = self.endpoint_blocks.iter_mut().filter(|(id, _)| *id == endpoint);
+        let all = self.block.iter_mut().chain(own.map(|(_, block)| block));
+        let in_force = all.filter(|block| block.is_in_force(at));
+        let block = in_force.max_by_key(|block| block.counted.is_some())?;
         self.last = at;
         let renewed = at.after(block.duration);
         if !proven {
@@ -145,10 +173,10 @@ impl Record {
             return None;
         }
         block.until = block.until.max(renewed);
-        if at.since(block.counted) < block.duration {
+        if block.counted.is_none_or(|counted| at.since(counted) < block.duration) {
             return None;
         }
-        block.counted = at;
+        block.counted = Some(at);
         Some(self.count_block(at, count_age))
     }
 
@@ -233,7 +261,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
-        self.cut = None;
+        self.cuts.clear();
         self.grace_until = Some(now.after(settings.unblock_grace));
         if self.count(now, settings.count_age) >= settings.block_threshold {
             self.blocks.clear();
@@ -249,7 +277,7 @@ impl Record {
         self.containment = None;
         self.quarantines.clear();
         self.endpoint_blocks.clear();
-        self.cut = None;
+        self.cuts.clear();
     }
 
     pub fn distrust(&mut self, now: Time) {
@@ -269,10 +297,12 @@ impl Record {
 
     pub fn state(&self, source: SourceKey, now: Time, count_age: Duration) -> RecordState {
         let counts = |at: &&Time| now.since(**at) < count_age;
+        let own = self.endpoint_blocks.iter().filter(|(_, block)| block.is_in_force(now));
         RecordState {
             source,
             blocks: self.blocks.iter().filter(counts).copied().collect(),
             block: self.block_in_force(now).copied(),
+            endpoint_blocks: own.copied().collect(),
             login: self.login.filter(|at| now.since(*at) < LOGIN_MEMORY),
             grace_until: self.grace_until.filter(|until| now < *until),
             distrusted_until: self.distrusted_until.filter(|until| now < *until),
@@ -285,6 +315,7 @@ impl Record {
         Self {
             blocks: state.blocks,
             block: state.block,
+            endpoint_blocks: state.endpoint_blocks,
             login: state.login,
             grace_until: state.grace_until,
             distrusted_until: state.distrusted_until,
@@ -310,6 +341,24 @@ impl Warmth for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::rule::RuleId;
+
+    const HERE: EndpointId = EndpointId(1);
+
+    fn block(seconds: u64) -> BlockState {
+        BlockState {
+            rule: RuleId::Register,
+            scope: Scope::All,
+            start: at(seconds),
+            until: at(seconds).after(HOUR),
+            duration: HOUR,
+            counted: Some(at(seconds)),
+        }
+    }
+
+    fn begin(record: &mut Record, seconds: u64) -> u32 {
+        record.begin_block(None, block(seconds), Settings::default().count_age)
+    }
 
     fn at(seconds: u64) -> Time {
         Time::from_secs(1_000_000 + seconds)
@@ -347,21 +396,24 @@ mod tests {
         let settings = Settings::default();
         let age = settings.count_age;
         let mut record = Record::default();
-        assert_eq!(record.begin_block(at(0), RuleId::Register, &settings), 1);
-        assert_eq!(record.continue_attack(at(3000), true, age), None);
-        assert_eq!(record.continue_attack(at(3600), true, age), Some(2));
-        assert_eq!(record.continue_attack(at(7000), true, age), None);
-        assert_eq!(record.continue_attack(at(7200), true, age), Some(3));
-        assert_eq!(record.continue_attack(at(20_000), true, age), None, "it had ended");
+        assert_eq!(begin(&mut record, 0), 1);
+        assert_eq!(record.continue_attack(HERE, at(3000), true, age), None);
+        assert_eq!(record.continue_attack(HERE, at(3600), true, age), Some(2));
+        assert_eq!(record.continue_attack(HERE, at(7000), true, age), None);
+        assert_eq!(record.continue_attack(HERE, at(7200), true, age), Some(3));
+        assert_eq!(record.continue_attack(HERE, at(20_000), true, age), None, "it had ended");
     }
 
     #[test]
     fn unproven_packets_extend_a_block_to_four_lengths() {
         let settings = Settings::default();
         let mut record = Record::default();
-        record.begin_block(at(0), RuleId::Register, &settings);
+        begin(&mut record, 0);
         for quarter in 1..100 {
-            assert_eq!(record.continue_attack(at(quarter * 900), false, settings.count_age), None);
+            assert_eq!(
+                record.continue_attack(HERE, at(quarter * 900), false, settings.count_age),
+                None
+            );
         }
         assert!(record.block_in_force(at(4 * 3600 - 1)).is_some());
         assert!(record.block_in_force(at(4 * 3600)).is_none());
@@ -371,11 +423,11 @@ mod tests {
     fn counts_age_out_after_thirty_days() {
         let settings = Settings::default();
         let mut record = Record::default();
-        record.begin_block(at(0), RuleId::Register, &settings);
-        record.begin_block(at(86_400), RuleId::Register, &settings);
+        begin(&mut record, 0);
+        begin(&mut record, 86_400);
         assert_eq!(record.count(at(30 * 86_400 - 1), settings.count_age), 2);
         assert_eq!(record.count(at(30 * 86_400), settings.count_age), 1);
-        assert_eq!(record.begin_block(at(40 * 86_400), RuleId::Register, &settings), 1);
+        assert_eq!(begin(&mut record, 40 * 86_400), 1);
     }
 
     #[test]
@@ -392,7 +444,7 @@ mod tests {
         let settings = Settings::default();
         let mut record = Record::default();
         for block in 0..3 {
-            record.begin_block(at(block), RuleId::Register, &settings);
+            begin(&mut record, block);
         }
         record.unblock(at(10), &settings);
         assert_eq!(

@@ -16,15 +16,12 @@ use super::time::{DAY, HOUR};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     pub rules: Vec<Rule>,
-    /// Endpoints whose own limit replaces that of the rule `register`; their failures are counted
-    /// apart.
-    pub register_limits: HashMap<EndpointId, u32>,
+    /// Endpoints that have something otherwise than the host.
+    pub endpoints: HashMap<EndpointId, OwnRules>,
     pub block_time: Duration,
     /// The block that is for good, 1–20.
     pub block_threshold: u32,
     pub block_scope: Scope,
-    /// Blocks hold for all endpoints, not only for the one attacked.
-    pub block_host_wide: bool,
     /// How long blocks and containments count.
     pub count_age: Duration,
     /// How long a source is only observed after a manual unblock.
@@ -48,15 +45,24 @@ pub struct Settings {
     pub trust_time: Duration,
 }
 
+/// What an endpoint has otherwise than the host.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OwnRules {
+    /// By a rule that has a limit here failures are counted apart.
+    pub limits: HashMap<RuleId, u32>,
+    pub block_time: Option<Duration>,
+    /// Who attacks it is blocked here alone, and not for the whole host.
+    pub blocks_alone: bool,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             rules: Rule::defaults(),
-            register_limits: HashMap::new(),
+            endpoints: HashMap::new(),
             block_time: HOUR,
             block_threshold: 5,
             block_scope: Scope::All,
-            block_host_wide: true,
             count_age: 30 * DAY,
             unblock_grace: HOUR,
             escalate_unproven: false,
@@ -82,12 +88,23 @@ impl Settings {
         contains(&self.never_blocked, address) || self.never_blocked.iter().any(shares_source)
     }
 
-    /// An endpoint may have its own limit for registrations.
+    /// An endpoint may have its own limit.
     pub fn limit(&self, rule: &Rule, endpoint: EndpointId) -> u32 {
-        match self.register_limits.get(&endpoint) {
-            Some(own) if rule.id == RuleId::Register => bound(*own),
-            _ => rule.bounded_limit(),
-        }
+        self.own_limit(rule.id, endpoint).map_or_else(|| rule.bounded_limit(), bound)
+    }
+
+    pub fn own_limit(&self, rule: RuleId, endpoint: EndpointId) -> Option<u32> {
+        self.endpoints.get(&endpoint)?.limits.get(&rule).copied()
+    }
+
+    /// How long who attacks an endpoint is blocked.
+    pub fn block_time(&self, endpoint: EndpointId) -> Duration {
+        let own = self.endpoints.get(&endpoint).and_then(|own| own.block_time);
+        own.unwrap_or(self.block_time)
+    }
+
+    pub fn blocks_alone(&self, endpoint: EndpointId) -> bool {
+        self.endpoints.get(&endpoint).is_some_and(|own| own.blocks_alone)
     }
 
     /// The narrowest network's, if several have one.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sipprot_common::source::SourceKey;
 
 use super::account::Account;
-use super::decision::TrustKind;
+use super::decision::{Scope, TrustKind};
+use super::observation::EndpointId;
 use super::peak::Peak;
 use super::rule::RuleId;
 use super::time::Time;
@@ -29,6 +30,9 @@ pub struct TrustState {
     /// When it last showed what it is trusted for.
     pub last: Time,
     pub peak: Peak,
+    /// Where it showed itself in this run.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointId>,
     pub accounts: Vec<AcceptedState>,
     pub ports: Vec<PortState>,
 }
@@ -56,6 +60,9 @@ pub struct RecordState {
     /// When the blocks counted that still do.
     pub blocks: Vec<Time>,
     pub block: Option<BlockState>,
+    /// Those that hold at one endpoint alone.
+    #[serde(default)]
+    pub endpoint_blocks: Vec<(EndpointId, BlockState)>,
     /// The last login by ssh.
     pub login: Option<Time>,
     pub grace_until: Option<Time>,
@@ -73,6 +80,7 @@ impl RecordState {
         !self.blocks.is_empty()
             || !self.suspects.is_empty()
             || self.block.is_some()
+            || !self.endpoint_blocks.is_empty()
             || !self.containments.is_empty()
             || untils.iter().any(Option::is_some)
     }
@@ -88,12 +96,19 @@ pub struct SuspectState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BlockState {
     pub rule: RuleId,
+    pub scope: Scope,
     pub start: Time,
     pub until: Time,
     #[serde(with = "nanoseconds")]
     pub duration: Duration,
-    /// When it last counted towards escalation.
-    pub counted: Time,
+    /// When it last counted towards escalation; a tenant's word alone never does.
+    pub counted: Option<Time>,
+}
+
+impl BlockState {
+    pub fn is_in_force(&self, now: Time) -> bool {
+        now < self.until
+    }
 }
 
 mod key {

@@ -10,6 +10,7 @@ use sipprot_common::source::SourceKey;
 
 use super::account::Account;
 use super::decision::{Trust, TrustKind};
+use super::observation::EndpointId;
 use super::peak::Peak;
 use super::state::{PortState, TrustState};
 use super::table::{Table, Warmth};
@@ -26,6 +27,9 @@ const PORT_MEMORY: Duration = Duration::from_secs(7 * 86_400);
 /// A longer trust is told anew this often.
 const TOLD_EVERY: Duration = HOUR;
 
+/// Of one peer; an office that registers at more is at all of them.
+const ENDPOINTS_MAX: usize = 8;
+
 struct Peer {
     source_ip: IpAddr,
     kind: TrustKind,
@@ -33,6 +37,8 @@ struct Peer {
     last: Time,
     told: Time,
     peak: Peak,
+    /// Where it showed itself lately.
+    endpoints: Vec<EndpointId>,
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -70,7 +76,7 @@ impl Peers {
         &mut self,
         source_ip: IpAddr,
         kind: TrustKind,
-        account: Option<&Account>,
+        (account, endpoint): (Option<&Account>, EndpointId),
         at: Time,
         span: Duration,
     ) -> Grant {
@@ -80,9 +86,18 @@ impl Peers {
             self.refused += 1;
             return Grant::Full;
         }
-        let fresh =
-            Peer { source_ip, kind, since: at, last: at, told: Time(0), peak: Peak::default() };
-        let peer = self.peers.entry(source).or_insert(fresh);
+        let peer = self.peers.entry(source).or_insert_with(|| Peer {
+            source_ip,
+            kind,
+            since: at,
+            last: at,
+            told: Time(0),
+            peak: Peak::default(),
+            endpoints: Vec::new(),
+        });
+        if !peer.endpoints.contains(&endpoint) && peer.endpoints.len() < ENDPOINTS_MAX {
+            peer.endpoints.push(endpoint);
+        }
         if !renewed {
             peer.since = at;
             peer.kind = kind;
@@ -113,6 +128,11 @@ impl Peers {
         if let Some(peer) = self.peers.get_mut(&source) {
             peer.peak.note(rate, at);
         }
+    }
+
+    /// Endpoints have other numbers from now on.
+    pub fn forget_endpoints(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.endpoints.clear());
     }
 
     pub fn sources(&self) -> impl Iterator<Item = SourceKey> {
@@ -197,6 +217,7 @@ impl Peers {
             since: peer.since,
             last: peer.last,
             peak: peer.peak,
+            endpoints: peer.endpoints.clone(),
             accounts: Vec::new(),
             ports: self.ports.get(*source).map(Ports::state).unwrap_or_default(),
         };
@@ -209,7 +230,9 @@ impl Peers {
             self.refused += 1;
             return;
         }
-        self.peers.insert(source, Peer { source_ip, kind, since, last, told: last, peak });
+        let endpoints = Vec::new();
+        self.peers
+            .insert(source, Peer { source_ip, kind, since, last, told: last, peak, endpoints });
         for port in &state.ports {
             self.used_port(source, port.port, port.account.as_ref(), port.last);
         }

@@ -259,6 +259,8 @@ pub(super) fn attack_key(record: &AttackRecord) -> Vec<u8> {
         None => bytes.push(0),
     }
     push_text(&mut bytes, Some(&record.method));
+    // Several endpoints may have one address.
+    push_text(&mut bytes, record.endpoint.as_deref());
     bytes
 }
 

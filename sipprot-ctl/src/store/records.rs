@@ -146,6 +146,9 @@ pub struct BlockRecord {
     /// The length that each renewal starts again.
     pub duration_s: u64,
     pub scope: Scope,
+    /// What an earlier block stops still, beside its own scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Scope>,
     /// `KIND:signature`, such as `BRUTEFORCE:register` or `SCANNER:friendly-scanner`.
     pub rule: String,
     /// For people.

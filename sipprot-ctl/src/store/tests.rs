@@ -46,6 +46,7 @@ fn block(source: &str, started: i64) -> BlockRecord {
         expires_at: time(started + 3600),
         duration_s: 3600,
         scope: Scope::All,
+        also: Vec::new(),
         rule: "BRUTEFORCE:register".to_owned(),
         reason: "12 failed registrations within a minute, more than 10".to_owned(),
         user_agent: Some("friendly-scanner".to_owned()),

@@ -92,7 +92,9 @@ fn blocked(facts: &Facts) -> String {
     };
     let scope = match only(block.scope) {
         "" => String::new(),
-        only => format!("{only},"),
+        only => {
+            format!("{}{only},", block.also.iter().map(|it| self::only(*it)).collect::<String>())
+        }
     };
     let time = more(facts, Some(block.expires_at));
     format!("{address} is blocked{scope}{time}: {}{}", block.reason, proof(block))

@@ -47,6 +47,7 @@ fn block(kind: BlockKind, started_at: i64) -> BlockView {
         endpoint: Some("pbx1".to_owned()),
         victim: None,
         scope: Scope::All,
+        also: Vec::new(),
         rule: "BRUTEFORCE:register".to_owned(),
         reason: "10 guesses within 1m, the limit is 10".to_owned(),
         proven: kind != BlockKind::Containment,

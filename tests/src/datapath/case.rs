@@ -65,6 +65,14 @@ impl Case {
         self
     }
 
+    /// Why frames would have been dropped that pass.
+    pub fn observes(&self) -> impl Iterator<Item = Reason> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Ingress(_, expected) => expected.observed,
+            _ => None,
+        })
+    }
+
     /// One frame for each number, all for the same reason.
     pub fn ingress_each(
         self,

@@ -198,6 +198,12 @@ impl Kernel {
         for (network, policy) in &world.endpoints {
             let (base, length) = world::prefix(network);
             let key: Key<Address> = Key::new(length, base);
+            let is_shared = world.shared.iter().any(|(first, ..)| first == policy);
+            let value = if is_shared { *policy | ENDPOINT_SHARED } else { *policy };
+            self.trie(maps::ENDPOINTS)?.insert(&key, value, 0)?;
+        }
+        for (first, port, policy) in &world.shared {
+            let key: Key<Address> = Key::new(128, port_key(*first, u32::from(*port)));
             self.trie(maps::ENDPOINTS)?.insert(&key, *policy, 0)?;
         }
         Ok(())

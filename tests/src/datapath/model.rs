@@ -95,7 +95,7 @@ pub struct Model {
     knocks: HashMap<Flow, u64>,
     connections: HashMap<Flow, TcpConnection>,
     /// Who asked something of a guarded service.
-    guarded: HashMap<(SourceKey, Service), u64>,
+    guarded: HashMap<(SourceKey, Service, u32), u64>,
     guard_events_ns: u64,
     /// Connections opened to name servers: where the first answer begins, once that is known.
     asked: HashMap<Flow, Option<u32>>,
@@ -242,9 +242,13 @@ impl Model {
         (packet.protocol == wanted).then_some(*service)
     }
 
-    fn endpoint(&self, address: Address) -> u32 {
+    fn endpoint(&self, address: Address, port: u16) -> u32 {
         let found = self.world.endpoints.iter().filter(|(network, _)| covers(network, address));
-        found.max_by_key(|(network, _)| world::prefix(network).1).map_or(0, |(_, index)| *index)
+        let found = found.max_by_key(|(network, _)| world::prefix(network).1);
+        let Some((_, first)) = found else { return 0 };
+        let mut shared = self.world.shared.iter();
+        let other = shared.find(|(of, theirs, _)| (of, *theirs) == (first, port));
+        other.map_or(*first, |(.., policy)| *policy)
     }
 
     /// Counts the packet; returns its reason.
@@ -256,7 +260,7 @@ impl Model {
                 return fault;
             }
         };
-        let index = self.endpoint(packet.destination);
+        let index = self.endpoint(packet.destination, packet.destination_port);
         let Some(policy) = self.policy(index) else {
             self.tally.count(0, Reason::LookupFailed, None);
             return Reason::LookupFailed;

@@ -57,6 +57,8 @@ pub struct Block {
 pub struct World {
     pub policies: Vec<Policy>,
     pub endpoints: Vec<(IpNetwork, u32)>,
+    /// Ports of an address of the first policy that are another's.
+    pub shared: Vec<(u32, u16, u32)>,
     pub allow: Vec<Listing>,
     pub deny: Vec<Listing>,
     pub blocks: Vec<Block>,
@@ -160,6 +162,12 @@ impl Policy {
     /// Requests a minute and at once of one source, of a guarded service.
     pub fn guard_ceiling(mut self, service: Service, rate: u32, burst: u32) -> Self {
         self.abi.guards[service as usize] = ceiling::times_a_minute(rate, burst).into();
+        self
+    }
+
+    /// What is asked of its guarded services counts apart from other endpoints.
+    pub fn counts_apart(mut self) -> Self {
+        self.abi.own_guards = 1;
         self
     }
 
@@ -309,6 +317,14 @@ impl World {
     /// An endpoint with a policy of its own.
     pub fn endpoint(mut self, text: &str, policy: Policy) -> Self {
         self.endpoints.push((network(text), policy.index));
+        self.policies.push(policy);
+        self
+    }
+
+    /// An endpoint that has the address of the last one, and a port by which it is told from that.
+    pub fn endpoint_at_port(mut self, port: u16, policy: Policy) -> Self {
+        let (_, first) = *self.endpoints.last().expect("an endpoint before it");
+        self.shared.push((first, port, policy.index));
         self.policies.push(policy);
         self
     }

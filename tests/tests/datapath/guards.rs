@@ -177,6 +177,7 @@ fn requests() -> Vec<Case> {
         Frame::udp(&format!("203.0.113.7:{port}"), "198.51.100.10:69").payload(payload)
     };
     let tenant = Policy { index: 7, ..limited() };
+    let to_tenant = Frame::tcp(MALLORY, "198.51.100.20:22").segment(SYN, 1, 0);
     let office = || World::of(limited()).office(MALLORY_ADDRESS, 3);
     let in_a_64 = |last: u32| {
         let source = format!("[2001:db8:bad::{last:x}]:1");
@@ -206,10 +207,28 @@ fn requests() -> Vec<Case> {
         .ingress(&opens(2222), Reason::Other)
         .ingress(&opens(22), Reason::SshCeiling),
         Case::new("all endpoints together", {
+            World::of(limited()).endpoint("198.51.100.20", tenant.clone())
+        })
+        .ingress_each(0..2, |_| opens(22), Reason::Other)
+        .ingress(&to_tenant, Reason::SshCeiling)
+        .under(7),
+        Case::new("an endpoint with limits of its own counts apart", {
+            let tenant = tenant.clone().guard_ceiling(Service::Ssh, 10, 3).counts_apart();
             World::of(limited()).endpoint("198.51.100.20", tenant)
         })
         .ingress_each(0..2, |_| opens(22), Reason::Other)
-        .ingress(&Frame::tcp(MALLORY, "198.51.100.20:22").segment(SYN, 1, 0), Reason::SshCeiling)
+        .ingress(&opens(22), Reason::SshCeiling)
+        .ingress(&to_tenant, Reason::Other)
+        .under(7)
+        .ingress(&to_tenant, Reason::Other)
+        .under(7)
+        .ingress(&to_tenant, Reason::Other)
+        .under(7)
+        .ingress(&to_tenant, Reason::SshCeiling)
+        .under(7)
+        .wait(6)
+        .ingress(&opens(22), Reason::Other)
+        .ingress(&to_tenant, Reason::Other)
         .under(7),
         Case::new("a /64 is one source", World::of(limited()))
             .ingress_each(1..3, in_a_64, Reason::Other)

@@ -1,7 +1,7 @@
 //! Observe mode: of a policy, and of each protection alone. Would-be drops pass, are counted and told.
 
 use sipprot_common::abi::*;
-use sipprot_common::policy::Protection;
+use sipprot_common::policy::{self, Protection};
 use sipprot_common::reason::Reason;
 use sipprot_tests::datapath::world::{Block, Listing};
 use sipprot_tests::datapath::{Case, Frame, Message, Policy, World, check_all};
@@ -11,6 +11,16 @@ use crate::places::*;
 #[test]
 fn observation() {
     check_all(&cases());
+}
+
+/// Each of them has a row in which its drop is counted as observed, and passes.
+#[test]
+fn every_protection_can_be_watched_first() {
+    let all = cases().into_iter().chain(crate::guards::cases()).chain(crate::tcp::cases());
+    let observed: Vec<Reason> = all.flat_map(|case| case.observes().collect::<Vec<_>>()).collect();
+    for reason in Reason::ALL.iter().filter(|reason| policy::protection(**reason).is_some()) {
+        assert!(observed.contains(reason), "{reason:?}");
+    }
 }
 
 /// The world in which a protection drops Mallory's packet, and the packet.
@@ -155,6 +165,12 @@ fn limits() -> Vec<Case> {
             (EVENT_DROP, observed),
             (EVENT_REQUEST, observed),
         ]),
+        Case::new("an endpoint's ceiling is only observed", {
+            World::of(alone(Protection::Ceiling).endpoint_ceiling(1, 2))
+        })
+        .ingress_each(0..2, |_| says(register()), Reason::SipRequest)
+        .ingress(&says(register()), Reason::SipRequest)
+        .observed(Reason::EndpointCeiling),
         Case::new("the first reason counts", {
             World::of(Policy::new(0).mode(MODE_OBSERVE))
                 .deny(Listing::new(MALLORY_ADDRESS))

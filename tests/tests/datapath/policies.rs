@@ -11,9 +11,13 @@ fn policies() {
     check_all(&cases());
 }
 
+/// An endpoint behind the address of another one.
+const SECOND: &str = "198.51.100.20:5080";
+
 pub fn cases() -> Vec<Case> {
     let tenant = |policy: Policy| World::new().endpoint("198.51.100.20", policy);
     let to_tenant = |message: Message| Frame::udp(MALLORY, OTHER_PBX).payload(message);
+    let to_second = |message: Message| Frame::udp(MALLORY, SECOND).payload(message);
     let at_5080 = Policy { ports: vec![(5080..=5080, PORT_SIP)], ..Policy::new(7) };
     vec![
         Case::new("an endpoint's own ports", tenant(at_5080))
@@ -55,6 +59,30 @@ pub fn cases() -> Vec<Case> {
         .ingress(&Frame::udp(MALLORY_V6, PBX_V6).payload(register()), Reason::SipRequest)
         .under(4)
         .ingress(&Frame::udp(MALLORY, "192.0.2.1:5060").payload(register()), Reason::SipRequest),
+        Case::new("two endpoints behind one address, told apart by their ports", {
+            let ports = vec![(5080..=5080, PORT_SIP)];
+            let second = Policy { ports, ..Policy::new(8).attempt_limit(2) };
+            tenant(Policy::new(7)).endpoint_at_port(5080, second)
+        })
+        .ingress(&to_tenant(register()), Reason::SipRequest)
+        .under(7)
+        .ingress(&to_second(register()), Reason::SipRequest)
+        .under(8)
+        .ingress(&Frame::tcp(MALLORY, "198.51.100.20:22").payload(register()), Reason::Other)
+        .under(7)
+        .ingress(
+            &Frame::udp(MALLORY, "198.51.100.20").payload([0; 40]).fragment(9, false),
+            Reason::LaterFragment,
+        )
+        .under(7)
+        .egress(&Frame::udp(SECOND, MALLORY).payload(Message::response(404, &register())))
+        .events(&[(EVENT_REQUEST, 0), (EVENT_REQUEST, 0), (EVENT_RESPONSE, EVENT_FLAG_OUTBOUND)])
+        .ingress(&to_second(guess("n", 0)), Reason::SipRequest)
+        .under(8)
+        .ingress(&to_second(guess("n", 1)), Reason::SipRequest)
+        .under(8)
+        .ingress(&to_second(guess("n", 2)), Reason::Contained)
+        .under(8),
         Case::new("an endpoint's own attempt limit", tenant(Policy::new(7).attempt_limit(2)))
             .ingress_each(0..2, |number| says(guess("n", number)), Reason::SipRequest)
             .ingress(&to_tenant(guess("n", 2)), Reason::Contained)

@@ -1,9 +1,10 @@
 //! SIP over TCP: proof by acknowledgement numbers, several messages in a segment, the byte budget.
 
 use sipprot_common::abi::*;
+use sipprot_common::policy::Protection;
 use sipprot_common::reason::Reason;
 use sipprot_tests::datapath::frame::{ACK, PSH, RST, SYN};
-use sipprot_tests::datapath::{Case, Frame, Message, World, check_all};
+use sipprot_tests::datapath::{Case, Frame, Message, Policy, World, check_all};
 
 use crate::places::*;
 
@@ -22,8 +23,12 @@ fn says_tcp(acknowledged: u32, message: impl Into<Vec<u8>>) -> Frame {
 
 /// The PBX accepted Mallory's connection.
 fn connected(name: &str) -> Case {
+    connected_in(name, World::new())
+}
+
+fn connected_in(name: &str, world: World) -> Case {
     let accepted = Frame::tcp(PBX, MALLORY).segment(SYN | ACK, FIRST, 1);
-    Case::new(name, World::new())
+    Case::new(name, world)
         .ingress(&Frame::tcp(MALLORY, PBX).segment(SYN, 0, 0), Reason::SipKeepalive)
         .egress(&accepted)
 }
@@ -147,6 +152,15 @@ fn budgets() -> Vec<Case> {
             .wait(61)
             .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
             .ingress(&bulk(), Reason::TcpBudget),
+        connected_in(
+            "the budget is only observed",
+            World::of(Policy::new(0).observe(Protection::Attempts)),
+        )
+        .ingress_each(0..16, |_| bulk(), Reason::SipSegment)
+        .ingress(&bulk(), Reason::SipSegment)
+        .observed(Reason::TcpBudget)
+        .ingress(&bulk(), Reason::SipSegment)
+        .observed(Reason::Held),
         connected("an acceptance gives a new one")
             .ingress_each(0..15, |_| bulk(), Reason::SipSegment)
             .ingress(&says_tcp(1, guess("n", 0)), Reason::SipRequest)

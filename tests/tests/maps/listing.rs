@@ -185,11 +185,11 @@ fn what_an_endpoint_newly_keeps_out_is_learned() {
         let mut deny = Policy { geo_mode: GEO_DENY, ..off };
         deny.geo_countries[0] = 1 << 7;
         let tell = |policies: &[Policy], endpoints: &[(IpNetwork, u32)]| {
-            let followed = datapath.followed(policies, endpoints).unwrap();
+            let followed = datapath.followed(policies, endpoints, &[]).unwrap();
             for (index, policy) in (0..).zip(&followed) {
                 datapath.set_policy(index, policy).unwrap();
             }
-            datapath.set_endpoints(endpoints).unwrap();
+            datapath.set_endpoints(endpoints, &[]).unwrap();
             followed
         };
         let [one, two] = ["192.0.2.11", "192.0.2.12"].map(network);

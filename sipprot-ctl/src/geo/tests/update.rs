@@ -10,10 +10,6 @@ use crate::geo::update::{UpdateError, update};
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: 1 << 20 };
 
-fn whole(built: u32) -> Vec<u8> {
-    write_database(&database(nested), 24, built)
-}
-
 fn file(root: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
     put(root, name, bytes);
     root.path().join(name).display().to_string()
@@ -32,15 +28,15 @@ fn names(target: &Path) -> Vec<String> {
 fn the_one_before_is_kept() {
     let root = tempfile::tempdir().unwrap();
     let target = root.path().join("GeoIP/sipprot-country.mmdb");
-    let first = update(&file(&root, "a", &whole(1)), &target, LIMITS).unwrap();
+    let first = update(&file(&root, "a", &database_built(1)), &target, LIMITS).unwrap();
     assert_eq!(
         (first.name.as_str(), first.built_at, first.countries),
         ("Test-Country", Some(1), 3)
     );
     assert_eq!(first.previous, None);
-    let second = update(&file(&root, "b", &whole(2)), &target, LIMITS).unwrap();
-    assert_eq!(fs::read(&target).unwrap(), whole(2));
-    assert_eq!(fs::read(second.previous.unwrap()).unwrap(), whole(1));
+    let second = update(&file(&root, "b", &database_built(2)), &target, LIMITS).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), database_built(2));
+    assert_eq!(fs::read(second.previous.unwrap()).unwrap(), database_built(1));
     assert_eq!(names(&target), ["sipprot-country.mmdb", "sipprot-country.mmdb.previous"]);
 }
 
@@ -49,7 +45,7 @@ fn gzip_is_unpacked_and_urls_are_fetched() {
     let root = tempfile::tempdir().unwrap();
     let target = root.path().join("GeoIP/sipprot-country.mmdb");
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(&whole(7)).unwrap();
+    packed.write_all(&database_built(7)).unwrap();
     let packed = packed.finish().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x.mmdb.gz", listener.local_addr().unwrap());
@@ -61,16 +57,16 @@ fn gzip_is_unpacked_and_urls_are_fetched() {
     });
     let done = update(&url, &target, LIMITS).unwrap();
     assert_eq!((done.built_at, names(&target).len()), (Some(7), 1));
-    assert_eq!(fs::read(&target).unwrap(), whole(7));
+    assert_eq!(fs::read(&target).unwrap(), database_built(7));
 }
 
 #[test]
 fn what_is_no_database_replaces_nothing() {
     let root = tempfile::tempdir().unwrap();
     let target = root.path().join("GeoIP/sipprot-country.mmdb");
-    update(&file(&root, "a", &whole(1)), &target, LIMITS).unwrap();
+    update(&file(&root, "a", &database_built(1)), &target, LIMITS).unwrap();
     let without = write_database(&[("198.51.100.0/24", Data::map([]))], 24, 1);
-    let half = &whole(2)[..whole(2).len() / 2];
+    let half = &database_built(2)[..database_built(2).len() / 2];
     let large = vec![0; 1 << 21];
     let check = |bytes: &[u8], expected: fn(&UpdateError) -> bool| {
         let error = update(&file(&root, "b", bytes), &target, LIMITS).unwrap_err();
@@ -84,6 +80,6 @@ fn what_is_no_database_replaces_nothing() {
     check(&[0x1f, 0x8b, 0, 0], |error| matches!(error, UpdateError::File(..)));
     let nowhere = update("/nowhere/x.mmdb", &target, LIMITS);
     assert!(matches!(nowhere, Err(UpdateError::File(..))), "{nowhere:?}");
-    assert_eq!(fs::read(&target).unwrap(), whole(1));
+    assert_eq!(fs::read(&target).unwrap(), database_built(1));
     assert_eq!(names(&target), ["sipprot-country.mmdb"]);
 }

@@ -38,7 +38,8 @@ impl Engine {
             self.nat.accepted(source_ip, account);
             if request.method == Method::Register && !suspect {
                 let tried = Some(request.tried());
-                self.trust(request.source, TrustKind::Registered, tried, at, decisions);
+                let whose = (tried, request.endpoint);
+                self.trust(request.source, TrustKind::Registered, whose, at, decisions);
             }
         }
         if request.given == Given::Nothing
@@ -105,7 +106,8 @@ impl Engine {
         if let Some(learning) = &mut self.learning {
             learning.trunk(Address::from(request.destination.ip()).to_ip(), response.at);
         }
-        self.trust(request.destination, TrustKind::Trunk, None, response.at, decisions);
+        let whose = (None, request.endpoint);
+        self.trust(request.destination, TrustKind::Trunk, whose, response.at, decisions);
         self.peers.trunk_port(peer, request.destination.port(), response.at);
     }
 
@@ -113,7 +115,7 @@ impl Engine {
         &mut self,
         peer: SocketAddr,
         kind: TrustKind,
-        account: Option<&Account>,
+        whose: (Option<&Account>, EndpointId),
         at: Time,
         decisions: &mut Vec<Decision>,
     ) {
@@ -121,7 +123,7 @@ impl Engine {
         if self.records.get(source_ip.into()).is_some_and(|record| record.is_distrusted(at)) {
             return;
         }
-        match self.peers.grant(source_ip, kind, account, at, self.settings.trust_time) {
+        match self.peers.grant(source_ip, kind, whose, at, self.settings.trust_time) {
             Grant::Known => {}
             Grant::Told(trust) => decisions.push(Decision::Trust(trust)),
             Grant::Full => {

@@ -111,9 +111,9 @@ impl Engine {
     }
 
     fn scope_of_rule(&self, rule: &Rule, failure: &Failure) -> u64 {
-        let own = self.settings.register_limits.contains_key(&failure.endpoint);
+        let own = self.settings.own_limit(rule.id, failure.endpoint).is_some();
         match rule.per {
-            Per::Source if rule.id == RuleId::Register && own => 1 + u64::from(failure.endpoint.0),
+            Per::Source if own => 1 + u64::from(failure.endpoint.0),
             Per::Source => 0,
             Per::SourceEndpoint => u64::from(failure.endpoint.0),
             Per::SourceAccount | Per::Account => self.hash(&failure.account),

@@ -4,7 +4,7 @@ use sipprot_common::reason::Reason;
 
 use super::Engine;
 use super::sentence::{case, evidence};
-use crate::rules::decision::{Contain, Decision, Release, ReleaseReason};
+use crate::rules::decision::{Contain, Decision, Release, ReleaseReason, Scope};
 use crate::rules::observation::KernelDrop;
 use crate::rules::record::Record;
 use crate::rules::rule::{RuleId, Signal};
@@ -73,7 +73,10 @@ impl Engine {
     fn kernel_contained(&mut self, failure: &Failure, decisions: &mut Vec<Decision>) {
         let (source, at) = (failure.key(), failure.at);
         let in_grace = self.has_grace(source, at);
-        if !self.kernel_stopped(failure, in_grace, decisions) || self.is_blocked(source, at) {
+        let endpoint = failure.endpoint;
+        if !self.kernel_stopped(failure, in_grace, decisions)
+            || self.is_blocked(source, endpoint, Scope::Sip, at)
+        {
             return;
         }
         let known = self.sources.get(source);
@@ -92,9 +95,9 @@ impl Engine {
         let (source, at) = (failure.key(), failure.at);
         self.note_known(failure.clone());
         let record = self.records.get(source);
-        let Some(rule) = record.and_then(|r| r.block_in_force(at)).map(|block| block.rule) else {
-            return;
-        };
+        let blocks = record.into_iter().flat_map(|record| record.blocks_at(failure.endpoint, at));
+        let Some(block) = blocks.max_by_key(|block| block.counted.is_some()) else { return };
+        let rule = block.rule;
         let evidence = evidence(self.sources.get(source), failure, |_| true);
         self.attack_goes_on(case(failure, rule, failure.proof.is_proven(), evidence), decisions);
     }

@@ -18,6 +18,7 @@ use crate::rules::proof::Proof;
 use crate::rules::record::Record;
 use crate::rules::rule::Signal;
 use crate::rules::source::Failure;
+use crate::rules::state::BlockState;
 use crate::rules::table::Warmth;
 use crate::rules::time::{MINUTE, Time};
 
@@ -116,7 +117,8 @@ impl Engine {
         let suspect = self.possible_break_in(source_ip, account, endpoint, at, decisions);
         self.accept(source_ip.into(), account, at);
         if logged.method != Some(Method::Invite) && !suspect {
-            self.trust(logged.source, TrustKind::Registered, Some(account), at, decisions);
+            let whose = (Some(account), endpoint);
+            self.trust(logged.source, TrustKind::Registered, whose, at, decisions);
         }
     }
 
@@ -146,28 +148,24 @@ impl Engine {
             Verdict::Cut(service) => service,
             Verdict::Nothing | Verdict::Contain { .. } | Verdict::Quarantine => return,
         };
-        let covers = |other| other == scope || other == Scope::All;
         let known = self.records.get(source);
-        let covered = known.is_some_and(|record| {
-            record.endpoints_blocking(at).any(|(id, other)| id == endpoint && covers(other))
-        });
-        if covered || self.is_blocked(source, at) {
+        let covers = |block: &BlockState| block.scope.covers(scope);
+        if known.is_some_and(|record| record.blocks_at(endpoint, at).any(covers)) {
             return;
         }
         let case = self.case(failure, breach);
         if matches!(verdict, Verdict::Block { .. }) && self.is_agreed(source, endpoint, at) {
             return self.block(case, scope, false, decisions);
         }
-        let until = at.after(self.settings.block_time);
-        self.records.entry(source, Record::default).block_for(endpoint, scope, at, until);
+        let block = self.block_state(&case, scope, false);
+        self.records.entry(source, Record::default).block_at(endpoint, block);
         decisions.push(Decision::Block(self.uncounted(case, scope, false)));
     }
 
     /// Whether another endpoint's log, or the wire, says the same of a source as this endpoint's log.
     fn is_agreed(&self, source: SourceKey, endpoint: EndpointId, at: Time) -> bool {
         let record = self.records.get(source);
-        let others =
-            record.is_some_and(|it| it.endpoints_blocking(at).any(|(id, _)| id != endpoint));
+        let others = record.is_some_and(|it| it.endpoints_blocking(at).any(|id| id != endpoint));
         let notes = self.sources.get(source).into_iter().flat_map(|source| source.notes());
         let seen = notes.filter(|note| {
             note.is_believed() && note.proof.is_proven() && at.since(note.at) < AGREEING_TIME
@@ -184,8 +182,8 @@ impl Engine {
         decisions: &mut Vec<Decision>,
     ) {
         let (source, at) = (failure.key(), failure.at);
-        let duration = self.settings.block_time;
-        if self.is_blocked(source, at) {
+        let duration = self.settings.block_time(failure.endpoint);
+        if self.is_blocked(source, failure.endpoint, service, at) {
             return;
         }
         let record = self.records.entry(source, Record::default);
@@ -203,10 +201,10 @@ impl Engine {
     fn uncounted(&self, case: Case, scope: Scope, host_wide: bool) -> Block {
         Block {
             known_peer: self.is_trusted(case.source_ip),
+            duration: self.settings.block_time(case.endpoint),
             case,
             scope,
             host_wide,
-            duration: self.settings.block_time,
             count: 0,
             threshold: self.settings.block_threshold,
         }

@@ -9,7 +9,7 @@ use super::Engine;
 use crate::rules::ledger::Target;
 use crate::rules::observation::EndpointId;
 use crate::rules::record::Record;
-use crate::rules::rule::{AppliesTo, RuleId};
+use crate::rules::rule::{AppliesTo, Per};
 use crate::rules::source::{Failure, Source};
 use crate::rules::standing::{Memory, Standing, TrustStanding, WindowStanding};
 use crate::rules::state::{AcceptedState, RecordState, State, TrustState};
@@ -80,7 +80,7 @@ impl Engine {
                 let proven = marks.proven.count(now, rule.window);
                 // After a containment only what was proven is left.
                 let count = marks.all.count(now, rule.window).max(proven);
-                let limit = self.settings.limit(rule, endpoint_of(rule.id, scope));
+                let limit = self.settings.limit(rule, endpoint_of(rule.per, scope));
                 WindowStanding { rule: rule.id, count, proven, limit, window: rule.window }
             };
             let all = known.windows.of_rule(rule.id).map(standing);
@@ -165,7 +165,11 @@ impl Engine {
 }
 
 /// Whose own limit a window has; see `judge` for how scopes are made.
-fn endpoint_of(rule: RuleId, scope: u64) -> EndpointId {
-    let own = (rule == RuleId::Register).then(|| scope.checked_sub(1)).flatten();
+fn endpoint_of(per: Per, scope: u64) -> EndpointId {
+    let own = match per {
+        Per::Source => scope.checked_sub(1),
+        Per::SourceEndpoint => Some(scope),
+        Per::SourceAccount | Per::Account => None,
+    };
     EndpointId(own.and_then(|number| u16::try_from(number).ok()).unwrap_or_default())
 }

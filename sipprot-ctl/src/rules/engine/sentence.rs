@@ -12,10 +12,11 @@ use crate::rules::consequence::{self, Verdict};
 use crate::rules::decision::{
     AlertKind, Block, Case, Contain, Decision, Deny, Evidence, Quarantine, Scope,
 };
-use crate::rules::observation::Speaker;
+use crate::rules::observation::{EndpointId, Speaker};
 use crate::rules::record::Record;
 use crate::rules::rule::{Counts, Per, RuleId};
 use crate::rules::source::{Failure, Source};
+use crate::rules::state::BlockState;
 use crate::rules::time::Time;
 use crate::rules::window::Slot;
 
@@ -62,7 +63,8 @@ impl Engine {
             return self.cut_service(failure, breach, service, decisions);
         }
         let case = self.case(failure, breach);
-        if self.is_blocked(source, failure.at) {
+        let scope = breach.scope(&self.settings);
+        if self.is_blocked(source, failure.endpoint, scope, failure.at) {
             self.forget_windows(source);
             self.attack_goes_on(case, decisions);
             return;
@@ -70,7 +72,7 @@ impl Engine {
         match verdict {
             Verdict::Nothing | Verdict::Cut(_) => {}
             Verdict::Block { known_peer } => {
-                self.block(case, breach.scope(&self.settings), known_peer, decisions);
+                self.block(case, scope, known_peer, decisions);
             }
             Verdict::Contain { escalates } => {
                 self.forget_unproven(source);
@@ -92,8 +94,27 @@ impl Engine {
         self.records.get(source).is_some_and(|record| record.has_grace(at))
     }
 
-    pub(super) fn is_blocked(&self, source: SourceKey, at: Time) -> bool {
-        self.records.get(source).is_some_and(|record| record.block_in_force(at).is_some())
+    /// Whether a block that counts stops at an endpoint what one of this scope would.
+    pub(super) fn is_blocked(
+        &self,
+        source: SourceKey,
+        endpoint: EndpointId,
+        scope: Scope,
+        at: Time,
+    ) -> bool {
+        let record = self.records.get(source);
+        record.is_some_and(|it| {
+            let mut blocks = it.blocks_at(endpoint, at).filter(|block| block.counted.is_some());
+            blocks.any(|block| block.scope.covers(scope))
+        })
+    }
+
+    /// A block as the record has it.
+    pub(super) fn block_state(&self, case: &Case, scope: Scope, counts: bool) -> BlockState {
+        let (start, duration) = (case.evidence_at, self.settings.block_time(case.endpoint));
+        let until = start.after(duration);
+        let counted = counts.then_some(start);
+        BlockState { rule: case.rule, scope, start, until, duration, counted }
     }
 
     /// Proven failures of too many accounts that were never accepted from here.
@@ -143,15 +164,17 @@ impl Engine {
     ) {
         let (source, at) = (case.source, case.evidence_at);
         self.forget_windows(source);
-        let duration = self.settings.block_time;
-        let record = self.records.entry(source, Record::default);
-        let count = record.begin_block(at, case.rule, &self.settings);
         let (source_ip, endpoint) = (case.source_ip, case.endpoint);
+        let host_wide = !self.settings.blocks_alone(endpoint);
+        let block = self.block_state(&case, scope, true);
+        let duration = block.duration;
+        let record = self.records.entry(source, Record::default);
+        let alone = (!host_wide).then_some(endpoint);
+        let count = record.begin_block(alone, block, self.settings.count_age);
         let threshold = self.settings.block_threshold;
         decisions.push(if count >= threshold {
-            Decision::Deny(Deny { case, scope, expires_in: None, count, known_peer })
+            Decision::Deny(Deny { case, scope, host_wide, expires_in: None, count, known_peer })
         } else {
-            let host_wide = self.settings.block_host_wide;
             Decision::Block(Block {
                 case,
                 scope,
@@ -170,17 +193,18 @@ impl Engine {
     /// The source is blocked already: a whole block time of proven attack is one more block.
     pub(super) fn attack_goes_on(&mut self, case: Case, decisions: &mut Vec<Decision>) {
         let Some(record) = self.records.get_mut(case.source) else { return };
-        let Some(count) =
-            record.continue_attack(case.evidence_at, case.proven, self.settings.count_age)
-        else {
+        let (endpoint, at, count_age) = (case.endpoint, case.evidence_at, self.settings.count_age);
+        let Some(count) = record.continue_attack(endpoint, at, case.proven, count_age) else {
             return;
         };
+        let host_wide = record.block_in_force(at).is_some();
         if count >= self.settings.block_threshold {
             let scope = self.settings.block_scope;
             let known_peer = self.is_trusted(case.source_ip);
             decisions.push(Decision::Deny(Deny {
                 case,
                 scope,
+                host_wide,
                 expires_in: None,
                 count,
                 known_peer,
@@ -197,8 +221,9 @@ impl Engine {
         if self.settings.escalate_unproven && count >= CONTAINMENTS_MAX {
             record.containments.clear();
             let (scope, expires_in) = (Scope::Sip, Some(UNPROVEN_DENIAL));
-            let known_peer = false;
-            decisions.push(Decision::Deny(Deny { case, scope, expires_in, count, known_peer }));
+            let (host_wide, known_peer) = (!self.settings.blocks_alone(case.endpoint), false);
+            let deny = Deny { case, scope, host_wide, expires_in, count, known_peer };
+            decisions.push(Decision::Deny(deny));
         } else {
             decisions.push(Decision::Contain(Contain { case, duration, level }));
         }

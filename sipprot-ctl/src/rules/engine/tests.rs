@@ -21,9 +21,9 @@ use sipprot_common::source::SourceKey;
 
 use super::Engine;
 use crate::rules::{
-    Account, AlertKind, Carrier, Challenge, Credentials, Decision, Direction, EndpointId,
-    KernelDrop, LogLine, Logged, Method, Observation, Proof, Request, Response, Settings, Speaker,
-    Time, Told, Transport,
+    Account, AlertKind, Carrier, Case, Challenge, Credentials, Decision, Direction, EndpointId,
+    KernelDrop, LogLine, Logged, Method, Observation, OwnRules, Proof, Request, Response, Settings,
+    Speaker, Time, Told, Transport,
 };
 
 pub(in crate::rules) const START: Time = Time::from_secs(1_700_000_000);
@@ -336,12 +336,14 @@ pub(in crate::rules) fn line(decision: &Decision) -> String {
             if block.count == 0 {
                 return format!("block for {}: {ip} {signature}", block.case.endpoint.0);
             }
-            format!("block {ip} {signature} {}/{}", block.count, block.threshold)
+            let at = alone(block.host_wide, &block.case);
+            format!("block {at}{ip} {signature} {}/{}", block.count, block.threshold)
         }
         Decision::Deny(deny) => {
             let (ip, signature) = (deny.case.source_ip, deny.case.signature());
             let days = deny.expires_in.map(|span| format!(" {} days", span.as_secs() / 86_400));
-            format!("deny {ip} {signature} {}{}", deny.count, days.unwrap_or_default())
+            let at = alone(deny.host_wide, &deny.case);
+            format!("deny {at}{ip} {signature} {}{}", deny.count, days.unwrap_or_default())
         }
         Decision::Contain(contain) => {
             let (ip, signature) = (contain.case.source_ip, contain.case.signature());
@@ -364,6 +366,10 @@ pub(in crate::rules) fn line(decision: &Decision) -> String {
         Decision::Remember(source) => format!("remember {}", source.network().0),
         Decision::Alert(alert) => format!("alert {} {}", alert.source_ip, alert_line(&alert.kind)),
     }
+}
+
+fn alone(host_wide: bool, case: &Case) -> String {
+    if host_wide { String::new() } else { format!("at {}: ", case.endpoint.0) }
 }
 
 pub(in crate::rules) fn alert_line(kind: &AlertKind) -> String {

@@ -112,7 +112,7 @@ fn limit(seen: &Seen, would: &Would, settings: &Settings) -> Option<LimitProposa
     let wanted = if cause == RuleId::KernelAttempts { RuleId::Register } else { cause };
     let rule = settings.rules.iter().find(|rule| rule.id == wanted)?;
     // An endpoint's own limit is not the host's to raise.
-    if wanted == RuleId::Register && settings.register_limits.contains_key(&would.endpoint) {
+    if settings.own_limit(wanted, would.endpoint).is_some() {
         return None;
     }
     let (now, reached) = (rule.bounded_limit(), seen.reached(wanted));

@@ -21,7 +21,7 @@ impl Model {
         let remote = (packet.destination, packet.destination_port);
         let flow = (packet.protocol, local, remote);
         self.note_asked(&packet, flow);
-        let index = self.endpoint(packet.source);
+        let index = self.endpoint(packet.source, packet.source_port);
         let Some(policy) = self.policy(index) else { return };
         if self.world.track_flows && policy.geo_mode != GEO_OFF {
             self.note_flow(&packet, flow, self.kept_out(&policy, remote.0).is_some());

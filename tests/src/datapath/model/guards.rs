@@ -46,7 +46,8 @@ impl Model {
         if rate.interval_ns == 0 {
             return false;
         }
-        let bucket = self.guarded.entry((passage.key(), service)).or_default();
+        let apart = passage.index * u32::from(passage.policy.own_guards);
+        let bucket = self.guarded.entry((passage.key(), service, apart)).or_default();
         let interval_ns = rate.interval_ns / u64::from(phones);
         match ceiling::take(*bucket, self.now_ns, interval_ns, rate.burst_ns) {
             Some(next_ns) => *bucket = next_ns,

@@ -1,6 +1,7 @@
 //! What logs tell, and in whose name.
 
 use super::*;
+use crate::rules::Scope;
 use crate::rules::observation::Carrier::{Hidden, Stream, Unproven};
 use crate::rules::observation::Speaker::{Host, Watched};
 use crate::rules::observation::Told::{
@@ -122,7 +123,10 @@ fn a_trusted_source_loses_the_service_alone() {
         &[cut, "alert 198.51.100.66 ServiceCut { rule: Ssh }"],
     );
     check("it goes on", MINUTE, 12, &log(SshFailed, Host), &mut scene, &[]);
-    assert!(!scene.engine.is_blocked(key(EVE), time(2 * MINUTE)), "its SIP goes on");
+    assert!(
+        !scene.engine.is_blocked(key(EVE), EndpointId(1), Scope::Sip, time(2 * MINUTE)),
+        "its SIP goes on"
+    );
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn a_tenant_s_word_acts_for_its_endpoint_alone() {
     let mut scene = Scene::new();
     let own = "block for 1: 198.51.100.66 BRUTEFORCE:register";
     check("alone", 0, 30, &log(SipRejected, TENANT), &mut scene, &[own]);
-    assert!(!scene.engine.is_blocked(key(EVE), time(MINUTE)));
+    assert!(!scene.engine.is_blocked(key(EVE), EndpointId(1), Scope::Sip, time(MINUTE)));
     scene.repeat(MINUTE, SECOND, 9, &log(SipRejected, Host));
     scene.expect("its words fill no other window", &[]);
 }

@@ -164,10 +164,19 @@ fn unproven_failures_put_no_account_under_attack() {
     scene.expect("forged", &[]);
 }
 
+/// Limits of endpoints by their numbers.
+fn own<const N: usize>(limits: [(u16, RuleId, u32); N]) -> Settings {
+    let mut settings = Settings::default();
+    for (endpoint, rule, limit) in limits {
+        let own = settings.endpoints.entry(EndpointId(endpoint)).or_default();
+        own.limits.insert(rule, limit);
+    }
+    settings
+}
+
 #[test]
 fn an_endpoint_may_have_its_own_limit() {
-    let limits = [(EndpointId(1), 3), (EndpointId(2), 20)];
-    let settings = Settings { register_limits: limits.into(), ..Settings::default() };
+    let settings = own([(1, RuleId::Register, 3), (2, RuleId::Register, 20)]);
     let at = |endpoint| guess(EVE, "100").to(PBX, endpoint).gets(401);
     let block = "block 198.51.100.66 BRUTEFORCE:register 1/5";
     for (endpoint, limit) in [(1, 3), (2, 20), (3, 10)] {
@@ -181,6 +190,72 @@ fn an_endpoint_may_have_its_own_limit() {
     scene.repeat(0, 100, 9, &at(3));
     scene.repeat(0, 100, 2, &at(1));
     scene.expect("they are counted apart", &[]);
+}
+
+/// A tenant with a limit of 3, and one with 8.
+#[test]
+fn every_limit_may_be_an_endpoint_s_own() {
+    let logged = |told, endpoint: u16| {
+        let tenant = Speaker::Tenant(EndpointId(endpoint));
+        Act::Log(told, tenant, Carrier::Hidden, EVE)
+    };
+    let failed_call = |endpoint| {
+        let call = invite(EVE, "9").to(PBX, endpoint).by(Proof::Tcp).brings(Brings::Response);
+        call.gets(403)
+    };
+    let probe = |endpoint| options(EVE).to(PBX, endpoint).by(Proof::Tcp).gets(404);
+    let cases: [(RuleId, &dyn Fn(u16) -> Act); 6] = [
+        (RuleId::Register, &|endpoint| guess(EVE, "100").to(PBX, endpoint).gets(401)),
+        (RuleId::Invite, &failed_call),
+        (RuleId::Probe, &probe),
+        (RuleId::Ssh, &|endpoint| logged(Told::SshFailed, endpoint)),
+        (RuleId::HttpScan, &|endpoint| logged(Told::HttpScan, endpoint)),
+        (RuleId::HttpMissed, &|endpoint| logged(Told::HttpMissed, endpoint)),
+    ];
+    for (rule, act) in cases {
+        let settings = own([(1, rule, 3), (2, rule, 8)]);
+        for (endpoint, limit) in [(1, 3), (2, 8)] {
+            let mut scene = Scene::with(settings.clone());
+            scene.repeat(0, 100, limit - 1, &act(endpoint));
+            scene.expect("below", &[]);
+            scene.play(5 * SECOND, &act(endpoint));
+            let [line] = &scene.lines[..] else { panic!("{rule}: {:?}", scene.lines) };
+            assert!(line.starts_with("block") && line.contains(rule.signature()), "{line}");
+        }
+        let mut scene = Scene::with(settings);
+        scene.repeat(0, 100, 7, &act(2));
+        scene.repeat(SECOND, 100, 2, &act(1));
+        scene.expect("they are counted apart", &[]);
+    }
+}
+
+#[test]
+fn an_endpoint_s_blocks_may_be_shorter_and_hold_for_it_alone() {
+    let alone = OwnRules {
+        block_time: Some(Duration::from_secs(60)),
+        blocks_alone: true,
+        ..OwnRules::default()
+    };
+    let settings = Settings {
+        endpoints: [(EndpointId(1), alone)].into(),
+        block_threshold: 3,
+        ..Settings::default()
+    };
+    let at = |endpoint| guess(EVE, "100").to(PBX, endpoint).gets(401);
+    let mut scene = Scene::with(settings);
+    for second in 0..9 {
+        scene.play(second * 100, &at(1));
+    }
+    scene.play(SECOND, &at(1));
+    scene.expect("at one endpoint", &["block at 1: 198.51.100.66 BRUTEFORCE:register 1/3"]);
+    // Others know nothing of it: what it does there counts, and is a block of its own.
+    scene.repeat(2 * SECOND, 100, 10, &at(2));
+    scene.expect("at another", &["block 198.51.100.66 BRUTEFORCE:register 2/3"]);
+    // After the minute it is still the host's block that holds.
+    scene.repeat(70 * SECOND, 100, 10, &at(1));
+    scene.expect("the host's covers both", &[]);
+    scene.repeat(2 * HOUR, 100, 10, &at(1));
+    scene.expect("the third", &["deny at 1: 198.51.100.66 BRUTEFORCE:register 3"]);
 }
 
 #[test]
