@@ -19,6 +19,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod ui;
 mod watch;
 
 use std::future::Future;
@@ -104,7 +105,7 @@ fn api(mut rooms: Rooms) -> Router {
         let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
         router.route(route.path, route.handler.layer(guard))
     });
-    finish(Router::new().nest(BASE, v1), rooms)
+    finish(ui::router().nest(BASE, v1), rooms)
 }
 
 fn metrics(rooms: Rooms) -> Router {

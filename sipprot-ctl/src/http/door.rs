@@ -175,7 +175,7 @@ fn of_own_page(headers: &HeaderMap) -> Result<(), Fault> {
     Err(Fault::forbidden("another site's page may not ask for this"))
 }
 
-/// What every answer says to browsers.
+/// What every answer says to browsers, unless it says otherwise by itself: the dashboard's files.
 pub(super) async fn shielded(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -186,7 +186,7 @@ pub(super) async fn shielded(mut response: Response) -> Response {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
