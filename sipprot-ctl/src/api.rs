@@ -9,8 +9,11 @@ mod consent;
 mod fault;
 mod geo;
 mod learn;
+mod lists;
+mod report;
 mod schema;
 mod sheet;
+mod verify;
 mod who;
 mod why;
 
@@ -19,7 +22,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +34,7 @@ pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView,
     GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
-    Report, ReportRow, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
@@ -41,8 +43,16 @@ pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
     ModeChange, ProposedLimit, ProposedPeer, SourcePeak, WouldView,
 };
+pub use lists::{
+    Aggregate, AggregateAnswer, DenyBlocks, EditEntry, Expiry, FoundMerges, ListQuery, Merged,
+    MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
+};
+pub use report::{
+    AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
+};
 pub use schema::Network;
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use verify::{Compared, Difference, KindView, Verification};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
@@ -56,7 +66,7 @@ pub enum Command {
     Status,
     Entries {
         list: List,
-        query: EntriesQuery,
+        query: ListQuery,
     },
     AddEntry {
         list: List,
@@ -66,6 +76,7 @@ pub enum Command {
     EditEntry {
         list: List,
         edit: EditEntry,
+        consent: Consent,
     },
     RemoveEntry {
         list: List,
@@ -95,20 +106,29 @@ pub enum Command {
         by: String,
     },
     Blocks {
-        kind: Option<BlockKind>,
+        query: ListQuery,
     },
-    Block(NewBlock),
+    Block {
+        block: NewBlock,
+        consent: Consent,
+    },
     Unblock {
         address: IpAddr,
         by: String,
     },
-    Trust,
+    Trust {
+        query: ListQuery,
+    },
     RevokeTrust {
         address: IpAddr,
         by: String,
     },
-    Blocklists,
-    Peers,
+    Blocklists {
+        query: ListQuery,
+    },
+    Peers {
+        query: ListQuery,
+    },
     AddPeer(NewPeer),
     RemovePeer {
         network: IpNetwork,
@@ -121,7 +141,7 @@ pub enum Command {
         address: IpAddr,
     },
     Report {
-        date: Option<Date>,
+        query: ReportQuery,
     },
     Learn,
     LearnProposal,
@@ -160,6 +180,46 @@ pub enum Command {
         text: String,
     },
     Metrics,
+    /// All of them, or nothing when one isn't there.
+    RemoveEntries {
+        list: List,
+        removal: RemoveEntries,
+        consent: Consent,
+    },
+    MoveEntries {
+        list: List,
+        entries: MoveEntries,
+        consent: Consent,
+    },
+    /// Looks for entries that one network could take the place of.
+    Aggregate {
+        list: List,
+        wanted: Aggregate,
+    },
+    /// Lets them, if the lists are still as they were.
+    Merge {
+        found: FoundMerges,
+    },
+    DenyBlocks {
+        blocks: DenyBlocks,
+        consent: Consent,
+    },
+    /// Lifts what stands against anybody, of one kind or all.
+    UnblockAll {
+        kind: Option<BlockKind>,
+        by: String,
+    },
+    /// What is known of an address, for whom it belongs to.
+    Abuse {
+        address: IpAddr,
+    },
+    /// Holds the kernel against the store.
+    Compare,
+    /// Looks again at what differed, and puts it right if that is wanted.
+    Settle {
+        compared: Compared,
+        repair: bool,
+    },
 }
 
 impl Command {
@@ -170,13 +230,17 @@ impl Command {
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
-            Command::Block(block) => Some(&mut block.by),
+            Command::Block { block, .. } => Some(&mut block.by),
             Command::AddPeer(peer) => Some(&mut peer.added_by),
             Command::LearnStart(start) => Some(&mut start.by),
             Command::LearnAccept(accept) => Some(&mut accept.by),
             Command::AddUser(user) => Some(&mut user.by),
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
+            Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
+            Command::MoveEntries { entries, .. } => Some(&mut entries.by),
+            Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
+            Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -184,6 +248,7 @@ impl Command {
             | Command::RemovePeer { by, .. }
             | Command::RemoveUser { by, .. }
             | Command::RevokeToken { by, .. }
+            | Command::UnblockAll { by, .. }
             | Command::LearnStop { by }
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
@@ -192,9 +257,9 @@ impl Command {
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
             | Command::Blocks { .. }
-            | Command::Trust
-            | Command::Blocklists
-            | Command::Peers
+            | Command::Trust { .. }
+            | Command::Blocklists { .. }
+            | Command::Peers { .. }
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
@@ -205,6 +270,10 @@ impl Command {
             | Command::Users
             | Command::Tokens
             | Command::Ingest { .. }
+            | Command::Merge { .. }
+            | Command::Abuse { .. }
+            | Command::Compare
+            | Command::Settle { .. }
             | Command::Metrics => None,
         }
     }
@@ -235,6 +304,12 @@ pub enum Answer {
     Users(UsersAnswer),
     Tokens(TokensAnswer),
     MadeToken(MadeToken),
+    #[serde(skip)]
+    MergesFound(FoundMerges),
+    Abuse(Box<AbuseReport>),
+    #[serde(skip)]
+    Compared(Compared),
+    Verified(Verification),
     /// Prometheus' text format.
     Metrics(String),
 }
@@ -273,22 +348,6 @@ impl Caller {
     }
 }
 
-/// Which entries of a list; all fields narrow the choice.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EntriesQuery {
-    /// Part of an address, note or author.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<String>,
-    /// ISO code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEntry {
@@ -305,19 +364,6 @@ pub struct NewEntry {
     /// The endpoint whose list it is; the host's otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
-}
-
-/// Another note for what is on a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EditEntry {
-    #[schemars(with = "Network")]
-    pub network: IpNetwork,
-    pub note: String,
-    #[serde(default)]
-    pub endpoint: Option<String>,
-    #[serde(default = "nobody")]
-    pub by: String,
 }
 
 /// A peer to be trusted without having shown anything.

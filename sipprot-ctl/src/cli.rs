@@ -15,6 +15,8 @@ mod geo;
 mod learn;
 mod lists;
 mod log;
+mod many;
+mod map;
 mod people;
 mod replay;
 mod report;
@@ -25,6 +27,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod version;
 mod why;
 
@@ -110,14 +113,14 @@ fn run(args: Args) -> Result<(), CliError> {
     match args.verb {
         Verb::Run(run) => service::run(&context, run),
         Verb::Status(shown) => status::run(&context, &shown),
-        Verb::Report { date } => report::run(&context, date),
+        Verb::Report(report) => report::run(&context, &report),
         Verb::List(list) => lists::run(&context, list),
         Verb::Check { address } => check::run(&context, address),
         Verb::Why { address } => why::run(&context, address),
         Verb::Allow(edit) => change::edit(&context, crate::store::List::Allow, edit),
         Verb::Deny(edit) => change::edit(&context, crate::store::List::Deny, edit),
-        Verb::Block(block) => change::block(&context, block),
-        Verb::Unblock { address } => change::unblock(&context, address),
+        Verb::Block(block) => many::block(&context, &block),
+        Verb::Unblock(unblock) => many::unblock(&context, &unblock),
         Verb::Trust(trust) => change::trust(&context, trust),
         Verb::Peer(peer) => change::peer(&context, peer),
         Verb::Learn(learn) => learn::run(&context, learn.verb),
@@ -129,6 +132,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
+        Verb::Verify { repair } => verify::run(&context, repair),
+        Verb::Map(map) => map::run(&context, map.verb),
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),

@@ -75,6 +75,8 @@ pub struct Config {
     pub observe: Vec<Protection>,
     /// Whether the host's ssh log is followed without being named.
     pub follow_ssh: bool,
+    /// Who reports abuse; may be empty.
+    pub abuse_contact: String,
     pub endpoints: Vec<Endpoint>,
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
@@ -431,6 +433,7 @@ impl Default for Config {
             guards: Guards::default(),
             observe: Vec::new(),
             follow_ssh: true,
+            abuse_contact: String::new(),
             endpoints: Vec::new(),
             blocklists: Vec::new(),
             logs: Vec::new(),

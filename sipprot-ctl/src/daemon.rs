@@ -4,8 +4,10 @@
 //! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
 //! decided in `rules`; how the kernel is told, in `datapath`.
 
+mod abuse;
 mod accept;
 mod access;
+mod aggregate;
 mod alerts;
 mod answers;
 mod blocklists;
@@ -27,7 +29,9 @@ mod journal;
 mod kernel;
 mod learn;
 mod ledger;
+mod many;
 mod memory;
+mod notes;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -35,7 +39,9 @@ mod peers;
 pub mod plan;
 pub(crate) mod preview;
 mod proposal;
+mod query;
 mod refused;
+mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
@@ -47,7 +53,10 @@ mod status;
 mod tests;
 mod upkeep;
 mod urgency;
+mod verify;
 mod why;
+
+pub use change::BY_HAND;
 
 use std::future::pending;
 use std::path::PathBuf;

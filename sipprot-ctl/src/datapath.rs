@@ -6,8 +6,10 @@
 
 mod attach;
 mod clock;
+mod compare;
 mod countries;
 mod counts;
+pub mod dump;
 mod endpoints;
 mod error;
 mod events;
@@ -39,8 +41,9 @@ use sipprot_common::abi::{
 
 pub use attach::{Attachment, Egress, Mode};
 pub use clock::{Clock, monotonic_ns, monotonic_precise_ns};
+pub use compare::{Differs, ListDifferences};
 pub use counts::Fill;
-pub use endpoints::SharedPort;
+pub use endpoints::{EndpointDiffers, SharedPort, kept};
 pub use error::{DatapathError, Result};
 pub use events::{Batch, Event, EventReader};
 pub use kernel_log::KernelLog;
@@ -337,6 +340,18 @@ impl Datapath {
         self.maps.policies.get(&index)
     }
 
+    pub fn has_port_set(&self, index: u32, ports: &PortSet) -> Result<bool> {
+        Ok(self.maps.port_sets.get(&index)?.is_some_and(|found| found.words == ports.words))
+    }
+
+    pub fn has_user_agents(&self, patterns: &[String]) -> Result<bool> {
+        let wanted = agents_of(patterns)?;
+        Ok(self.maps.user_agents.get(&0)?.is_some_and(|found| {
+            (found.count, found.heads, found.patterns)
+                == (wanted.count, wanted.heads, wanted.patterns)
+        }))
+    }
+
     pub fn set_port_set(&self, index: u32, ports: &PortSet) -> Result<()> {
         if index >= PORT_SETS_MAX {
             return Err(DatapathError::Invalid(format!("there is no port set {index}")));
@@ -346,17 +361,7 @@ impl Datapath {
 
     /// Patterns of user agents to drop, as [`UserAgentPattern::parse`] reads them.
     pub fn set_user_agents(&self, patterns: &[String]) -> Result<()> {
-        if patterns.len() > USER_AGENTS_MAX {
-            let message = format!("{} user agents, at most {USER_AGENTS_MAX}", patterns.len());
-            return Err(DatapathError::Invalid(message));
-        }
-        let mut list = Box::new(UserAgents::EMPTY);
-        for text in patterns {
-            list.add(UserAgentPattern::parse(text).ok_or_else(|| {
-                DatapathError::Invalid(format!("the user agent {text:?} is too short or too long"))
-            })?);
-        }
-        self.maps.user_agents.insert(&0, &list, Insert::Any).map(drop)
+        self.maps.user_agents.insert(&0, &*agents_of(patterns)?, Insert::Any).map(drop)
     }
 
     /// The events; within a tokio runtime, and only one reader at a time. What came while nobody read
@@ -364,6 +369,20 @@ impl Datapath {
     pub fn events(&self) -> Result<EventReader> {
         EventReader::open(&self.pins.maps())
     }
+}
+
+fn agents_of(patterns: &[String]) -> Result<Box<UserAgents>> {
+    if patterns.len() > USER_AGENTS_MAX {
+        let message = format!("{} user agents, at most {USER_AGENTS_MAX}", patterns.len());
+        return Err(DatapathError::Invalid(message));
+    }
+    let mut list = Box::new(UserAgents::EMPTY);
+    for text in patterns {
+        list.add(UserAgentPattern::parse(text).ok_or_else(|| {
+            DatapathError::Invalid(format!("the user agent {text:?} is too short or too long"))
+        })?);
+    }
+    Ok(list)
 }
 
 /// Decides about the maps that are pinned before the object is loaded over them.

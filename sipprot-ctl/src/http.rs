@@ -10,6 +10,7 @@ mod credentials;
 mod document;
 mod door;
 mod error;
+mod lists;
 mod pace;
 mod people;
 mod routes;

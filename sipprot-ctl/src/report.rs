@@ -1,21 +1,35 @@
-//! The daily report: who attacked whom, by what, and what was done.
+//! The report of a day or of several: who attacked whom, by what, and what was done; and what of it an
+//! abuse desk is told.
 //!
 //! Pure: rows of the store in, the answer out.
 
-use std::collections::BTreeMap;
+pub mod abuse;
+pub mod sheet;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
-use crate::api::{AlertView, Report, ReportRow, country_name};
+use crate::api::{
+    AlertView, CountryRow, Report, ReportOrder, ReportQuery, ReportRow, country_name,
+};
 use crate::rules::RuleId;
 use crate::store::{AttackRecord, BlockKind, BlockRecord};
 
-/// Makes the report of a day from the blocks that began on it and what was dropped on it.
-pub fn daily(
+/// From the first one to the last, both included, in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Days {
+    pub first: Date,
+    pub last: Date,
+}
+
+/// Makes the report of days from the blocks that began on them and what was dropped on them.
+pub fn of_days(
     host: String,
-    date: Date,
+    days: Days,
     blocks: impl IntoIterator<Item = BlockRecord>,
     attacks: impl IntoIterator<Item = AttackRecord>,
     alerts: Vec<AlertView>,
@@ -50,15 +64,71 @@ pub fn daily(
     }
     Report {
         host,
-        date: date.to_string(),
+        date: days.first.to_string(),
+        until: days.last.to_string(),
+        zone: "UTC".to_owned(),
+        kept_since: None,
         total_rows: rows.len() as u64,
         total_blocks: rows.iter().map(|row| row.blocks).sum(),
         total_containments: rows.iter().map(|row| row.containments).sum(),
         total_drops: rows.iter().map(|row| row.drops).sum(),
         total_observed: rows.iter().map(|row| row.observed).sum(),
+        countries: countries(&rows),
         rows,
         alerts,
     }
+}
+
+/// The rows that are asked for, in the order that is; the totals stay.
+pub fn shown(report: Report, query: &ReportQuery) -> Report {
+    let mut rows = report.rows;
+    match query.sort.unwrap_or(ReportOrder::Victim) {
+        ReportOrder::Victim => {}
+        ReportOrder::Attacker => rows.sort_by_cached_key(attacker),
+        ReportOrder::Country => rows.sort_by_cached_key(|row| row.country_name.clone()),
+        ReportOrder::Method => rows.sort_by_cached_key(|row| row.method.clone()),
+        ReportOrder::Blocks => rows.sort_by_key(|row| Reverse(row.blocks)),
+        ReportOrder::Drops => rows.sort_by_key(|row| Reverse(row.drops)),
+        ReportOrder::Last => rows.sort_by_key(|row| Reverse(row.last)),
+    }
+    if query.reverse {
+        rows.reverse();
+    }
+    let limit =
+        query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.truncate(limit);
+    Report { rows, ..report }
+}
+
+fn attacker(row: &ReportRow) -> IpNetwork {
+    row.attacker.parse().unwrap_or_else(|_| IpNetwork::from(IpAddr::from([0, 0, 0, 0])))
+}
+
+fn countries(rows: &[ReportRow]) -> Vec<CountryRow> {
+    let mut attackers: BTreeMap<Option<&str>, BTreeSet<&str>> = BTreeMap::new();
+    let mut found: BTreeMap<Option<&str>, CountryRow> = BTreeMap::new();
+    for row in rows {
+        let country = row.country.as_deref();
+        attackers.entry(country).or_default().insert(&row.attacker);
+        let sum = found.entry(country).or_insert_with(|| CountryRow {
+            country: row.country.clone(),
+            country_name: row.country_name.clone(),
+            attackers: 0,
+            blocks: 0,
+            containments: 0,
+            drops: 0,
+        });
+        sum.blocks += row.blocks;
+        sum.containments += row.containments;
+        sum.drops += row.drops;
+    }
+    let counted = found.into_iter().map(|(country, row)| {
+        let attackers = attackers.get(&country).map_or(0, |all| all.len() as u64);
+        CountryRow { attackers, ..row }
+    });
+    let mut all: Vec<CountryRow> = counted.collect();
+    all.sort_by_key(|row| Reverse((row.drops, row.blocks)));
+    all
 }
 
 /// What the kernel held back before the rules blocked the same attacker belongs to that block.
@@ -100,10 +170,8 @@ impl Key {
     }
 
     fn of_row(row: &ReportRow) -> Self {
-        let everyone = IpNetwork::from(IpAddr::from([0, 0, 0, 0]));
-        let attacker = row.attacker.parse().unwrap_or(everyone);
         let (endpoint, method) = (row.endpoint.clone(), row.method.clone());
-        Self { victim: row.victim, endpoint, attacker, method }
+        Self { victim: row.victim, endpoint, attacker: attacker(row), method }
     }
 
     fn of_block(block: &BlockRecord) -> Self {
@@ -230,7 +298,8 @@ mod tests {
             attack("198.51.100.8/32", "BRUTEFORCE:attempts", 1),
         ];
         let date = "2026-02-28".parse().unwrap();
-        let report = daily("host".to_owned(), date, blocks, attacks, Vec::new());
+        let days = Days { first: date, last: date };
+        let report = of_days("host".to_owned(), days, blocks, attacks, Vec::new());
         let rows: Vec<_> = report
             .rows
             .iter()
@@ -247,5 +316,33 @@ mod tests {
         assert_eq!((totals, report.total_drops), ((4, 2, 1), 46));
         assert_eq!(report.rows[2].first, 5);
         assert_eq!(report.rows[0].country_name.as_deref(), country_name("PS").as_deref());
+        let countries: Vec<_> = report
+            .countries
+            .iter()
+            .map(|row| (row.country.as_deref(), row.attackers, row.blocks, row.drops))
+            .collect();
+        assert_eq!(countries, [(Some("PS"), 3, 2, 46), (None, 1, 0, 0)]);
+    }
+
+    #[test]
+    fn orders_and_limits_leave_the_totals() {
+        let attacks = [
+            attack("198.51.100.9/32", "BRUTEFORCE:register", 3),
+            attack("198.51.100.10/32", "SCANNER:21da605", 40),
+            attack("198.51.100.8/32", "ABUSE:not-sip", 7),
+        ];
+        let date = "2026-02-28".parse().unwrap();
+        let days = Days { first: date, last: date };
+        let report = of_days("host".to_owned(), days, [], attacks, Vec::new());
+        let check = |query: &str, attackers: &[&str]| {
+            let shown = shown(report.clone(), &serde_json::from_str(query).unwrap());
+            let found: Vec<_> = shown.rows.iter().map(|row| row.attacker.as_str()).collect();
+            assert_eq!(found, attackers, "{query}");
+            assert_eq!((shown.total_rows, shown.total_drops), (3, 50), "{query}");
+        };
+        check("{}", &["198.51.100.8", "198.51.100.9", "198.51.100.10"]);
+        check(r#"{"sort":"attacker","reverse":true,"limit":1}"#, &["198.51.100.10"]);
+        check(r#"{"sort":"drops","limit":2}"#, &["198.51.100.10", "198.51.100.8"]);
+        check(r#"{"sort":"method","limit":1}"#, &["198.51.100.8"]);
     }
 }

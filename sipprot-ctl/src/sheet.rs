@@ -10,7 +10,7 @@ mod tests;
 mod write;
 
 pub use read::{Row, Rows, Wrong};
-pub use write::{Writer, template};
+pub use write::{Writer, harmless, template};
 
 use crate::store::List;
 

@@ -68,6 +68,15 @@ impl Bulk for &[Change] {
     }
 }
 
+impl Bulk for Vec<Change> {
+    fn each_part(
+        &self,
+        part: &mut dyn FnMut(&[Change]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.as_slice().each_part(part)
+    }
+}
+
 /// Bounds of what grows by itself; past them the oldest goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

@@ -8,7 +8,7 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 
-pub use sentence::{rule_words, window_words};
+pub use sentence::{rule_words, span, window_words};
 
 use crate::api::{
     AlertView, BlockKind, BlockView, Check, Entry, EvidenceView, List, TrustView, Verdict, Why,

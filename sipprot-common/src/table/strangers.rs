@@ -23,6 +23,12 @@ impl Strangers {
         self.words[word].get() >> bit & 1
     }
 
+    /// Places that stand for somebody.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn known(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.get().count_zeros())).sum()
+    }
+
     /// The source is about to be blocked or trusted.
     #[cfg(not(target_arch = "bpf"))]
     pub fn remove(&self, key: u64, seed: u64) {

@@ -40,6 +40,21 @@ impl Networks {
         ((address >> 8) & 15) * 4
     }
 
+    /// The first address of every /24 that has one of these bits.
+    pub fn each(&self, bits: u32, mut visit: impl FnMut(u32)) {
+        for (index, word) in (0..).zip(&self.words) {
+            let word = word.get();
+            if word == 0 {
+                continue;
+            }
+            for place in 0..16u32 {
+                if (word >> (place * 4)) as u32 & bits & 15 != 0 {
+                    visit(index << 12 | place << 8);
+                }
+            }
+        }
+    }
+
     /// Changes the bits of every /24 from `first` to `last`, both included.
     pub fn change(&self, first: u32, last: u32, clear: u32, set: u32) {
         const EACH: u64 = 0x1111_1111_1111_1111;
@@ -107,6 +122,17 @@ impl Hosts {
     #[must_use]
     pub fn add(&self, address: u32, seed: u64) -> bool {
         address != 0 && Seeded { hosts: self, seed }.put(address.into())
+    }
+
+    pub fn each(&self, mut visit: impl FnMut(u32)) {
+        for word in self.buckets.iter().flatten() {
+            let word = word.get();
+            for host in [word as u32, (word >> 32) as u32] {
+                if host != 0 {
+                    visit(host);
+                }
+            }
+        }
     }
 
     /// False when it was not there.

@@ -98,6 +98,17 @@ impl Prefixes {
         added
     }
 
+    /// What stands for a prefix whose length is a rung.
+    pub fn spelling(high: u64, low: u64, rung: u32, seed: u64) -> u64 {
+        spelled(high, low, rung, seed).1
+    }
+
+    /// The spelling of every prefix.
+    pub fn each(&self, visit: impl FnMut(u64)) {
+        let filled = self.buckets.iter().flatten().map(Word::get).filter(|place| *place != 0);
+        filled.for_each(visit);
+    }
+
     /// False when it was not there. The marks stay: they only cost a look.
     pub fn remove(&self, high: u64, low: u64, rung: u32, seed: u64) -> bool {
         self.take(spelled(high, low, rung, seed).1)

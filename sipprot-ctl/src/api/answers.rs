@@ -232,6 +232,9 @@ pub struct Entry {
     pub scope: Scope,
     pub origin: String,
     pub expires_at: Option<i64>,
+    /// Another one after each change: what an edit may name.
+    #[serde(default)]
+    pub version: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -280,12 +283,19 @@ pub struct BlockView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocksAnswer {
     pub blocks: Vec<BlockView>,
+    /// On all pages.
+    #[serde(default)]
+    pub total: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrustAnswer {
     pub trust: Vec<TrustView>,
+    /// Those that the query chooses, on no pages.
     pub peers: Vec<PeerView>,
+    /// Of `trust`, on all pages.
+    #[serde(default)]
+    pub total: u64,
 }
 
 /// Learned trust.
@@ -324,6 +334,9 @@ pub struct PeerView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeersAnswer {
     pub peers: Vec<PeerView>,
+    /// On all pages.
+    #[serde(default)]
+    pub total: u64,
 }
 
 /// Everything about one address.
@@ -413,24 +426,6 @@ pub struct Counts {
     pub dropped: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Report {
-    pub host: String,
-    /// `YYYY-MM-DD`, UTC.
-    pub date: String,
-    pub rows: Vec<ReportRow>,
-    pub total_rows: u64,
-    pub total_blocks: u64,
-    pub total_containments: u64,
-    pub total_drops: u64,
-    /// Packets that would have been dropped, had their protection not only observed.
-    #[serde(default)]
-    pub total_observed: u64,
-    /// The oldest first.
-    #[serde(default)]
-    pub alerts: Vec<AlertView>,
-}
-
 /// Something that people were told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AlertView {
@@ -441,30 +436,6 @@ pub struct AlertView {
     pub endpoint: Option<String>,
     pub what: String,
     pub accounts: Vec<String>,
-}
-
-/// One attacker's doing against one address by one method.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ReportRow {
-    pub attacker: String,
-    pub country: Option<String>,
-    pub country_name: Option<String>,
-    /// `KIND:signature`.
-    pub method: String,
-    pub victim: Option<IpAddr>,
-    pub endpoint: Option<String>,
-    /// Dynamic blocks; a scanner that is dropped by its user agent needs none.
-    pub blocks: u64,
-    pub containments: u64,
-    pub drops: u64,
-    #[serde(default)]
-    pub observed: u64,
-    pub user_agent: Option<String>,
-    /// The last line of a log that told of it.
-    #[serde(default)]
-    pub line: Option<String>,
-    pub first: i64,
-    pub last: i64,
 }
 
 /// A list that others keep.
@@ -490,6 +461,9 @@ pub struct BlocklistView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BlocklistsAnswer {
     pub blocklists: Vec<BlocklistView>,
+    /// On all pages.
+    #[serde(default)]
+    pub total: u64,
 }
 
 /// A change that was made.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod lists;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,7 +10,11 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
+
+pub use lists::{
+    AggregateArgs, Block, EditArgs, Entries, MapArgs, MapVerb, MoveArgs, Remove, Report,
+    ReportVerb, RowFilter, RowsVerb, Unblock, Which,
+};
 
 use super::log::Target;
 use super::version::VERSION;
@@ -45,13 +51,9 @@ pub enum Verb {
     /// Print health and the number of IPs per list.
     #[command(visible_alias = "s")]
     Status(Shown),
-    /// Print the daily attack report.
+    /// Print the daily attack report, or that of several days.
     #[command(visible_alias = "r")]
-    Report {
-        /// The day (UTC), YYYY-MM-DD; today otherwise.
-        #[arg(long, value_name = "DATE")]
-        date: Option<Date>,
-    },
+    Report(Report),
     /// Prepare the store. If it is there already, nothing is done.
     Setup,
     /// Print only the version.
@@ -70,7 +72,7 @@ pub enum Verb {
     /// Block an address for a while.
     Block(Block),
     /// Lift the block of an address, and leave it alone for an hour.
-    Unblock { address: IpAddr },
+    Unblock(Unblock),
     /// Trusted peers.
     Trust(Trust),
     /// Peers that are trusted by your word.
@@ -103,6 +105,17 @@ pub enum Verb {
     User(super::people::User),
     /// API tokens.
     Token(super::people::Token),
+    /// Tell whether the kernel holds what the store promises; exits 1 when they differ.
+    ///
+    /// The JSON object (--json) has: agrees, repaired, kinds [{kind, promised, found, missing,
+    /// unexpected, different, differences [{what, promised, found}]}].
+    Verify {
+        /// Put into the kernel what the store promises.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// What is really in the kernel's maps; needs root, and no daemon.
+    Map(MapArgs),
     /// Print completions for a shell.
     Completions { shell: Shell },
 }
@@ -142,40 +155,6 @@ pub struct List {
     pub which: Which,
 }
 
-#[derive(Subcommand, Debug)]
-pub enum Which {
-    /// Print or edit the allowlist.
-    Allow(Entries),
-    /// Print or edit the denylist.
-    Deny(Entries),
-    /// Print dynamic blocks.
-    Dynamic,
-    /// Print containments and quarantines.
-    Contained,
-    /// Print trusted peers.
-    Trust,
-    /// Print the lists of others that the configuration names, and how they fare.
-    Blocklists,
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Entries {
-    #[command(subcommand)]
-    pub verb: Option<EditVerb>,
-    /// Only entries with this in address, note or author.
-    #[arg(long, value_name = "TEXT")]
-    pub search: Option<String>,
-    /// Only entries of this country.
-    #[arg(long, value_name = "CODE")]
-    pub country: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// Leave out so many first.
-    #[arg(long, value_name = "N")]
-    pub offset: Option<u64>,
-}
-
 #[derive(ClapArgs, Debug)]
 pub struct Edit {
     #[command(subcommand)]
@@ -186,33 +165,17 @@ pub struct Edit {
 pub enum EditVerb {
     /// Add an address or network.
     Add(Add),
-    /// Change the note of an address or network.
-    Edit {
-        network: IpNetwork,
-        /// Why.
-        #[arg(long)]
-        note: String,
-        /// The endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME")]
-        endpoint: Option<String>,
-    },
-    /// Remove an address or network, or all of a file.
-    Remove {
-        #[arg(required_unless_present = "csv")]
-        network: Option<IpNetwork>,
-        /// Remove the addresses of a CSV file instead; - reads stdin.
-        #[arg(long, value_name = "FILE", conflicts_with = "network")]
-        csv: Option<PathBuf>,
-        /// With --csv: only say what would change.
-        #[arg(long, visible_alias = "preview", conflicts_with = "network")]
-        dry_run: bool,
-        /// With --csv: the endpoint whose list it is; the host's otherwise.
-        #[arg(long, value_name = "NAME", conflicts_with = "network")]
-        endpoint: Option<String>,
-        /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
-        #[arg(long)]
-        confirm: bool,
-    },
+    /// Change note, scope, end or network of an entry.
+    Edit(EditArgs),
+    /// Remove addresses or networks, all of a file, or all there are.
+    Remove(Remove),
+    /// Move addresses or networks to the other list.
+    Move(MoveArgs),
+    /// Let one network take the place of entries that say together what it says. Adds no address.
+    ///
+    /// Entries of one endpoint without an end or a scope merge. The JSON object (--json) has: list,
+    /// done, before, after, merges, merged [{network, count, entries, note}].
+    Aggregate(AggregateArgs),
     /// Add all of a CSV file (IP_ADDRESS,NOTE,TIME,ADDED_BY), or nothing of it.
     Import(Import),
     /// Print the list as a CSV file; times are UTC.
@@ -276,20 +239,6 @@ pub struct Add {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct Block {
-    pub address: IpAddr,
-    /// How long, such as 90s, 10m or 1h; the configured block time otherwise.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub time: Option<Duration>,
-    /// Why.
-    #[arg(long, default_value = "")]
-    pub reason: String,
-    /// Drop all traffic, or only that to SIP ports.
-    #[arg(long, value_parser = scope, default_value = "all")]
-    pub scope: Scope,
-}
-
-#[derive(ClapArgs, Debug)]
 pub struct Trust {
     #[command(subcommand)]
     pub verb: TrustVerb,
@@ -298,7 +247,7 @@ pub struct Trust {
 #[derive(Subcommand, Debug)]
 pub enum TrustVerb {
     /// Print trusted peers.
-    List,
+    List(RowFilter),
     /// Take trust away, and give none for a day.
     Revoke { address: IpAddr },
 }
@@ -323,7 +272,7 @@ pub enum PeerVerb {
         rate: Option<u32>,
     },
     /// Print peers of the configuration and those that were added.
-    List,
+    List(RowFilter),
     /// Take back what was added.
     Remove { network: IpNetwork },
 }
@@ -511,12 +460,16 @@ fn geo_mode(text: &str) -> Result<GeoMode, String> {
     GeoMode::from_name(text).ok_or_else(|| "expected deny, allow or off".to_owned())
 }
 
-/// `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their
+/// `h` is `help`; `-allow` and `–allow` are accepted for `--allow`, and so on: operators have these in their
 /// fingers and scripts.
 pub fn accept_seed_forms(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const LONG: [&str; 4] = ["allow", "deny", "dynamic", "all"];
     arguments
-        .map(|argument| {
+        .enumerate()
+        .map(|(place, argument)| {
+            if place == 1 && argument == "h" {
+                return "help".into();
+            }
             let word = argument.to_str().and_then(|text| text.strip_prefix(['-', '\u{2013}']));
             match word.filter(|word| LONG.contains(word)) {
                 Some(word) => format!("--{word}").into(),

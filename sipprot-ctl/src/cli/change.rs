@@ -1,11 +1,9 @@
 //! Commands that change something: lists, blocks, trust, the configuration in force.
 
-use std::net::IpAddr;
-
-use super::args::{Block, Edit, EditVerb, Peer, PeerVerb, RemoveCsv, Trust, TrustVerb};
+use super::args::{Edit, EditVerb, Peer, PeerVerb, Trust, TrustVerb};
 use super::client::query;
-use super::{CliError, Context, lists, sheets};
-use crate::api::{Done, EditEntry, NewBlock, NewEntry, NewPeer};
+use super::{CliError, Context, lists, many, sheets};
+use crate::api::{Done, MoveEntries, NewEntry, NewPeer};
 use crate::sheet::list_name;
 use crate::store::List;
 
@@ -16,13 +14,16 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
         EditVerb::Import(import) => return sheets::import(context, list, &import),
         EditVerb::Export(export) => return sheets::export(context, list, &export),
         EditVerb::Template => return sheets::template(list),
-        EditVerb::Remove { csv: Some(file), dry_run, endpoint, confirm, .. } => {
-            let remove = RemoveCsv { file, dry_run, endpoint, confirm };
-            return sheets::remove(context, list, &remove);
+        EditVerb::Remove(removal) => return many::remove(context, list, removal),
+        EditVerb::Aggregate(wanted) => return many::aggregate(context, list, wanted),
+        EditVerb::Move(moved) => {
+            let entries = MoveEntries { networks: moved.networks, to: moved.to, by: operator() };
+            let path = format!("/lists/{name}/move");
+            client.confirming(moved.confirm).post(&path, &entries)?
         }
-        EditVerb::Edit { network, note, endpoint } => {
-            let edit = EditEntry { network, note, endpoint, by: operator() };
-            client.patch(&format!("/lists/{name}"), &edit)?
+        EditVerb::Edit(edit) => {
+            let path = format!("/lists/{name}");
+            client.confirming(edit.confirm).patch(&path, &many::edit(edit))?
         }
         EditVerb::Add(add) => {
             let entry = NewEntry {
@@ -35,34 +36,13 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
             };
             client.confirming(add.confirm).post(&format!("/lists/{name}"), &entry)?
         }
-        EditVerb::Remove { network, confirm, .. } => {
-            let network = network.map(|network| network.to_string());
-            let query = query(&[("network", network.as_deref()), ("by", Some(&operator()))]);
-            client.confirming(confirm).delete(&format!("/lists/{name}{query}"))?
-        }
     };
     print(context, &done)
 }
 
-pub(super) fn block(context: &Context, block: Block) -> Result<(), CliError> {
-    let new = NewBlock {
-        address: block.address,
-        duration_s: block.time.map(|time| time.as_secs()),
-        reason: block.reason,
-        by: operator(),
-        scope: block.scope,
-    };
-    print(context, &context.client()?.post("/blocks", &new)?)
-}
-
-pub(super) fn unblock(context: &Context, address: IpAddr) -> Result<(), CliError> {
-    let by = query(&[("by", Some(&operator()))]);
-    print(context, &context.client()?.delete(&format!("/blocks/{address}{by}"))?)
-}
-
 pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
     match trust.verb {
-        TrustVerb::List => lists::trust(context),
+        TrustVerb::List(filter) => lists::trust(context, &filter),
         TrustVerb::Revoke { address } => {
             let by = query(&[("by", Some(&operator()))]);
             print(context, &context.client()?.delete(&format!("/trust/{address}{by}"))?)
@@ -76,7 +56,7 @@ pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
             let new = NewPeer { network, rate, note, added_by: operator() };
             print(context, &context.client()?.post("/peers", &new)?)
         }
-        PeerVerb::List => lists::peers(context),
+        PeerVerb::List(filter) => lists::peers(context, &filter),
         PeerVerb::Remove { network } => {
             let network = network.to_string();
             let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
@@ -96,7 +76,7 @@ pub(super) fn confirm(context: &Context, cancel: bool) -> Result<(), CliError> {
     print(context, &done)
 }
 
-fn print(context: &Context, done: &Done) -> Result<(), CliError> {
+pub(super) fn print(context: &Context, done: &Done) -> Result<(), CliError> {
     context.print(done, |done| format!("{}\n", done.message))
 }
 

@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::CliError;
@@ -55,6 +56,19 @@ impl Client {
         body: &B,
     ) -> Result<T, CliError> {
         self.request(Method::POST, path, json(body)?)
+    }
+
+    /// The same for what takes as long as a list is large.
+    pub fn get_large<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.request_within(PATIENCE_LARGE, Method::GET, path, Bytes::new())
+    }
+
+    pub fn post_large<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
+        self.request_within(PATIENCE_LARGE, Method::POST, path, json(body)?)
     }
 
     pub fn patch<B: Serialize, T: DeserializeOwned>(
@@ -107,7 +121,17 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, CliError> {
-        let (ok, bytes) = self.run(PATIENCE, async {
+        self.request_within(PATIENCE, method, path, body)
+    }
+
+    fn request_within<T: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, CliError> {
+        let (ok, bytes) = self.run(patience, async {
             let response = self.exchange(method, path, Full::new(body)).await?;
             self.collected(response).await
         })?;
@@ -198,6 +222,22 @@ pub fn query(parts: &[(&str, Option<&str>)]) -> String {
         text += &escaped(value);
     }
     text
+}
+
+/// The same from what the API takes as one; absent values and `false` are left out.
+pub fn query_of(parts: &impl Serialize) -> Result<String, CliError> {
+    let value = serde_json::to_value(parts)
+        .map_err(|error| CliError::Failed(format!("cannot write a query: {error}")))?;
+    let mut text = Vec::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::String(value) => text.push((name.as_str(), value.clone())),
+            value => text.push((name.as_str(), value.to_string())),
+        }
+    }
+    let parts: Vec<_> = text.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
+    Ok(query(&parts))
 }
 
 fn escaped(value: &str) -> String {

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
 
-use super::args::{Entries as EntriesArgs, List, Which};
-use super::client::{Client, query};
+use super::args::{Entries as EntriesArgs, List, RowFilter, RowsVerb, Which};
+use super::client::{Client, query_of};
 use super::table::{Align, Table};
 use super::{CliError, Context, change};
 use crate::api::{
-    BlockView, BlocklistsAnswer, BlocksAnswer, Entries, Entry, PeersAnswer, TrustAnswer,
+    BlockKind, BlockView, BlocklistsAnswer, BlocksAnswer, DenyBlocks, Entries, Entry, ListQuery,
+    PeersAnswer, TrustAnswer,
 };
 use crate::config::Choice;
 use crate::{report, store};
@@ -17,32 +19,56 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
     match list.which {
         Which::Allow(entries) => one(context, store::List::Allow, "allow", entries),
         Which::Deny(entries) => one(context, store::List::Deny, "deny", entries),
-        Which::Dynamic => {
-            let blocks: BlocksAnswer = context.client()?.get("/blocks?kind=dynamic")?;
-            context.print(&blocks, blocks_table)
+        Which::Dynamic(rows) => match rows.verb {
+            Some(RowsVerb::Move { addresses, note, confirm, .. }) => {
+                let blocks = DenyBlocks { addresses, note, by: change::operator() };
+                let client = context.client()?.confirming(confirm);
+                change::print(context, &client.post("/blocks/deny", &blocks)?)
+            }
+            None => {
+                let blocks = blocks(context, BlockKind::Dynamic, &rows.filter)?;
+                context.print(&blocks, blocks_table)
+            }
+        },
+        Which::Contained(filter) => {
+            let mut all = blocks(context, BlockKind::Containment, &filter)?;
+            let ports = blocks(context, BlockKind::Quarantine, &filter)?;
+            all.blocks.extend(ports.blocks);
+            all.total += ports.total;
+            context.print(&all, blocks_table)
         }
-        Which::Contained => {
-            let mut blocks: BlocksAnswer = context.client()?.get("/blocks?kind=containment")?;
-            let ports: BlocksAnswer = context.client()?.get("/blocks?kind=quarantine")?;
-            blocks.blocks.extend(ports.blocks);
-            context.print(&blocks, blocks_table)
-        }
-        Which::Trust => trust(context),
-        Which::Blocklists => {
-            let lists: BlocklistsAnswer = context.client()?.get("/blocklists")?;
+        Which::Trust(filter) => trust(context, &filter),
+        Which::Blocklists(filter) => {
+            let lists: BlocklistsAnswer = get(context, "/blocklists", &filter.query())?;
             context.print(&lists, blocklists_table)
         }
     }
 }
 
-pub(super) fn trust(context: &Context) -> Result<(), CliError> {
-    let trust: TrustAnswer = context.client()?.get("/trust")?;
+fn blocks(
+    context: &Context,
+    kind: BlockKind,
+    filter: &RowFilter,
+) -> Result<BlocksAnswer, CliError> {
+    get(context, "/blocks", &ListQuery { kind: Some(kind), ..filter.query() })
+}
+
+pub(super) fn trust(context: &Context, filter: &RowFilter) -> Result<(), CliError> {
+    let trust: TrustAnswer = get(context, "/trust", &filter.query())?;
     context.print(&trust, trust_table)
 }
 
-pub(super) fn peers(context: &Context) -> Result<(), CliError> {
-    let peers: PeersAnswer = context.client()?.get("/peers")?;
+pub(super) fn peers(context: &Context, filter: &RowFilter) -> Result<(), CliError> {
+    let peers: PeersAnswer = get(context, "/peers", &filter.query())?;
     context.print(&peers, peers_table)
+}
+
+fn get<T: DeserializeOwned>(
+    context: &Context,
+    path: &str,
+    query: &ListQuery,
+) -> Result<T, CliError> {
+    context.client()?.get(&format!("{path}{}", query_of(query)?))
 }
 
 fn peers_table(answer: &PeersAnswer) -> String {
@@ -103,30 +129,20 @@ fn one(
     if let Some(verb) = args.verb {
         return change::edit(context, list, super::args::Edit { verb });
     }
-    let filter = [("search", args.search.as_deref()), ("country", args.country.as_deref())];
-    let client = context.client()?;
-    let entries = match (args.limit, args.offset) {
-        (None, None) => fetch(&client, name, &filter)?,
-        (limit, offset) => {
-            let [limit, offset] = [limit, offset].map(|it| it.map(|it| it.to_string()));
-            let page = [("limit", limit.as_deref()), ("offset", offset.as_deref())];
-            client.get(&format!("/lists/{name}{}", query(&[filter, page].concat())))?
-        }
+    let (client, query) = (context.client()?, args.filter.query());
+    let entries = match (query.limit, query.offset) {
+        (None, None) => fetch(&client, name, &query)?,
+        _ => client.get(&format!("/lists/{name}{}", query_of(&query)?))?,
     };
     context.print(&entries, entries_table)
 }
 
 /// All entries of a list, page by page.
-pub(super) fn fetch(
-    client: &Client,
-    list: &str,
-    filter: &[(&str, Option<&str>)],
-) -> Result<Entries, CliError> {
+pub(super) fn fetch(client: &Client, list: &str, query: &ListQuery) -> Result<Entries, CliError> {
     let mut all = Entries { entries: Vec::new(), total: 0 };
     loop {
-        let offset = all.entries.len().to_string();
-        let parts = [filter, &[("offset", Some(offset.as_str()))]].concat();
-        let page: Entries = client.get(&format!("/lists/{list}{}", query(&parts)))?;
+        let query = ListQuery { offset: Some(all.entries.len() as u64), ..query.clone() };
+        let page: Entries = client.get(&format!("/lists/{list}{}", query_of(&query)?))?;
         all.total = page.total;
         let done = page.entries.is_empty();
         all.entries.extend(page.entries);
@@ -207,7 +223,7 @@ fn blocks_table(list: &BlocksAnswer) -> String {
             time(block.expires_at),
         ]);
     }
-    table.render()
+    format!("{}{} of {}\n", table.render(), list.blocks.len(), list.total)
 }
 
 fn address(block: &BlockView) -> String {

@@ -2,16 +2,26 @@
 
 use jiff::civil::Date;
 
-use super::client::query;
+use super::args::{Report as ReportArgs, ReportVerb};
+use super::client::query_of;
 use super::lists::time;
 use super::table::{Align, Table};
-use super::{CliError, Context};
-use crate::api::{AlertView, Report, ReportRow};
+use super::{CliError, Context, write_out};
+use crate::api::{AbuseReport, AbuseRow, AlertView, CountryRow, PacketView, Report, ReportRow};
+use crate::report::sheet;
 
-pub(super) fn run(context: &Context, date: Option<Date>) -> Result<(), CliError> {
-    let date = date.map(|date| date.to_string());
-    let query = query(&[("date", date.as_deref())]);
-    let report: Report = context.client()?.get(&format!("/report{query}"))?;
+pub(super) fn run(context: &Context, args: &ReportArgs) -> Result<(), CliError> {
+    let client = context.client()?;
+    if let Some(ReportVerb::Abuse { address }) = &args.verb {
+        let report: AbuseReport = client.get(&format!("/report/abuse/{address}"))?;
+        return context.print(&report, abuse);
+    }
+    let report: Report = client.get(&format!("/report{}", query_of(&args.query())?))?;
+    if args.csv {
+        let csv = sheet::csv(&report)
+            .map_err(|error| CliError::Failed(format!("cannot write CSV: {error}")))?;
+        return write_out(&csv);
+    }
     context.print(&report, text)
 }
 
@@ -40,16 +50,56 @@ pub(super) fn text(report: &Report) -> String {
     };
     let alerts: String = report.alerts.iter().map(alert).collect();
     let lines: String = report.rows.iter().filter_map(line).collect();
+    let shown = match report.rows.len() as u64 {
+        shown if shown < report.total_rows => format!("{shown} of {} rows\n", report.total_rows),
+        _ => String::new(),
+    };
     format!(
-        "Daily Firewall Report\n\nHost: {}\nDate: {}\n\n{}\nBlocks: {}   Containments: {}   \
-         Packets dropped: {}{observed}\n{lines}{alerts}",
+        "{}\n\nHost: {}\n{}\n\n{}{shown}\nBlocks: {}   Containments: {}   \
+         Packets dropped: {}{observed}\n{}{lines}{alerts}",
+        if is_of_one_day(report) { "Daily Firewall Report" } else { "Firewall Report" },
         report.host,
-        day(&report.date),
+        days(report),
         table.render(),
         report.total_blocks,
         report.total_containments,
-        report.total_drops
+        report.total_drops,
+        countries(&report.countries),
     )
+}
+
+fn is_of_one_day(report: &Report) -> bool {
+    report.until.is_empty() || report.until == report.date
+}
+
+fn days(report: &Report) -> String {
+    let zone = if report.zone.is_empty() { String::new() } else { format!(" ({})", report.zone) };
+    let mut text = match is_of_one_day(report) {
+        true => format!("Date: {}{zone}", day(&report.date)),
+        false => format!("Date: {} to {}{zone}", day(&report.date), day(&report.until)),
+    };
+    if let Some(since) = report.kept_since.as_ref().filter(|since| **since > report.date) {
+        text += &format!("\nNothing is kept of days before {}", day(since));
+    }
+    text
+}
+
+/// Countries that are told.
+const COUNTRIES_SHOWN: usize = 5;
+
+/// `By country: France 12 packets, 2 blocks; Germany 3 packets`.
+fn countries(rows: &[CountryRow]) -> String {
+    let named = rows.iter().filter(|row| row.country.is_some());
+    let told: Vec<String> = named
+        .take(COUNTRIES_SHOWN)
+        .map(|row| {
+            let name = row.country_name.as_deref().or(row.country.as_deref()).unwrap_or_default();
+            let blocks =
+                if row.blocks > 0 { format!(", {} blocks", row.blocks) } else { String::new() };
+            format!("{name} {} packets{blocks}", row.drops)
+        })
+        .collect();
+    if told.is_empty() { String::new() } else { format!("By country: {}\n", told.join("; ")) }
 }
 
 /// What a log said of it.
@@ -74,4 +124,75 @@ fn day(date: &str) -> String {
         Ok(date) => date.strftime("%a, %d %b %Y").to_string(),
         Err(_) => date.to_owned(),
     }
+}
+
+/// A letter that needs no more than an address to send it to.
+pub(super) fn abuse(report: &AbuseReport) -> String {
+    let place = report.geo_data.as_ref();
+    let place = place.map(|geo| format!(" ({}, {})", geo.country_name, geo.country_code));
+    let mut text = format!(
+        "Subject: Abuse from {}: SIP attack on our PBX hosts\n\n\
+         Reported by: {}\nHost: {}\nWritten at: {}\nAll times are {}.\n\n\
+         Source: {}{}\nCounted as: {}\nFirst seen: {}\nLast seen: {}\nPackets dropped: {}\n",
+        report.address,
+        report.reporter.as_deref().unwrap_or("(set abuse_contact in the configuration)"),
+        report.host,
+        sheet::time(report.at),
+        report.zone,
+        report.address,
+        place.unwrap_or_default(),
+        report.source,
+        sheet::time(report.first),
+        sheet::time(report.last),
+        report.drops,
+    );
+    if !report.user_agents.is_empty() {
+        text += &format!("User agents: {}\n", report.user_agents.join(", "));
+    }
+    text += "\nEvidence, the newest first:\n";
+    report.evidence.iter().for_each(|row| text += &evidence(row));
+    if report.cut {
+        text += "There is more.\n";
+    }
+    if !report.handled.is_empty() {
+        text += "\nWhat we did:\n";
+    }
+    for it in &report.handled {
+        text += &format!("  {}  {}\n", sheet::time(it.at), it.what);
+    }
+    text
+}
+
+fn evidence(row: &AbuseRow) -> String {
+    let proof = match row.proven {
+        true => "a round trip was seen: the address is not forged",
+        false => "no round trip was seen: the address may be forged",
+    };
+    let victim = row.victim.map(|victim| format!(" against {victim}")).unwrap_or_default();
+    let mut text = format!(
+        "  {} to {}  {}{victim}: {} ({proof})\n",
+        sheet::time(row.from),
+        sheet::time(row.to),
+        row.method,
+        row.what
+    );
+    if row.accounts > 0 {
+        text += &format!("    accounts tried: {}\n", row.accounts);
+    }
+    if let Some(agent) = &row.user_agent {
+        text += &format!("    user agent: {agent}\n");
+    }
+    for (which, packet) in [("first", &row.first), ("last", &row.last)] {
+        text += &packet.as_ref().map(|it| packet_line(which, it)).unwrap_or_default();
+    }
+    text
+}
+
+fn packet_line(which: &str, packet: &PacketView) -> String {
+    let at = jiff::Timestamp::from_millisecond(packet.at_ms);
+    let at = at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()).unwrap_or_default();
+    let method = packet.method.map(|it| format!(" {}", it.as_str())).unwrap_or_default();
+    let status = packet.status.map(|it| format!(" -> {it}")).unwrap_or_default();
+    let log = packet.line.as_ref().map(|line| format!("; log: {line}")).unwrap_or_default();
+    format!("    {which}: {at} source port {}{method}{status}{log}\n", packet.port)
 }

@@ -4,7 +4,7 @@ use super::args::Shown;
 use super::client::Client;
 use super::table::{Align, Table};
 use super::{CliError, Context, lists};
-use crate::api::{BlocksAnswer, EndpointView, Entries, GuardView, LogView, Status};
+use crate::api::{BlocksAnswer, EndpointView, Entries, GuardView, ListQuery, LogView, Status};
 
 pub(super) fn run(context: &Context, shown: &Shown) -> Result<(), CliError> {
     let client = context.client()?;
@@ -27,10 +27,11 @@ struct Lists {
 }
 
 fn detailed(context: &Context, client: &Client, shown: &Shown) -> Result<(), CliError> {
+    let fetch = |name| lists::fetch(client, name, &ListQuery::default());
     let when = |wanted: bool| (wanted || shown.all).then_some(());
     let lists = Lists {
-        allow: when(shown.allow).map(|()| lists::fetch(client, "allow", &[])).transpose()?,
-        deny: when(shown.deny).map(|()| lists::fetch(client, "deny", &[])).transpose()?,
+        allow: when(shown.allow).map(|()| fetch("allow")).transpose()?,
+        deny: when(shown.deny).map(|()| fetch("deny")).transpose()?,
         dynamic: when(shown.dynamic).map(|()| client.get("/blocks?kind=dynamic")).transpose()?,
     };
     context.print(&lists, |lists| {

@@ -32,7 +32,7 @@ fn aliases_and_single_dashes() {
         "sipprot status --all --json",
         "Status(Shown { allow: false, deny: false, dynamic: false, all: true",
     );
-    check("sipprot r --date 2026-02-28", "Report { date: Some(2026-02-28)");
+    check("sipprot r --date 2026-02-28", "Report(Report { verb: None, date: Some(2026-02-28)");
     check("sipprot l allow", "List(List { which: Allow");
     check("sipprot list deny --country FR", "List(List { which: Deny");
     check("sipprot list deny --limit 5 --offset 10", "List(List { which: Deny");
@@ -44,9 +44,20 @@ fn aliases_and_single_dashes() {
     check("sipprot list allow export", "List(List { which: Allow");
     check(
         "sipprot deny remove --csv a.csv --dry-run",
-        "Deny(Edit { verb: Remove { network: None, csv: Some",
+        "Deny(Edit { verb: Remove(Remove { networks: [], csv: Some",
     );
-    check("sipprot deny edit 192.0.2.1 --note scanner", "Deny(Edit { verb: Edit {");
+    check("sipprot deny edit 192.0.2.1 --note scanner", "Deny(Edit { verb: Edit(");
+    check("sipprot deny remove 192.0.2.1 192.0.2.2", "Deny(Edit { verb: Remove(Remove {");
+    check("sipprot deny remove --all --yes", "Deny(Edit { verb: Remove(Remove {");
+    check("sipprot deny move 192.0.2.1 --to allow", "Deny(Edit { verb: Move(MoveArgs {");
+    check("sipprot list dynamic move 192.0.2.1 --to deny", "List(List { which: Dynamic(");
+    check("sipprot list deny --sort time --reverse --covers ::1", "List(List { which: Deny(");
+    check("sipprot deny aggregate --dry-run", "Deny(Edit { verb: Aggregate(");
+    check("sipprot unblock --all --yes", "Unblock(Unblock { addresses: [], all: true");
+    check("sipprot report --days 7 --csv", "Report(Report { verb: None");
+    check("sipprot report abuse ::1", "Report(Report { verb: Some(Abuse { address: ::1 })");
+    check("sipprot verify --repair", "Verify { repair: true }");
+    check("sipprot map dump blocks", "Map(MapArgs { verb: Dump { map: Some(\"blocks\")");
     check("sipprot allow template", "Allow(Edit { verb: Template");
     check("sipprot confirm --cancel", "Confirm { cancel: true }");
     check("sipprot reload --confirm", "Reload { confirm: true }");
@@ -54,7 +65,7 @@ fn aliases_and_single_dashes() {
     check("sipprot allow add 2001:db8::/32 --note office", "Allow(Edit { verb: Add");
     check(
         "sipprot block 192.0.2.1 --for 1h30m",
-        "Block(Block { address: 192.0.2.1, time: Some(5400s)",
+        "Block(Block { addresses: [192.0.2.1], time: Some(5400s)",
     );
     check(
         "sipprot run --iface eth0 --iface eth1 --observe",
@@ -80,6 +91,22 @@ fn wrong_lines_are_usage_errors() {
         "sipprot check 192.0.2.300",
         "sipprot deny add",
         "sipprot deny remove",
+        "sipprot deny remove 192.0.2.1 --all",
+        "sipprot deny edit 192.0.2.1",
+        "sipprot deny edit 192.0.2.1 --for 1h --forever",
+        "sipprot deny move 192.0.2.1",
+        "sipprot deny move 192.0.2.1 --to dynamic",
+        "sipprot list dynamic move 192.0.2.1 --to allow",
+        "sipprot list deny --sort colour",
+        "sipprot list deny --expires soon",
+        "sipprot unblock",
+        "sipprot unblock 192.0.2.1 --all",
+        "sipprot block",
+        "sipprot report --days 3 --from 2026-02-01",
+        "sipprot report --date 2026-02-01 --to 2026-02-02",
+        "sipprot report abuse",
+        "sipprot map",
+        "sipprot map dump BLOCKS --limit few",
         "sipprot deny remove 192.0.2.1 --dry-run",
         "sipprot deny remove 192.0.2.1 --csv a.csv",
         "sipprot deny import",
@@ -189,6 +216,10 @@ fn report_table() {
     let report = Report {
         alerts: Vec::new(),
         host: "PBXware-Standalone".to_owned(),
+        until: String::new(),
+        zone: String::new(),
+        kept_since: None,
+        countries: Vec::new(),
         date: "2023-02-28".to_owned(),
         rows: vec![row],
         total_rows: 1,

@@ -258,6 +258,11 @@ pub(super) const UNIT: Text = Text {
     },
 };
 
+pub(super) const CONTACT: Text = Text {
+    expected: "one line of at most 256 bytes",
+    holds: |text| text.len() <= 256 && crate::message::is_clean(text),
+};
+
 pub(super) struct Ports;
 
 impl Form for Ports {

@@ -7,9 +7,9 @@ use toml_edit::Value;
 
 use super::error::Wrong;
 use super::forms::{
-    AbsolutePath, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many, Maybe,
-    Network, OneOf, OrNone, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL, USER_AGENT,
-    Whole,
+    AbsolutePath, CONTACT, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many,
+    Maybe, Network, OneOf, OrNone, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL,
+    USER_AGENT, Whole,
 };
 use super::values::{
     BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport,
@@ -105,6 +105,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "A change that may cut off its operator, made with --confirm, is taken back after this time unless `sipprot confirm` follows.";
     "follow_ssh" = follow_ssh, Flag,
         "Whether the host's own ssh log is followed, the journal or /var/log/auth.log, where no [[log]] of the host's has the filter sshd.";
+    "abuse_contact" = abuse_contact, CONTACT,
+        "Who reports, in what `sipprot report abuse` writes for an abuse desk: a name and how to answer.";
 
     "daemon.state_dir" = daemon.state_dir, AbsolutePath,
         "Lists, blocks, trust and history.";

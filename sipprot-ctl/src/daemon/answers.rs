@@ -1,28 +1,22 @@
 //! Commands in, answers out. What takes long is read on another thread, and what changes something
 //! is answered once it lasts.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::alerts::alert_view;
 use super::core::Core;
 use super::geography::Geography;
+use super::query::{self, Facts, Page, Row};
 use super::why;
 use crate::api::{
-    Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, EntriesQuery, Entry, Fault,
-    GeoData, TrustAnswer, TrustView, country_name,
+    Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, Entry, Fault, GeoData,
+    ListQuery, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
+use crate::geo::Country;
 use crate::report;
-use crate::store::{BlockKind, BlockRecord, List, ListEntry, Origin, Store, StoreError};
-
-/// Entries in one answer; callers ask for the next page.
-pub const PAGE_MAX: u64 = 10_000;
+use crate::store::{BlockRecord, List, ListEntry, Origin, Store, StoreError};
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, Fault>>;
 
@@ -39,13 +33,18 @@ impl Core {
         let outcome = match command {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
-            Command::Report { date } => return self.report(date, reply),
+            Command::Report { query } => return self.report(&query, reply),
+            Command::Abuse { address } => return self.abuse(address, reply),
+            Command::Aggregate { list, wanted } => return self.find_merges(list, wanted, reply),
+            Command::Merge { found } => self.merge(&found),
+            Command::Compare => return self.compare(reply),
+            Command::Settle { compared, repair } => Outcome::Now(self.settle(&compared, repair)),
             Command::GeoPreview(change) => return self.preview_geo(change, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
             Command::Metrics => Outcome::Now(self.metrics_text()),
-            Command::Blocks { kind } => Outcome::Now(Ok(Answer::Blocks(self.blocks(kind)))),
-            Command::Trust => Outcome::Now(Ok(Answer::Trust(self.trust_answer()))),
+            Command::Blocks { query } => Outcome::Now(self.blocks(&query).map(Answer::Blocks)),
+            Command::Trust { query } => Outcome::Now(self.trust_answer(&query).map(Answer::Trust)),
             Command::Check { address } => {
                 Outcome::Now(self.check(address).map(|check| Answer::Check(Box::new(check))))
             }
@@ -57,12 +56,20 @@ impl Core {
                 return self.export_list(list, endpoint, into, reply);
             }
             Command::AddEntry { list, entry, consent } => self.add_entry(list, entry, consent),
-            Command::EditEntry { list, edit } => self.edit_entry(list, edit),
+            Command::EditEntry { list, edit, consent } => self.edit_entry(list, &edit, consent),
             Command::RemoveEntry { list, network, by, consent } => {
                 self.remove_entry(list, network, &by, consent)
             }
+            Command::RemoveEntries { list, removal, consent } => {
+                self.remove_entries(list, &removal, consent)
+            }
+            Command::MoveEntries { list, entries, consent } => {
+                self.move_entries(list, &entries, consent)
+            }
+            Command::DenyBlocks { blocks, consent } => self.deny_blocks(&blocks, consent),
+            Command::UnblockAll { kind, by } => self.unblock_all(kind, &by),
             Command::Confirm { cancel, by } => self.confirm(cancel, &by),
-            Command::Block(block) => self.block_by_hand(block),
+            Command::Block { block, consent } => self.block_by_hand(block, consent),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
             Command::LearnAccept(accept) => return self.accept_learned(accept, reply),
@@ -73,8 +80,10 @@ impl Core {
             Command::LearnStart(start) => self.start_learning(start),
             Command::LearnStop { by } => self.stop_learning(&by),
             Command::LearnDiscard { by } => self.discard_learned(&by),
-            Command::Blocklists => Outcome::Now(Ok(Answer::Blocklists(self.blocklists_answer()))),
-            Command::Peers => Outcome::Now(Ok(Answer::Peers(self.peers_answer()))),
+            Command::Blocklists { query } => {
+                Outcome::Now(self.blocklists_answer(&query).map(Answer::Blocklists))
+            }
+            Command::Peers { query } => Outcome::Now(self.peers_answer(&query).map(Answer::Peers)),
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
@@ -106,49 +115,36 @@ impl Core {
         }
     }
 
-    fn entries(&self, list: List, query: EntriesQuery, reply: Reply) {
+    fn entries(&self, list: List, query: ListQuery, reply: Reply) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
+        if let Err(fault) = query::check(&query, false) {
+            let _ = reply.send(Err(fault));
+            return;
+        }
         let geography = self.geography.clone();
         let now = self.clock.timestamp_now();
         tokio::task::spawn_blocking(move || {
-            let live = store.list(list).filter(|entry| {
-                !entry.as_ref().is_ok_and(|it| it.expires_at.is_some_and(|at| at <= now))
-            });
-            let _ = reply.send(page(live, &query, &geography).map_err(|error| internal(&error)));
+            let answer = entries_of(&store, list, &query, &geography, now);
+            let _ = reply.send(answer.map(Answer::Entries).map_err(|error| internal(&error)));
         });
     }
 
-    fn report(&mut self, date: Option<Date>, reply: Reply) {
-        let Some(store) = self.store.clone() else { return no_store(reply) };
-        let today = self.clock.timestamp_now().to_zoned(TimeZone::UTC).date();
-        let date = date.unwrap_or(today);
-        self.write_renewals();
-        self.write_attacks();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let made = tokio::task::spawn_blocking(move || make_report(&store, date)).await;
-            let answer = match made {
-                Ok(Ok(report)) => Ok(Answer::Report(report)),
-                Ok(Err(error)) => Err(internal(&error)),
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
-        });
-    }
-
-    fn blocks(&self, kind: Option<BlockKind>) -> BlocksAnswer {
+    fn blocks(&self, query: &ListQuery) -> Result<BlocksAnswer, Fault> {
+        query::check(query, true)?;
         let now = self.clock.timestamp_now();
-        let wanted =
-            |it: &&BlockRecord| kind.is_none_or(|kind| it.kind == kind) && now < it.expires_at;
+        let wanted = |it: &&BlockRecord| {
+            query.kind.is_none_or(|kind| it.kind == kind) && now < it.expires_at
+        };
         let mut blocks: Vec<BlockView> =
             self.ledger.blocks().filter(wanted).map(block_view).collect();
         blocks
             .sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| a.source.cmp(&b.source)));
-        BlocksAnswer { blocks }
+        let query = ListQuery { kind: None, ..query.clone() };
+        let Page { rows, total } = query::page_of(blocks, &query, now.as_second())?;
+        Ok(BlocksAnswer { blocks: rows, total })
     }
 
-    fn trust_answer(&self) -> TrustAnswer {
+    fn trust_answer(&self, query: &ListQuery) -> Result<TrustAnswer, Fault> {
         let state = self.engine.state();
         let now = self.clock.time_now();
         let mut trust: Vec<TrustView> = state
@@ -166,7 +162,10 @@ impl Core {
             })
             .collect();
         trust.sort_by(|a, b| a.source.cmp(&b.source));
-        TrustAnswer { trust, peers: self.peer_views() }
+        let Page { rows, total } = query::page_of(trust, query, seconds(now))?;
+        let whole = ListQuery { offset: None, limit: None, ..query.clone() };
+        let peers = query::page_of(self.peer_views(), &whole, seconds(now))?.rows;
+        Ok(TrustAnswer { trust: rows, peers, total })
     }
 }
 
@@ -183,43 +182,57 @@ pub fn internal(error: &StoreError) -> Fault {
     Fault::internal()
 }
 
-fn page(
-    entries: impl Iterator<Item = Result<ListEntry, StoreError>>,
-    query: &EntriesQuery,
-    geography: &Geography,
-) -> Result<Answer, StoreError> {
-    let offset = query.offset.unwrap_or(0);
-    let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    let search = query.search.as_deref().map(str::to_lowercase);
-    let mut answer = Entries { entries: Vec::new(), total: 0 };
-    for entry in entries {
-        let entry = entry?;
-        let country = geography.country(entry.network.ip());
-        let in_country = query.country.as_ref().is_none_or(|wanted| {
-            country.is_some_and(|country| country.code().eq_ignore_ascii_case(wanted))
-        });
-        if !in_country || !search.as_deref().is_none_or(|search| matches(&entry, search)) {
-            continue;
-        }
-        if answer.total >= offset && (answer.entries.len() as u64) < limit {
-            answer.entries.push(entry_view(entry, geography));
-        }
-        answer.total += 1;
-    }
-    Ok(Answer::Entries(answer))
+/// An entry with what it is chosen and sorted by.
+struct Stored {
+    entry: ListEntry,
+    country: Option<Country>,
 }
 
-/// Part of address, note or author; or an address that the entry covers.
-fn matches(entry: &ListEntry, search: &str) -> bool {
-    let covered = search.parse::<IpAddr>().is_ok_and(|address| entry.network.contains(address));
-    covered
-        || report::address(entry.network).contains(search)
-        || entry.note.to_lowercase().contains(search)
-        || entry.added_by.to_lowercase().contains(search)
+impl Row for Stored {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            network: Some(self.entry.network),
+            note: &self.entry.note,
+            author: &self.entry.added_by,
+            time: self.entry.added_at.as_second(),
+            country: self.country.as_ref().map(|country| country.code()),
+            endpoint: self.entry.endpoint.as_deref(),
+            expires_at: self.entry.expires_at.map(Timestamp::as_second),
+        }
+    }
+}
+
+fn entries_of(
+    store: &Store,
+    list: List,
+    query: &ListQuery,
+    geography: &Geography,
+    now: Timestamp,
+) -> Result<Entries, StoreError> {
+    let found: Box<dyn Iterator<Item = Result<ListEntry, StoreError>>> = match query.covers {
+        Some(address) => Box::new(store.covering(list, address)?.into_iter().map(Ok)),
+        None => Box::new(store.list(list)),
+    };
+    let has_ended = |entry: &ListEntry| entry.expires_at.is_some_and(|at| at <= now);
+    let live = found.filter(|entry| !entry.as_ref().is_ok_and(has_ended));
+    let rows = live.map(|entry| {
+        let entry = entry?;
+        Ok(Stored { country: geography.country(entry.network.ip()), entry })
+    });
+    let Page { rows, total } = query::page(rows, query, now.as_second())?;
+    let entries = rows.into_iter().map(|row| entry_view(row.entry, geography)).collect();
+    Ok(Entries { entries, total })
+}
+
+/// Another one after each change.
+pub(super) fn version_of(entry: &ListEntry) -> String {
+    let bytes = serde_json::to_vec(entry).unwrap_or_default();
+    format!("{:016x}", sipprot_common::hash::bytes(0, &bytes))
 }
 
 pub fn entry_view(entry: ListEntry, geography: &Geography) -> Entry {
     Entry {
+        version: version_of(&entry),
         ip: report::address(entry.network),
         geo_data: geography.country(entry.network.ip()).map(GeoData::from),
         note: entry.note,
@@ -272,25 +285,4 @@ pub fn block_view(record: &BlockRecord) -> BlockView {
 fn told_reason(record: &BlockRecord) -> String {
     let refused = if record.refused { "; NOT IN FORCE: the kernel did not take it" } else { "" };
     format!("{}{refused}", record.reason)
-}
-
-fn make_report(store: &Arc<Store>, date: Date) -> Result<crate::api::Report, StoreError> {
-    let start = midnight(date);
-    let end = date.tomorrow().map_or(jiff::Timestamp::MAX, midnight);
-    let blocks = store.history(start..end).collect::<Result<Vec<_>, _>>()?;
-    let attacks = store.attacks(date..=date).collect::<Result<Vec<_>, _>>()?;
-    let alerts = store
-        .alerts(start..end)
-        .map(|alert| alert.map(|alert| alert_view(&alert)))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(report::daily(host_name(), date, blocks, attacks, alerts))
-}
-
-fn midnight(date: Date) -> jiff::Timestamp {
-    date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp())
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
 }

@@ -17,7 +17,8 @@ use tracing::{info, warn};
 
 use super::clock::after;
 use super::core::Core;
-use crate::api::{BlocklistView, BlocklistsAnswer, Consent};
+use super::query::{self, Page};
+use crate::api::{BlocklistView, BlocklistsAnswer, Consent, Fault, ListQuery};
 use crate::blocklist::{self, Listed, Spared};
 use crate::config::{Blocklist, Mode, Scope};
 use crate::datapath::ListItem;
@@ -227,7 +228,8 @@ impl Core {
         feeds.filter(has).map(|feed| feed.config.name.clone()).collect()
     }
 
-    pub(super) fn blocklists_answer(&self) -> BlocklistsAnswer {
+    /// `covers` chooses the lists that have an address.
+    pub(super) fn blocklists_answer(&self, query: &ListQuery) -> Result<BlocklistsAnswer, Fault> {
         let view = |feed: &Feed| BlocklistView {
             name: feed.config.name.clone(),
             source: feed.config.url.clone().unwrap_or_else(|| {
@@ -243,7 +245,16 @@ impl Core {
             expires_at: feed.expires_at().map(Timestamp::as_second),
             problem: feed.problem.clone(),
         };
-        BlocklistsAnswer { blocklists: self.feeds.iter().map(view).collect() }
+        let covers = |feed: &&Feed| {
+            query.covers.is_none_or(|address| {
+                blocklist::overlapping(&feed.networks, address.into()).next().is_some()
+            })
+        };
+        let views = self.feeds.iter().filter(covers).map(view).collect();
+        let query = ListQuery { covers: None, ..query.clone() };
+        let now = self.clock.timestamp_now().as_second();
+        let Page { rows, total } = query::page_of(views, &query, now)?;
+        Ok(BlocklistsAnswer { blocklists: rows, total })
     }
 
     pub(super) fn blocklist_problems(&self) -> impl Iterator<Item = String> {

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::clock::{after, timestamp};
 use super::core::{Core, Expiring};
+use super::notes;
 use super::plan::nanoseconds;
 use super::scope::{kernel_scope, kernel_scopes, scope};
 use crate::config::{Scope, format_duration};
@@ -143,7 +144,12 @@ impl Core {
             network,
             list: List::Deny,
             endpoint: record.endpoint.clone().filter(|_| record.endpoint_only),
-            note: format!("{}: {}; {} times", record.rule, record.reason, deny.count),
+            note: format!(
+                "{} {} blocks, the last one by {}.",
+                notes::of_block(&record, notes::BY_ITSELF),
+                deny.count,
+                record.rule
+            ),
             // By it the row of the history is found again.
             added_at: record.started_at,
             added_by: ITSELF.to_owned(),

@@ -15,7 +15,7 @@ use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
-use super::guard::Former;
+use super::guard::{self, Former};
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
@@ -26,22 +26,22 @@ use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
 use crate::store::{
-    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, Store,
+    BlockKey, BlockKind, BlockRecord, Change, Lifted, List, ListEntry, Origin, PendingRecord, Store,
 };
 
 /// METHOD of blocks by hand.
-const BY_HAND: &str = "MANUAL:operator";
+pub const BY_HAND: &str = "MANUAL:operator";
 
 pub(super) fn now_or_fault(result: Result<Outcome, Fault>) -> Outcome {
     result.unwrap_or_else(|fault| Outcome::Now(Err(fault)))
 }
 
 impl Core {
-    pub(super) fn block_by_hand(&mut self, new: NewBlock) -> Outcome {
-        now_or_fault(self.try_block(new))
+    pub(super) fn block_by_hand(&mut self, new: NewBlock, consent: Consent) -> Outcome {
+        now_or_fault(self.try_block(new, consent))
     }
 
-    fn try_block(&mut self, new: NewBlock) -> Result<Outcome, Fault> {
+    fn try_block(&mut self, new: NewBlock, consent: Consent) -> Result<Outcome, Fault> {
         let source = SourceKey::from(new.address);
         let network = Self::network_of(source);
         self.spares_own(network)?;
@@ -55,6 +55,8 @@ impl Core {
             None => self.config.rules.block_time,
         };
         let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
+        let pending = self.consider_block(network, new.scope, &by, consent)?;
+        let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
         self.kernel
@@ -68,9 +70,29 @@ impl Core {
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.ledger.put_block(record.clone());
         let length = format_duration(duration);
-        let message = format!("{} is blocked for {length}", address(network));
-        let stored = self.journal.write_for_good(vec![Change::PutBlock(record)]);
+        let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
+        let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
+        let stored = self.journal.write_for_good(changes);
         Ok(Outcome::Stored(stored, Done { done: true, message }))
+    }
+
+    /// Refuses a block of an operator, or says what is to wait for their confirmation.
+    fn consider_block(
+        &mut self,
+        network: IpNetwork,
+        scope: Scope,
+        by: &str,
+        consent: Consent,
+    ) -> Result<Option<PendingRecord>, Fault> {
+        if !guard::cuts_ssh(scope) {
+            return Ok(None);
+        }
+        let cut = self.cut_by_block(network, consent)?;
+        let key = BlockKey { source: network, port: None, endpoint: None };
+        let lifted = Lifted { at: self.clock.timestamp_now(), by: by.to_owned() };
+        let undo = vec![Change::LiftBlock { key, lifted }];
+        let what = format!("the block of {}", address(network));
+        self.consider(cut, what, by, undo, consent)
     }
 
     /// Lifts all that stands against a source, but for wider denylist entries, which it names.

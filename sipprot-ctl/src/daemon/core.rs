@@ -74,6 +74,8 @@ pub struct Core {
     pub(super) feeds: Vec<Feed>,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
+    /// Entries that were changed a moment ago, likewise.
+    pub(super) fresh_edits: Vec<(Timestamp, ListEntry)>,
     pub(super) complaints: Vec<String>,
     pub(super) store_notes: Vec<String>,
     pub(super) reload_complaint: Option<String>,
@@ -161,6 +163,7 @@ impl Core {
             guard,
             feeds: Vec::new(),
             fresh_denials: Vec::new(),
+            fresh_edits: Vec::new(),
             complaints: Vec::new(),
             store_notes,
             reload_complaint: None,

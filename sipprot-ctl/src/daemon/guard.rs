@@ -100,6 +100,27 @@ impl Core {
         Ok(cut)
     }
 
+    /// Operators whom a block would cut off.
+    pub(super) fn cut_by_block(
+        &self,
+        network: IpNetwork,
+        consent: Consent,
+    ) -> Result<Vec<IpAddr>, Fault> {
+        let host = self.plan.policies.first().filter(|host| host.mode == MODE_ENFORCE);
+        if host.is_none_or(|host| host.observe & policy::Protection::Block.bit() != 0) {
+            return Ok(Vec::new());
+        }
+        let mut cut = self.operators(consent);
+        cut.retain(|operator| network.contains(*operator));
+        let mut stopped = Vec::new();
+        for operator in cut {
+            if !self.is_allowed(operator, &[])? {
+                stopped.push(operator);
+            }
+        }
+        Ok(stopped)
+    }
+
     /// Operators whom nothing would let in but these entries of the host's allowlist.
     pub(super) fn cut_without(
         &self,
@@ -173,7 +194,7 @@ impl Core {
     }
 
     /// Is there an entry of the host that lets it in, but for some?
-    fn is_allowed(&self, address: IpAddr, but: &[IpNetwork]) -> Result<bool, Fault> {
+    pub(super) fn is_allowed(&self, address: IpAddr, but: &[IpNetwork]) -> Result<bool, Fault> {
         let entries = self.covering(List::Allow, address)?;
         Ok(entries.iter().any(|it| it.endpoint.is_none() && !but.contains(&it.network)))
     }
@@ -181,6 +202,11 @@ impl Core {
     fn is_denied(&self, address: IpAddr) -> Result<bool, Fault> {
         let entries = self.covering(List::Deny, address)?;
         Ok(entries.iter().any(|it| it.endpoint.is_none() && cuts_ssh(it.scope)))
+    }
+
+    /// Does a denial bite at all?
+    pub(super) fn would_stop(&self, address: IpAddr) -> bool {
+        self.stops(&self.plan, &self.geography, address, true)
     }
 
     /// Would the host's policy stop an address that is on no allowlist?
@@ -336,6 +362,12 @@ impl Core {
             let done = match change {
                 Change::PutList(entry) => self.put_in(entry),
                 Change::RemoveList(key) => self.take_out(key),
+                Change::LiftBlock { key, .. } => {
+                    if let Some(record) = self.ledger.remove_block(key) {
+                        self.lift_in_kernel(&record);
+                    }
+                    Ok(())
+                }
                 _ => Ok(()),
             };
             if let Err(fault) = done {

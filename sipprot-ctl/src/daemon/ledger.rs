@@ -81,6 +81,10 @@ impl Ledger {
         self.blocks.values().map(|held| &held.record)
     }
 
+    pub fn block(&self, key: &BlockKey) -> Option<&BlockRecord> {
+        self.blocks.get(key).map(|held| &held.record)
+    }
+
     pub fn blocks_of(&self, source: IpNetwork) -> impl Iterator<Item = &BlockRecord> {
         self.blocks().filter(move |record| record.source == source)
     }

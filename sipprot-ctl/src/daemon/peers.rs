@@ -9,7 +9,8 @@ use super::answers::Outcome;
 use super::change::{now_or_fault, plain, text};
 use super::core::Core;
 use super::plan;
-use crate::api::{Code, Done, Fault, NewPeer, PeerView, PeersAnswer};
+use super::query::{self, Page};
+use crate::api::{Code, Done, Fault, ListQuery, NewPeer, PeerView, PeersAnswer};
 use crate::config::Config;
 use crate::report::address;
 use crate::rules::{Decision, Release, ReleaseReason, Settings};
@@ -31,8 +32,10 @@ impl Core {
         settings
     }
 
-    pub(super) fn peers_answer(&self) -> PeersAnswer {
-        PeersAnswer { peers: self.peer_views() }
+    pub(super) fn peers_answer(&self, query: &ListQuery) -> Result<PeersAnswer, Fault> {
+        let now = self.clock.timestamp_now().as_second();
+        let Page { rows, total } = query::page_of(self.peer_views(), query, now)?;
+        Ok(PeersAnswer { peers: rows, total })
     }
 
     /// Those of the configuration first.

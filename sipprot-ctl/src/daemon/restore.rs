@@ -23,6 +23,7 @@ impl Core {
     pub(super) fn restore(&mut self) -> anyhow::Result<()> {
         if let Some(store) = self.store.clone() {
             let rescued = self.honour_rescue();
+            self.restore_pending(&store).context("taking back what nobody confirmed")?;
             let blocks = store.blocks().context("reading the blocks")?;
             let trust = store.trust().context("reading the trusted peers")?;
             let standings = store.standings().context("reading the standings")?;
@@ -34,7 +35,6 @@ impl Core {
                 self.engine.unblock(source, at);
                 self.persisted.dirty = true;
             }
-            self.restore_pending(&store).context("taking back what nobody confirmed")?;
             self.restore_learning(&store).context("reading what is learned")?;
             self.restore_blocks(blocks);
             let booted = ClockBase { boot_id: boot_id(), booted_at: self.clock.zero() };
@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// When the kernel ends a block that it still holds.
-    fn kernel_end(&self, record: &BlockRecord) -> Option<Timestamp> {
+    pub(super) fn kernel_end(&self, record: &BlockRecord) -> Option<Timestamp> {
         let source = SourceKey::from(record.source.ip());
         let end_ns = self.kernel.with(|datapath| match record.kind {
             BlockKind::Dynamic => {
@@ -196,7 +196,7 @@ impl Core {
 
     /// Configured peers, by file or at run time, that are single sources; wider networks are trusted
     /// by the rules alone.
-    fn configured_peers(&self) -> Vec<SourceKey> {
+    pub(super) fn configured_peers(&self) -> Vec<SourceKey> {
         let peers = self.engine.settings().peers.iter().filter(|network| is_one_source(**network));
         peers.map(|network| SourceKey::from(network.ip())).collect()
     }

@@ -1,8 +1,8 @@
 //! What a block or list entry cuts off, in the kernel's bits, in the rules' words and in the files'.
 
-use sipprot_common::abi::{SCOPE_ALL, SCOPE_HTTP, SCOPE_SIP, SCOPE_SSH};
+use sipprot_common::abi::{SCOPE_ALL, SCOPE_HTTP, SCOPE_LATER, SCOPE_SIP, SCOPE_SSH};
 
-use crate::config::Scope;
+use crate::config::{Choice, Scope};
 use crate::rules;
 use crate::store::BlockRecord;
 
@@ -51,5 +51,13 @@ pub const fn rules_scope(scope: Scope) -> rules::Scope {
         Scope::Sip => rules::Scope::Sip,
         Scope::Ssh => rules::Scope::Ssh,
         Scope::Http => rules::Scope::Http,
+    }
+}
+
+/// The kernel's bits for people.
+pub fn scope_words(bits: u8) -> &'static str {
+    match bits {
+        SCOPE_LATER => "all, from its time on",
+        bits => known_scope(bits).name(),
     }
 }

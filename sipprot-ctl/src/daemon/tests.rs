@@ -5,6 +5,7 @@ mod feed;
 mod geo_update;
 mod guard;
 mod learn;
+mod lists;
 mod own_lists;
 mod sheets;
 mod why;
@@ -79,6 +80,10 @@ fn entry(network: &str) -> NewEntry {
 
 fn add(list: List, network: &str) -> Command {
     Command::AddEntry { list, entry: entry(network), consent: Consent::default() }
+}
+
+fn by_hand(block: NewBlock) -> Command {
+    Command::Block { block, consent: Consent::default() }
 }
 
 /// Guesses a password, proven by a nonce, and is rejected.
@@ -160,7 +165,7 @@ async fn lists_are_kept_and_searched() {
     ] {
         ask(&mut core, add(list, network)).await.unwrap();
     }
-    let query = crate::api::EntriesQuery { search: Some("203.0".to_owned()), ..Default::default() };
+    let query = crate::api::ListQuery { search: Some("203.0".to_owned()), ..Default::default() };
     let found = ask(&mut core, Command::Entries { list: List::Deny, query }).await.unwrap();
     let Answer::Entries(Entries { entries, total: 1 }) = found else { panic!("{found:?}") };
     assert_eq!(
@@ -192,7 +197,8 @@ async fn what_makes_no_sense_is_refused() {
         let fault = ask(core, command).await.unwrap_err();
         assert_eq!(fault.field.as_deref(), field, "{fault}");
     };
-    refused(&mut core, add(List::Deny, "0.0.0.0/0"), None).await;
+    refused(&mut core, add(List::Deny, "0.0.0.0/0"), Some("network")).await;
+    refused(&mut core, add(List::Deny, "127.0.0.0/8"), None).await;
     let unknown = NewEntry { endpoint: Some("pbx9".to_owned()), ..entry("203.0.113.1") };
     let add_of = |entry| Command::AddEntry { list: List::Deny, entry, consent: Consent::default() };
     refused(&mut core, add_of(unknown), Some("endpoint")).await;
@@ -205,7 +211,7 @@ async fn what_makes_no_sense_is_refused() {
         by: "ann".to_owned(),
         scope: Scope::All,
     };
-    refused(&mut core, Command::Block(block), Some("duration_s")).await;
+    refused(&mut core, by_hand(block), Some("duration_s")).await;
     let nobody = Command::RevokeTrust { address: [203, 0, 113, 1].into(), by: "ann".to_owned() };
     refused(&mut core, nobody, None).await;
     assert_eq!(status(&mut core).await.lists.deny, 0);
@@ -228,7 +234,8 @@ async fn an_attack_is_blocked_reported_kept_and_lifted() {
     assert!(block.reason.contains("limit is 10") && block.reaction_us.is_some(), "{block:?}");
     assert_eq!(found.blocks_counted, 1);
 
-    let Answer::Report(report) = ask(&mut core, Command::Report { date: None }).await.unwrap()
+    let Answer::Report(report) =
+        ask(&mut core, Command::Report { query: Default::default() }).await.unwrap()
     else {
         panic!()
     };
@@ -376,14 +383,14 @@ async fn a_block_that_finds_no_room_is_told_and_tried_again() {
     assert!(text.contains("sipprot_map_refusals_total{map=\"blocks\"} 1"), "{text}");
     assert!(text.contains("sipprot_blocks_refused 1"), "{text}");
     assert!(!text.contains("sipprot_blocks_total{kind=\"dynamic\"}"), "{text}");
-    let by_hand = NewBlock {
+    let another = NewBlock {
         address: "203.0.113.1".parse().unwrap(),
         duration_s: None,
         reason: String::new(),
         by: "ann".to_owned(),
         scope: Scope::All,
     };
-    let fault = ask(&mut core, Command::Block(by_hand)).await.unwrap_err();
+    let fault = ask(&mut core, by_hand(another)).await.unwrap_err();
     assert_eq!(fault.code, crate::api::Code::Full, "{fault}");
     // It goes on with what needs no block.
     ask(&mut core, add(List::Deny, "203.0.113.77")).await.unwrap();

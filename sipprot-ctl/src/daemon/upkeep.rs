@@ -45,7 +45,7 @@ impl Core {
             self.write_renewals();
             self.write_attacks();
             self.note_places();
-            self.forget_fresh_denials();
+            self.forget_fresh();
         }
         if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
             self.look_at_endpoints();
@@ -146,10 +146,11 @@ impl Core {
     }
 
     /// By now they are in the store.
-    fn forget_fresh_denials(&mut self) {
+    fn forget_fresh(&mut self) {
         if self.journal.complaint().is_none() {
             let limit = self.clock.timestamp_now() - SignedDuration::from_secs(5);
             self.fresh_denials.retain(|entry| entry.added_at > limit);
+            self.fresh_edits.retain(|(at, _)| *at > limit);
         }
     }
 

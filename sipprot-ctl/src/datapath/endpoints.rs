@@ -51,14 +51,7 @@ impl Datapath {
         endpoints: &[(IpNetwork, u32)],
         shared: &[SharedPort],
     ) -> Result<()> {
-        let mut wanted: HashMap<_, u32> =
-            endpoints.iter().map(|(network, policy)| (key(*network), *policy)).collect();
-        for SharedPort { network, port, policy } in shared {
-            let Some(first) = wanted.get_mut(&key(*network)) else { continue };
-            let data = port_key(*first & !ENDPOINT_SHARED, u32::from(*port));
-            *first |= ENDPOINT_SHARED;
-            wanted.insert(LpmKey { prefix_len: 128, data }, *policy);
-        }
+        let wanted = wanted(endpoints, shared);
         if !wanted.is_empty() {
             self.change_config(|config| config.flags |= CONFIG_HAS_ENDPOINTS)?;
         }
@@ -88,11 +81,75 @@ impl Datapath {
         Ok(named.collect())
     }
 
+    pub fn resolvers(&self) -> Result<Vec<IpNetwork>> {
+        let entries = self.maps.resolvers.entries()?.into_iter();
+        Ok(entries.filter_map(|(key, _)| keys::network(key.data, key.prefix_len)).collect())
+    }
+
     /// The policy of a port of an address whose first policy is this one.
     pub(super) fn policy_of_port(&self, first: u32, port: u16) -> Result<Option<u32>> {
         let data = port_key(first, u32::from(port));
         self.maps.endpoints.get(&LpmKey { prefix_len: 128, data })
     }
+}
+
+/// A network as the kernel has it.
+pub fn kept(network: IpNetwork) -> Option<IpNetwork> {
+    let LpmKey { prefix_len, data } = key(network);
+    keys::network(data, prefix_len)
+}
+
+/// An address, or a port of one that several have, with the policy that is promised and the one found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointDiffers {
+    pub what: String,
+    pub promised: Option<u32>,
+    pub found: Option<u32>,
+}
+
+impl Datapath {
+    /// How many entries there shall be and are, and which differ.
+    pub fn compare_endpoints(
+        &self,
+        endpoints: &[(IpNetwork, u32)],
+        shared: &[SharedPort],
+    ) -> Result<(usize, usize, Vec<EndpointDiffers>)> {
+        let wanted = wanted(endpoints, shared);
+        let found: HashMap<_, u32> = self.maps.endpoints.entries()?.into_iter().collect();
+        let extra = found.keys().filter(|key| !wanted.contains_key(*key));
+        let mut differing: Vec<EndpointDiffers> = wanted
+            .keys()
+            .chain(extra)
+            .filter(|key| wanted.get(*key) != found.get(*key))
+            .map(|key| EndpointDiffers {
+                what: name_of(key),
+                promised: wanted.get(key).map(|policy| policy & !ENDPOINT_SHARED),
+                found: found.get(key).map(|policy| policy & !ENDPOINT_SHARED),
+            })
+            .collect();
+        differing.sort_by(|a, b| a.what.cmp(&b.what));
+        Ok((wanted.len(), found.len(), differing))
+    }
+}
+
+fn name_of(key: &LpmKey<Address>) -> String {
+    let (high, low) = key.data.halves();
+    if high == PORT_KEYS {
+        return format!("port {} of a shared address", low as u32);
+    }
+    keys::network(key.data, key.prefix_len).map(|network| network.to_string()).unwrap_or_default()
+}
+
+fn wanted(endpoints: &[(IpNetwork, u32)], shared: &[SharedPort]) -> HashMap<LpmKey<Address>, u32> {
+    let mut wanted: HashMap<_, u32> =
+        endpoints.iter().map(|(network, policy)| (key(*network), *policy)).collect();
+    for SharedPort { network, port, policy } in shared {
+        let Some(first) = wanted.get_mut(&key(*network)) else { continue };
+        let data = port_key(*first & !ENDPOINT_SHARED, u32::from(*port));
+        *first |= ENDPOINT_SHARED;
+        wanted.insert(LpmKey { prefix_len: 128, data }, *policy);
+    }
+    wanted
 }
 
 fn key(network: IpNetwork) -> LpmKey<Address> {

@@ -49,12 +49,12 @@ impl ListItem {
     }
 
     /// Can it be in a table? Those say of a source that it is denied, and nothing else.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         let written = keys::literal(self.network);
         *self == Self::host(self.network) && keys::canonical(self.network) == written
     }
 
-    fn entry(&self, list: List) -> ListEntry {
+    pub(super) fn entry(&self, list: List) -> ListEntry {
         let is_whole = list == List::Allow && self.scope != SCOPE_LATER;
         let scope = if is_whole { SCOPE_ALL } else { self.scope };
         ListEntry { expires_ns: self.expires_ns, scope, ..ListEntry::default() }
@@ -82,7 +82,7 @@ impl ListState {
 
 impl List {
     /// As the datapath looks for it.
-    fn network(self, item: &ListItem) -> compile::Network {
+    pub(super) fn network(self, item: &ListItem) -> compile::Network {
         match self {
             Self::Allow => keys::literal(item.network),
             Self::Deny => keys::canonical(item.network),
@@ -96,7 +96,7 @@ impl List {
         }
     }
 
-    fn key(self, generation: u32, item: &ListItem) -> LpmKey<ScopedAddress> {
+    pub(super) fn key(self, generation: u32, item: &ListItem) -> LpmKey<ScopedAddress> {
         keys::scoped(generation, item.policy, self.network(item))
     }
 }
@@ -160,7 +160,7 @@ pub(super) fn settle<V: aya::Pod>(
 }
 
 impl Datapath {
-    fn list(&self, list: List) -> &ListMap<ListEntry> {
+    pub(super) fn list(&self, list: List) -> &ListMap<ListEntry> {
         match list {
             List::Allow => &self.maps.allow,
             List::Deny => &self.maps.deny,

@@ -271,19 +271,30 @@ impl<K: Pod, V: Pod> Map<K, V> {
 
 /// A map with a value per CPU, read only.
 pub struct PerCpu<K, V> {
-    fd: OwnedFd,
-    name: &'static str,
+    map: Map<K, V>,
     cpus: usize,
-    types: PhantomData<fn(K) -> V>,
 }
 
 impl<K: Pod, V: Pod> PerCpu<K, V> {
     pub fn open(directory: &Path, name: &'static str) -> Result<Self> {
         // The kernel reports the size of one CPU's value.
-        let Map { fd, .. } = Map::<K, V>::open(directory, name)?;
+        let map = Map::open(directory, name)?;
         let cpus = aya::util::nr_cpus()
             .map_err(|(path, source)| DatapathError::System { what: path.into(), source })?;
-        Ok(Self { fd, name, cpus, types: PhantomData })
+        Ok(Self { map, cpus })
+    }
+
+    /// Every entry, with the values of all CPUs.
+    pub fn for_each(&self, mut visit: impl FnMut(&K, &[V])) -> Result<()> {
+        let mut key = self.map.next_key(None)?;
+        while let Some(current) = key {
+            let values = self.get(&current)?;
+            if !values.is_empty() {
+                visit(&current, &values);
+            }
+            key = self.map.next_key(Some(&current))?;
+        }
+        Ok(())
     }
 
     /// The values of all CPUs; empty when there is no such key.
@@ -292,7 +303,7 @@ impl<K: Pod, V: Pod> PerCpu<K, V> {
         let stride = size_of::<V>().next_multiple_of(8);
         let mut buffer = vec![0u64; stride / 8 * self.cpus];
         let mut call = Element {
-            map: self.fd.as_raw_fd() as u32,
+            map: self.map.fd.as_raw_fd() as u32,
             pad: 0,
             key: (key as *const K) as u64,
             value: buffer.as_mut_ptr() as u64,
@@ -303,7 +314,7 @@ impl<K: Pod, V: Pod> PerCpu<K, V> {
             Ok(_) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
             Err(source) => {
-                return Err(DatapathError::Map { map: self.name, operation: "a look-up", source });
+                return Err(self.map.failed("a look-up")(source));
             }
         }
         let base = buffer.as_ptr().cast::<u8>();

@@ -124,6 +124,11 @@ impl Datapath {
         Ok(())
     }
 
+    /// Does the datapath take it for one that is neither blocked nor trusted, without a look?
+    pub fn is_stranger(&self, source: SourceKey) -> bool {
+        self.maps.strangers.has(source.0, self.seed) == 1
+    }
+
     pub fn block(&self, target: BlockTarget) -> Result<Option<Block>> {
         self.maps.blocks.get(&target.key())
     }
@@ -269,6 +274,11 @@ impl Datapath {
 
     pub fn is_trusted(&self, source: SourceKey) -> Result<bool> {
         Ok(self.maps.trust.get(&source.0)?.is_some())
+    }
+
+    /// What the kernel keeps of a trusted source.
+    pub fn trust_of(&self, source: SourceKey) -> Result<Option<Trust>> {
+        self.maps.trust.get(&source.0)
     }
 
     pub fn trusted(&self) -> Result<Vec<(SourceKey, Trust)>> {

@@ -40,19 +40,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(|refusal| {
             with_status(refusal.status(), Fault::invalid("body", refusal.body_text()))
         })?;
-        serde_json::from_slice(&bytes)
-            .map(Body)
-            .map_err(|error| faulty_body(&error).into_response())
+        read(&bytes).map(Body).map_err(IntoResponse::into_response)
     }
 }
 
-fn faulty_body(error: &serde_json::Error) -> Fault {
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // What isn't JSON is wrong as a whole.
+        let path = Some(error.path().to_string()).filter(|_| error.inner().is_data());
+        faulty_body(path.filter(|path| path != "."), error.inner())
+    })?;
+    json.end().map_err(|error| faulty_body(None, &error))?;
+    Ok(value)
+}
+
+fn faulty_body(path: Option<String>, error: &serde_json::Error) -> Fault {
     let message = error.to_string();
     let named = ["unknown field `", "missing field `"].iter().find_map(|start| {
         let (name, _) = message.strip_prefix(start)?.split_once('`')?;
         Some(name.to_owned())
     });
-    Fault::invalid(&named.unwrap_or_else(|| "body".to_owned()), message)
+    Fault::invalid(&named.or(path).unwrap_or_else(|| "body".to_owned()), message)
 }
 
 /// The part of the URI behind the question mark.

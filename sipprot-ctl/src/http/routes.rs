@@ -8,7 +8,6 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
-use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,8 +15,8 @@ use super::asker::Asker;
 use super::consent::Consented;
 use super::error::{Body, Params, with_status};
 use crate::api::{
-    Answer, BlockKind, Command, EditEntry, EntriesQuery, Fault, GeoChange, LearnAccept, LearnStart,
-    List, Network, NewBlock, NewEntry, NewPeer, nobody,
+    Answer, Command, Fault, GeoChange, LearnAccept, LearnStart, List, Network, NewEntry, NewPeer,
+    nobody,
 };
 
 pub(super) type Called = Result<Response, Fault>;
@@ -30,14 +29,6 @@ pub(super) async fn answer(asker: &Asker, command: Command) -> Called {
     Ok(axum::Json(asker.call(command).await?).into_response())
 }
 
-pub(super) async fn entries(
-    asker: Asker,
-    Path(list): Path<String>,
-    Params(query): Params<EntriesQuery>,
-) -> Called {
-    answer(&asker, Command::Entries { list: list_named(&list)?, query }).await
-}
-
 pub(super) async fn add_entry(
     asker: Asker,
     Path(list): Path<String>,
@@ -45,14 +36,6 @@ pub(super) async fn add_entry(
     Body(entry): Body<NewEntry>,
 ) -> Called {
     answer(&asker, Command::AddEntry { list: list_named(&list)?, entry, consent }).await
-}
-
-pub(super) async fn edit_entry(
-    asker: Asker,
-    Path(list): Path<String>,
-    Body(edit): Body<EditEntry>,
-) -> Called {
-    answer(&asker, Command::EditEntry { list: list_named(&list)?, edit }).await
 }
 
 pub(super) async fn confirm(asker: Asker, Params(By { by }): Params<By>) -> Called {
@@ -85,20 +68,6 @@ pub(super) async fn remove_entry(
     let network = network("network", &removal.network)?;
     let list = list_named(&list)?;
     answer(&asker, Command::RemoveEntry { list, network, by: removal.by, consent }).await
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kinds {
-    kind: Option<BlockKind>,
-}
-
-pub(super) async fn blocks(asker: Asker, Params(kinds): Params<Kinds>) -> Called {
-    answer(&asker, Command::Blocks { kind: kinds.kind }).await
-}
-
-pub(super) async fn block(asker: Asker, Body(block): Body<NewBlock>) -> Called {
-    answer(&asker, Command::Block(block)).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -174,19 +143,6 @@ pub(super) async fn ingest(
     answer(&asker, Command::Ingest { log, token, text }).await
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Day {
-    /// Such as 2026-02-28; today otherwise.
-    #[schemars(extend("format" = "date"))]
-    date: Option<String>,
-}
-
-pub(super) async fn report(asker: Asker, Params(day): Params<Day>) -> Called {
-    let date = day.date.map(|text| parsed::<Date>("date", &text, "a date like 2026-02-28"));
-    answer(&asker, Command::Report { date: date.transpose()? }).await
-}
-
 pub(super) async fn metrics(asker: Asker) -> Called {
     match asker.call(Command::Metrics).await? {
         Answer::Metrics(text) => {
@@ -225,7 +181,7 @@ pub(super) fn list_named(name: &str) -> Result<List, Fault> {
     }
 }
 
-fn address(text: &str) -> Result<IpAddr, Fault> {
+pub(super) fn address(text: &str) -> Result<IpAddr, Fault> {
     parsed("address", text, "an IP address")
 }
 

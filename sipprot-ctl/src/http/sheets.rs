@@ -26,7 +26,8 @@ use super::consent::Consented;
 use super::error::Params;
 use super::routes::{Called, list_named};
 use crate::api::{
-    Answer, Code, Command, Consent, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse, nobody,
+    Answer, Code, Command, Consent, Fault, List, ReadSheet, RemoveEntries, Sheet, SheetAnswer,
+    SheetUse, nobody,
 };
 
 /// Where files lie while they pass through.
@@ -99,6 +100,27 @@ async fn change(
     let (list, began) = (list_named(list)?, Instant::now());
     let file = Arc::new(upload(&spool.0, body).await?);
     let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
+    carry_out(asker, &sheet, dry_run, consent).await
+}
+
+/// A list's own export, taken for a file of what is to be removed.
+pub(super) async fn remove_all(
+    asker: &Asker,
+    spool: &Spool,
+    list: List,
+    removal: RemoveEntries,
+    consent: Consent,
+) -> Called {
+    let RemoveEntries { endpoint, dry_run, by, .. } = removal;
+    let (file, began) = (Arc::new(unnamed(&spool.0)?), Instant::now());
+    let (into, of) = (file.clone(), endpoint.clone());
+    asker.call(Command::ExportList { list, endpoint: of, into }).await?;
+    let (usage, zone) = (SheetUse::Remove, utc());
+    let sheet = Sheet { list, usage, file, endpoint, zone, by, began };
+    carry_out(asker, &sheet, dry_run, consent).await
+}
+
+async fn carry_out(asker: &Asker, sheet: &Sheet, dry_run: bool, consent: Consent) -> Called {
     for _ in 0..TRIES {
         let read = match asker.call(Command::ReadSheet { sheet: sheet.clone(), consent }).await? {
             Answer::Read(read) => read,

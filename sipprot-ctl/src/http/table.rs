@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, people, routes, sheets};
+use super::{Rooms, lists, people, routes, sheets};
 use crate::api::{
-    Accepted, BlocklistsAnswer, BlocksAnswer, Check, Command, Done, Entries, GeoPreview, Ingested,
-    LearnProposal, LearnStatus, MadeToken, PeersAnswer, Report, Right, SessionView, SheetAnswer,
-    Status, TokensAnswer, TrustAnswer, UsersAnswer, Version, Why,
+    AbuseReport, Accepted, AggregateAnswer, BlocklistsAnswer, BlocksAnswer, Check, Command, Done,
+    Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, MadeToken, PeersAnswer,
+    RemovedAnswer, Report, Right, SessionView, SheetAnswer, Status, TokensAnswer, TrustAnswer,
+    UsersAnswer, Verification, Version, Why,
 };
 
 pub(super) struct Route {
@@ -39,27 +40,27 @@ pub(super) fn routes() -> Vec<Route> {
     let mut all = vec![
         get("/version", READ, |asker| routes::plain(asker, Command::Version)).gives::<Version>("Which sipprot this is."),
         get("/status", READ, |asker| routes::plain(asker, Command::Status)).gives::<Status>("Health, and how full everything is."),
-        get("/lists/{list}", READ, routes::entries).gives::<Entries>("A list, page by page."),
+        get("/lists/{list}", READ, lists::entries).gives::<Entries>("A list, page by page."),
         post("/lists/{list}", LISTS, routes::add_entry).gives::<Done>("Adds an address or network to a list."),
-        patch("/lists/{list}", LISTS, routes::edit_entry).gives::<Done>("Changes the note of an entry."),
+        patch("/lists/{list}", LISTS, lists::edit_entry).gives::<Done>("Changes note, scope, end or network of an entry."),
         delete("/lists/{list}", LISTS, routes::remove_entry).gives::<Done>("Removes an address or network from a list."),
         get("/lists/{list}/csv", READ, sheets::export).sends("text/csv", "A list as a CSV file."),
         post("/lists/{list}/import", LISTS, sheets::import).gives::<SheetAnswer>("Adds all of a CSV file, or nothing of it."),
         post("/lists/{list}/remove", LISTS, sheets::remove).gives::<SheetAnswer>("Removes all addresses of a CSV file, or none."),
         post("/confirm", LISTS, routes::confirm).gives::<Done>("Keeps the change that waits for its confirmation."),
         delete("/confirm", LISTS, routes::cancel).gives::<Done>("Takes back the change that waits for its confirmation."),
-        get("/blocks", READ, routes::blocks).gives::<BlocksAnswer>("Who is blocked for a while."),
-        post("/blocks", LISTS, routes::block).gives::<Done>("Blocks an address for a while."),
+        get("/blocks", READ, lists::blocks).gives::<BlocksAnswer>("Who is blocked for a while."),
+        post("/blocks", LISTS, lists::block).gives::<Done>("Blocks an address for a while."),
         delete("/blocks/{address}", LISTS, routes::unblock).gives::<Done>("Lifts the blocks of an address."),
-        get("/trust", READ, |asker| routes::plain(asker, Command::Trust)).gives::<TrustAnswer>("Whom the rules trust."),
+        get("/trust", READ, lists::trust).gives::<TrustAnswer>("Whom the rules trust."),
         delete("/trust/{address}", ADMIN, routes::revoke_trust).gives::<Done>("Takes trust away."),
-        get("/peers", READ, |asker| routes::plain(asker, Command::Peers)).gives::<PeersAnswer>("Peers of the configuration, and those that were added."),
+        get("/peers", READ, lists::peers).gives::<PeersAnswer>("Peers of the configuration, and those that were added."),
         post("/peers", ADMIN, routes::add_peer).gives::<Done>("Trusts an address or network at once."),
         delete("/peers", ADMIN, routes::remove_peer).gives::<Done>("Takes back a peer that was added."),
-        get("/blocklists", READ, |asker| routes::plain(asker, Command::Blocklists)).gives::<BlocklistsAnswer>("The lists of others, and how they fare."),
+        get("/blocklists", READ, lists::blocklists).gives::<BlocklistsAnswer>("The lists of others, and how they fare."),
         get("/check/{address}", READ, routes::check).gives::<Check>("On which lists an address is, and what the kernel holds of it."),
         get("/why/{address}", READ, routes::why).gives::<Why>("Why an address is blocked, or not."),
-        get("/report", READ, routes::report).gives::<Report>("A day's attacks."),
+        get("/report", READ, lists::report).gives::<Report>("Attacks of a day, or of several."),
         get("/learn", READ, |asker| routes::plain(asker, Command::Learn)).gives::<LearnStatus>("Whether the host learns."),
         post("/learn", ADMIN, routes::learn).gives::<Done>("Begins to learn."),
         delete("/learn", ADMIN, routes::discard_learned).gives::<Done>("Ends learning and forgets what was learned."),
@@ -83,6 +84,17 @@ pub(super) fn routes() -> Vec<Route> {
         post("/tokens", ADMIN, people::add_token).gives::<MadeToken>("Makes an API token, which is shown this once."),
         delete("/tokens/{name}", ADMIN, people::revoke_token).gives::<Done>("Revokes an API token."),
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
+    ]);
+    all.extend([
+        post("/lists/{list}/delete", LISTS, lists::delete).gives::<RemovedAnswer>("Removes some entries by name, or all."),
+        post("/lists/{list}/move", LISTS, lists::move_entries).gives::<Done>("Moves entries to the other list."),
+        post("/lists/{list}/aggregate", LISTS, lists::aggregate).gives::<AggregateAnswer>("Lets one network take the place of entries that say together what it says."),
+        delete("/blocks", LISTS, lists::unblock_all).gives::<Done>("Lifts all blocks."),
+        post("/blocks/deny", LISTS, lists::deny_blocks).gives::<Done>("Puts blocked addresses on the denylist."),
+        get("/report/csv", READ, lists::report_csv).sends("text/csv", "The report's rows as a CSV file."),
+        get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
+        get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
+        post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
     ]);
     all
 }

@@ -1,5 +1,7 @@
 //! Requests against a daemon that only says what it was asked.
 
+mod bad_input;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +107,7 @@ async fn requests_become_commands() {
     check("GET", "/api/v1/blocks?kind=containment", "", 200, "Containment").await;
     check("GET", "/api/v1/report?date=2026-02-28", "", 200, "2026-02-28").await;
     check("POST", "/api/v1/reload", "", 200, "confirm: true").await;
-    let edit = r#"{"network":"192.0.2.0/24","note":"n"}"#;
+    let edit = r#"{"network":"192.0.2.0/24","note":"n","version":"1"}"#;
     check("PATCH", "/api/v1/lists/deny", edit, 200, "EditEntry").await;
     check("POST", "/api/v1/confirm?by=ann", "", 200, "cancel: false").await;
     check("DELETE", "/api/v1/confirm", "", 200, "cancel: true").await;
@@ -116,7 +118,21 @@ async fn requests_become_commands() {
     check("POST", "/api/v1/peers", peer, 200, "AddPeer").await;
     check("DELETE", "/api/v1/peers?network=192.0.2.0%2F24", "", 200, "RemovePeer").await;
     check("GET", "/api/v1/peers", "", 200, "Peers").await;
-    check("GET", "/api/v1/blocklists", "", 200, "Blocklists").await;
+    check("GET", "/api/v1/blocklists?covers=192.0.2.1", "", 200, "Blocklists").await;
+    let sorted = "/api/v1/trust?sort=time&reverse=true&expires=never";
+    check("GET", sorted, "", 200, "sort: Some(Time), reverse: true").await;
+    let some = r#"{"networks":["192.0.2.1","192.0.2.2"]}"#;
+    check("POST", "/api/v1/lists/deny/delete", some, 200, "RemoveEntries").await;
+    let all = r#"{"all":true}"#;
+    check("POST", "/api/v1/lists/deny/delete", all, 200, "\"usage\":\"remove\"").await;
+    let moved = r#"{"networks":["192.0.2.1"],"to":"allow"}"#;
+    check("POST", "/api/v1/lists/deny/move", moved, 200, "MoveEntries").await;
+    let blocks = r#"{"addresses":["192.0.2.1"]}"#;
+    check("POST", "/api/v1/blocks/deny", blocks, 200, "DenyBlocks").await;
+    check("DELETE", "/api/v1/blocks?kind=dynamic", "", 200, "UnblockAll").await;
+    let days = "/api/v1/report?from=2026-02-01&to=2026-02-28&sort=drops&limit=3";
+    check("GET", days, "", 200, "sort: Some(Drops)").await;
+    check("GET", "/api/v1/report/abuse/2001:db8::1", "", 200, "Abuse").await;
     check("GET", "/api/v1/learn", "", 200, "Learn").await;
     check("GET", "/api/v1/learn/proposal", "", 200, "LearnProposal").await;
     check("POST", "/api/v1/learn", "{\"days\":3}", 200, "LearnStart").await;
@@ -135,8 +151,12 @@ async fn errors_have_one_shape() {
     check("POST", "/api/v1/version", "", 405, r#""field":"method""#).await;
     check("GET", "/api/v1/check/nonsense", "", 400, r#""field":"address""#).await;
     check("GET", "/api/v1/check/192.0.2.1", "", 409, r#""code":"refused""#).await;
-    check("GET", "/api/v1/report?date=yesterday", "", 400, r#""field":"date""#).await;
+    check("GET", "/api/v1/report?date=yesterday", "", 400, r#""field":"query""#).await;
     check("GET", "/api/v1/lists/deny?limit=many", "", 400, r#""field":"query""#).await;
+    let both = r#"{"networks":["192.0.2.1"],"all":true}"#;
+    check("POST", "/api/v1/lists/deny/delete", both, 400, r#""field":"networks""#).await;
+    let dry = r#"{"networks":["192.0.2.1"],"dry_run":true}"#;
+    check("POST", "/api/v1/lists/deny/delete", dry, 400, r#""field":"dry_run""#).await;
     check("POST", "/api/v1/blocks", "{", 400, r#""field":"body""#).await;
     check("POST", "/api/v1/blocks", "{}", 400, r#""field":"address""#).await;
     let unknown = r#"{"address":"192.0.2.1","colour":1}"#;

@@ -160,8 +160,9 @@ impl<R: Read> Rows<R> {
 
     fn advance(&mut self) -> Result<bool, Wrong> {
         self.meter.set(ROW_BYTES_MAX + BUFFER);
+        // Where the row begins: a quote that nobody closes may take many lines with it.
+        let line = self.csv.position().line();
         self.csv.read_byte_record(&mut self.record).map_err(|error| {
-            let line = self.csv.position().line();
             let what = match error.into_kind() {
                 csv::ErrorKind::Io(error) => error.to_string(),
                 other => format!("{other:?}"),

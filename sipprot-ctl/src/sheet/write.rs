@@ -49,7 +49,7 @@ impl<W: Write> Writer<W> {
 
 /// Marked as text where a spreadsheet program would calculate it. A mark that is there already gets
 /// another one, so that reading takes off just ours.
-fn harmless(cell: &str) -> Cow<'_, str> {
+pub fn harmless(cell: &str) -> Cow<'_, str> {
     if is_formula(cell) { format!("{TEXT_MARK}{cell}").into() } else { cell.into() }
 }
 

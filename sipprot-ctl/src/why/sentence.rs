@@ -206,7 +206,8 @@ pub fn rule_words(rule: &str, evidence: Option<&EvidenceView>) -> String {
     }
 }
 
-fn span(seconds: u64) -> String {
+/// `a minute`, `10 minutes`.
+pub fn span(seconds: u64) -> String {
     const UNITS: [(u64, &str, &str); 4] = [
         (86_400, "a day", "days"),
         (3_600, "an hour", "hours"),

@@ -77,6 +77,7 @@ fn block(kind: BlockKind, started_at: i64) -> BlockView {
 
 fn entry(list: List, ip: &str) -> Entry {
     Entry {
+        version: String::new(),
         ip: ip.to_owned(),
         note: "a note".to_owned(),
         time: NOW - 10,

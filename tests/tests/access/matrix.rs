@@ -61,6 +61,15 @@ const ROUTES: &str = "
     admin   POST   /tokens
     admin   DELETE /tokens/{name}
     read    GET    /openapi.json
+    lists   POST   /lists/{list}/delete
+    lists   POST   /lists/{list}/move
+    lists   POST   /lists/{list}/aggregate
+    lists   DELETE /blocks
+    lists   POST   /blocks/deny
+    read    GET    /report/csv
+    read    GET    /report/abuse/{address}
+    admin   GET    /verify
+    admin   POST   /verify
 ";
 
 /// What nobody may, an admin neither.

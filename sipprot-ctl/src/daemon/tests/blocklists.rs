@@ -14,8 +14,8 @@ fn start_with(directory: &Path, list: &str, more: &str) -> Core {
 }
 
 async fn view(core: &mut Core) -> BlocklistView {
-    match ask(core, Command::Blocklists).await.unwrap() {
-        Answer::Blocklists(BlocklistsAnswer { mut blocklists }) => blocklists.remove(0),
+    match ask(core, Command::Blocklists { query: Default::default() }).await.unwrap() {
+        Answer::Blocklists(BlocklistsAnswer { mut blocklists, .. }) => blocklists.remove(0),
         other => panic!("{other:?}"),
     }
 }

@@ -189,7 +189,8 @@ async fn alerts_are_told_after_a_restart() {
     let why = explained(&mut core).await;
     assert_eq!((why.alerts.len(), why.alerts[0].kind.as_str()), (1, "possible-break-in"));
     assert!(why.timeline.iter().any(|it| it.what.starts_with("alert: possible break-in: 100@pbx")));
-    let Answer::Report(report) = ask(&mut core, Command::Report { date: None }).await.unwrap()
+    let Answer::Report(report) =
+        ask(&mut core, Command::Report { query: Default::default() }).await.unwrap()
     else {
         panic!("no report");
     };

@@ -90,7 +90,9 @@ async fn peers_are_trusted_at_once_and_kept() {
     let told = why(&mut core, "198.51.100.3").await;
     assert_eq!(told.verdict, Verdict::Trusted);
     assert_eq!(told.undo.as_deref(), Some("sipprot peer remove 198.51.100.0/28"));
-    let Answer::Peers(PeersAnswer { peers }) = ask(&mut core, Command::Peers).await.unwrap() else {
+    let command = Command::Peers { query: Default::default() };
+    let Answer::Peers(PeersAnswer { peers, total: 2 }) = ask(&mut core, command).await.unwrap()
+    else {
         panic!()
     };
     let shown: Vec<_> = peers.iter().map(|it| (it.network.to_string(), it.note.as_str())).collect();

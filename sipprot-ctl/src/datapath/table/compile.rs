@@ -115,6 +115,39 @@ pub fn fill(table: &ListTable, networks: &[Network]) -> Vec<usize> {
     rest
 }
 
+/// What a denied network without an end looks like in a table that has it.
+pub enum Compiled {
+    /// The /24s from the one of this address to the one of that.
+    Networks(u32, u32),
+    Hosts(u32, u32),
+    /// By their spelling.
+    Prefixes(Vec<u64>),
+    /// No table can have it.
+    Never,
+}
+
+pub fn compiled(network: Network, seed: u64) -> Compiled {
+    match v4_range(network) {
+        Some((first, last)) if network.1 <= 96 + 24 => Compiled::Networks(first, last),
+        Some((first, last)) => Compiled::Hosts(first, last),
+        None => match cut(network) {
+            Some(cut) => Compiled::Prefixes(
+                cut.each()
+                    .map(|(high, low, rung)| Prefixes::spelling(high, low, rung, seed))
+                    .collect(),
+            ),
+            None => Compiled::Never,
+        },
+    }
+}
+
+/// An address of each part into which a network of IPv6 is cut.
+pub fn parts(network: Network) -> impl Iterator<Item = Address> {
+    let cut = cut(network).into_iter();
+    let each = cut.flat_map(|cut| cut.each().collect::<Vec<_>>());
+    each.map(|(high, low, _)| Address::from_halves(high, low))
+}
+
 /// Lets packets from a network ask the tries.
 pub fn ask(table: &ListTable, network: Network) {
     let (address, prefix_len) = network;
@@ -156,7 +189,13 @@ pub fn unlist(table: &ListTable, network: Network) -> bool {
 pub fn let_in(table: &ListTable, address: Address) -> Vec<Network> {
     let lengths: &[u32] = if address.is_v4() { &[128, 96 + 24] } else { &[128, 64, 48, 32] };
     let networks = lengths.iter().map(|&length| (keys::masked(address, length), length));
-    let found: Vec<_> = networks.filter(|&network| unlist(table, network)).collect();
+    // A /24 that isn't listed as a whole only leads to its hosts, of which the others stay.
+    let leads = |network: &Network| {
+        let first = v4_range(*network).filter(|_| network.1 == 96 + 24);
+        first.is_some_and(|(first, _)| table.networks.get(first) & LISTED == 0)
+    };
+    let found: Vec<_> =
+        networks.filter(|network| !leads(network) && unlist(table, *network)).collect();
     table.compiled.set(table.compiled.get().saturating_sub(found.len() as u64));
     found
 }

@@ -133,7 +133,8 @@ fn what_finds_no_room_goes_to_the_trie() {
 fn an_address_is_let_in_with_little_around_it() {
     let parse = |text: &str| keys::canonical(text.parse().unwrap());
     let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
-    let (table, trie) = compiled(&["192.0.0.0/16", "198.51.100.7", "2001:db8::/48"].map(parse));
+    let (table, trie) =
+        compiled(&["192.0.0.0/16", "198.51.100.7", "198.51.100.9", "2001:db8::/48"].map(parse));
     let let_in = |text: &str| {
         let found = let_in(&table, address(text)).into_iter();
         found
@@ -145,9 +146,13 @@ fn an_address_is_let_in_with_little_around_it() {
     assert_eq!(let_in("192.0.2.7"), ["192.0.2.0/24"].map(String::from).to_vec());
     assert_eq!(let_in("198.51.100.7"), ["198.51.100.7/32"].map(String::from).to_vec());
     assert_eq!(let_in("2001:db8::1"), ["2001:db8::/48"].map(String::from).to_vec());
-    for (text, denied) in
-        [("192.0.2.7", false), ("192.0.3.7", true), ("198.51.100.7", false), ("2001:db8::9", false)]
-    {
+    for (text, denied) in [
+        ("192.0.2.7", false),
+        ("192.0.3.7", true),
+        ("198.51.100.7", false),
+        ("198.51.100.9", true),
+        ("2001:db8::9", false),
+    ] {
         assert_eq!(is_denied(&table, &trie, address(text)), denied, "{text}");
     }
 }

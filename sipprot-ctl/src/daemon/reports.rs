@@ -1,0 +1,130 @@
+//! Gathers what happened on some days; `crate::report` makes the report of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::alerts::alert_view;
+use super::answers::{Reply, internal, no_store};
+use super::core::Core;
+use crate::api::{Answer, Fault, Report, ReportQuery};
+use crate::report::{self, Days};
+use crate::store::{Store, StoreError};
+
+/// Days of one report.
+const DAYS_MAX: u32 = 3660;
+
+impl Core {
+    pub(super) fn report(&mut self, query: &ReportQuery, reply: Reply) {
+        let Some(store) = self.store.clone() else { return no_store(reply) };
+        let today = self.clock.timestamp_now().to_zoned(TimeZone::UTC).date();
+        let days = match days(query, today) {
+            Ok(days) => days,
+            Err(fault) => {
+                let _ = reply.send(Err(fault));
+                return;
+            }
+        };
+        let query = query.clone();
+        self.write_renewals();
+        self.write_attacks();
+        let written = self.journal.write_for_good(Vec::new());
+        tokio::spawn(async move {
+            let _ = written.await;
+            let make = move || make(&store, days, &query);
+            let answer = match tokio::task::spawn_blocking(make).await {
+                Ok(Ok(report)) => Ok(Answer::Report(report)),
+                Ok(Err(error)) => Err(internal(&error)),
+                Err(_) => Err(Fault::internal()),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+}
+
+/// The days that are asked for.
+fn days(query: &ReportQuery, today: Date) -> Result<Days, Fault> {
+    let several = query.from.is_some() || query.to.is_some() || query.days.is_some();
+    if query.date.is_some() && several {
+        return Err(Fault::invalid("date", "one day, or several by from, to and days"));
+    }
+    if query.days.is_some() && query.from.is_some() {
+        return Err(Fault::invalid("days", "the first day is said by 'from' already"));
+    }
+    if query.days.is_some_and(|days| !(1..=DAYS_MAX).contains(&days)) {
+        return Err(Fault::invalid("days", format!("must be from 1 to {DAYS_MAX}")));
+    }
+    let last = query.date.or(query.to).unwrap_or(today);
+    let first = match (query.days, query.from) {
+        (Some(days), _) => last.saturating_sub((i64::from(days) - 1).days()),
+        (None, Some(from)) => from,
+        (None, None) => last,
+    };
+    if first > last {
+        return Err(Fault::invalid("from", format!("{first} is later than {last}")));
+    }
+    Ok(Days { first, last })
+}
+
+fn make(store: &Arc<Store>, days: Days, query: &ReportQuery) -> Result<Report, StoreError> {
+    let time = midnight(days.first)..days.last.tomorrow().map_or(Timestamp::MAX, midnight);
+    let blocks = store.history(time.clone()).collect::<Result<Vec<_>, _>>()?;
+    let attacks = store.attacks(days.first..=days.last).collect::<Result<Vec<_>, _>>()?;
+    let alerts = store
+        .alerts(time)
+        .map(|alert| alert.map(|alert| alert_view(&alert)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let report = report::of_days(host_name(), days, blocks, attacks, alerts);
+    let kept_since = kept_since(store)?.map(|day| day.to_string());
+    Ok(report::shown(Report { kept_since, ..report }, query))
+}
+
+/// The oldest day of which there is anything.
+fn kept_since(store: &Store) -> Result<Option<Date>, StoreError> {
+    let attack = store.attacks(Date::ZERO..=Date::MAX).next().transpose()?.map(|it| it.day);
+    let block = store.history(Timestamp::UNIX_EPOCH..Timestamp::MAX).next().transpose()?;
+    let block = block.map(|block| block.started_at.to_zoned(TimeZone::UTC).date());
+    Ok(attack.into_iter().chain(block).min())
+}
+
+fn midnight(date: Date) -> Timestamp {
+    date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+}
+
+pub(super) fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(query: &str, expected: Result<(&str, &str), &str>) {
+        let query: ReportQuery = serde_json::from_str(query).unwrap();
+        let found = days(&query, "2026-03-02".parse().unwrap());
+        let found = found.map(|it| (it.first.to_string(), it.last.to_string()));
+        let expected = expected.map(|(first, last)| (first.to_owned(), last.to_owned()));
+        let field = |fault: Fault| fault.field.unwrap_or_default();
+        assert_eq!(found.map_err(field), expected.map_err(str::to_owned), "{query:?}");
+    }
+
+    #[test]
+    fn days_that_are_asked_for() {
+        check("{}", Ok(("2026-03-02", "2026-03-02")));
+        check(r#"{"date":"2026-02-28"}"#, Ok(("2026-02-28", "2026-02-28")));
+        check(r#"{"days":1}"#, Ok(("2026-03-02", "2026-03-02")));
+        check(r#"{"days":3}"#, Ok(("2026-02-28", "2026-03-02")));
+        check(r#"{"days":2,"to":"2026-01-01"}"#, Ok(("2025-12-31", "2026-01-01")));
+        check(r#"{"from":"2026-02-01"}"#, Ok(("2026-02-01", "2026-03-02")));
+        check(r#"{"from":"2026-02-01","to":"2026-02-03"}"#, Ok(("2026-02-01", "2026-02-03")));
+        check(r#"{"from":"2026-03-03"}"#, Err("from"));
+        check(r#"{"date":"2026-02-28","days":2}"#, Err("date"));
+        check(r#"{"from":"2026-02-28","days":2}"#, Err("days"));
+        check(r#"{"days":0}"#, Err("days"));
+        check(r#"{"days":99999}"#, Err("days"));
+    }
+}
