@@ -29,6 +29,10 @@ export function relative(seconds: number, now = Date.now() / 1000): string {
 }
 
 export function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 1) {
+    const style = { style: "unit", unit: "millisecond", maximumFractionDigits: 1 } as const;
+    return new Intl.NumberFormat(prefs.language, style).format(seconds * 1000);
+  }
   const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? (["second", 1] as const);
   const style = { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 } as const;
   return new Intl.NumberFormat(prefs.language, style).format(seconds / size);
