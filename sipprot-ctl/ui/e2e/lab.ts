@@ -25,7 +25,6 @@ export const test = base.extend<{ quiet: void; user: string }, { sessions: Map<s
   user: ["ann", { option: true }],
   // Passwords are slow to try: each user logs in once.
   sessions: [
-    // eslint-disable-next-line no-empty-pattern
     async ({}, use) => use(new Map()),
     { scope: "worker" },
   ],

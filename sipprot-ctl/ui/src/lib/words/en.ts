@@ -134,9 +134,9 @@ export const en = {
   // Import
   importTitle: { allow: "Import into the allowlist", deny: "Import into the denylist" },
   file: "CSV file",
-  fileHint: "Columns: ip, note, time, added_by. The template has them.",
+  fileHint: "Columns: IP_ADDRESS, NOTE, TIME, ADDED_BY, EXPIRES, SCOPE. The template has them.",
   preview: "Preview",
-  previewOf: (rows: string) => `${rows} rows: what would change`,
+  previewOf: (rows: string) => `What would change (rows: ${rows})`,
   sheet: {
     new: "New",
     changed: "Changed",
@@ -150,7 +150,7 @@ export const en = {
   line: "Line",
   field: "Column",
   problem: "Problem",
-  imported: (count: string) => `${count} rows are imported.`,
+  imported: (count: string) => `Rows imported: ${count}.`,
 
   // Empty lists
   noBlocks:

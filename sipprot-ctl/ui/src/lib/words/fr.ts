@@ -131,9 +131,9 @@ export const fr: Words = {
     deny: "Importer dans la liste de refus",
   },
   file: "Fichier CSV",
-  fileHint: "Colonnes : ip, note, time, added_by. Le modèle les contient.",
+  fileHint: "Colonnes : IP_ADDRESS, NOTE, TIME, ADDED_BY, EXPIRES, SCOPE. Le modèle les contient.",
   preview: "Aperçu",
-  previewOf: (rows) => `${rows} lignes : ce qui changerait`,
+  previewOf: (rows) => `Ce qui changerait (lignes : ${rows})`,
   sheet: {
     new: "Nouvelles",
     changed: "Modifiées",
@@ -147,7 +147,7 @@ export const fr: Words = {
   line: "Ligne",
   field: "Colonne",
   problem: "Problème",
-  imported: (count) => `${count} lignes sont importées.`,
+  imported: (count) => `Lignes importées : ${count}.`,
 
   noBlocks:
     "Personne n’est bloqué. Les attaquants apparaissent ici tout seuls, et partent à la fin de leur blocage.",
