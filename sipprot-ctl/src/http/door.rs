@@ -175,7 +175,7 @@ fn of_own_page(headers: &HeaderMap) -> Result<(), Fault> {
     Err(Fault::forbidden("another site's page may not ask for this"))
 }
 
-/// What every answer says to browsers, unless it says otherwise by itself: the dashboard's files.
+/// What every answer says to browsers, unless it says something else itself.
 pub(super) async fn shielded(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
