@@ -160,6 +160,16 @@ pub fn follow_geo(after: &mut Policy, before: &Policy, now_ns: u64) {
     }
 }
 
+/// Prepares a policy that follows another and keeps out whom that did, for now.
+pub fn keep_geo(after: &mut Policy, before: &Policy) {
+    after.geo_mode = before.geo_mode;
+    after.geo_scope = before.geo_scope;
+    after.geo_countries = before.geo_countries;
+    after.geo_learning = before.geo_learning;
+    after.geo_from_ns = before.geo_from_ns;
+    after.geo_epoch = before.geo_epoch;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

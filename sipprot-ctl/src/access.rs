@@ -195,6 +195,16 @@ impl Access {
         Ok(cookie)
     }
 
+    /// Whether somebody who has no name here may send a token; wrong ones make wait like wrong passwords.
+    pub fn may_send(&self, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
+        let wait = self.book().backoff.source_wait(from, now);
+        if wait.is_zero() { Ok(()) } else { Err(Refusal::Wait(wait)) }
+    }
+
+    pub fn sent_wrong(&self, from: IpAddr, now: Timestamp) {
+        self.book().backoff.source_failed(from, now);
+    }
+
     /// One at a time, and few that wait.
     fn is_right(&self, given: &str, hash: Option<&str>) -> Result<bool, Refusal> {
         if self.logins_waiting.fetch_add(1, Ordering::Relaxed) >= LOGINS_WAITING_MAX {

@@ -10,9 +10,11 @@ mod fault;
 mod geo;
 mod learn;
 mod lists;
+mod live;
 mod report;
 mod schema;
 mod sheet;
+mod top;
 mod verify;
 mod who;
 mod why;
@@ -47,11 +49,13 @@ pub use lists::{
     Aggregate, AggregateAnswer, DenyBlocks, EditEntry, Expiry, FoundMerges, ListQuery, Merged,
     MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
 };
+pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
 pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
 pub use schema::Network;
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, Difference, KindView, Verification};
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
@@ -220,6 +224,15 @@ pub enum Command {
         compared: Compared,
         repair: bool,
     },
+    /// Says what a change would do, or why it would be refused, and does nothing.
+    Rehearse(Box<Command>),
+    /// The way to what changes from now on.
+    Follow,
+    /// What is going on, with counts to make rates of.
+    Top {
+        /// At most so many attackers.
+        limit: usize,
+    },
 }
 
 impl Command {
@@ -227,6 +240,7 @@ impl Command {
     /// think of it.
     fn by(&mut self) -> Option<&mut String> {
         match self {
+            Command::Rehearse(command) => command.by(),
             Command::AddEntry { entry, .. } => Some(&mut entry.added_by),
             Command::EditEntry { edit, .. } => Some(&mut edit.by),
             Command::ReadSheet { sheet, .. } => Some(&mut sheet.by),
@@ -274,7 +288,9 @@ impl Command {
             | Command::Abuse { .. }
             | Command::Compare
             | Command::Settle { .. }
-            | Command::Metrics => None,
+            | Command::Metrics
+            | Command::Follow
+            | Command::Top { .. } => None,
         }
     }
 }
@@ -312,6 +328,9 @@ pub enum Answer {
     Verified(Verification),
     /// Prometheus' text format.
     Metrics(String),
+    #[serde(skip)]
+    Follow(Live),
+    Top(Box<Top>),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

@@ -8,13 +8,17 @@ mod args;
 mod change;
 mod check;
 mod client;
+mod complete;
 mod config;
+mod doctor;
 mod error;
+mod events;
 mod filter;
 mod geo;
 mod learn;
 mod lists;
 mod log;
+mod man;
 mod many;
 mod map;
 mod people;
@@ -22,11 +26,14 @@ mod replay;
 mod report;
 mod rescue;
 mod service;
+mod setup;
 mod sheets;
 mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod top;
+mod update;
 mod verify;
 mod version;
 mod why;
@@ -35,11 +42,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde::Serialize;
 
 use args::{Args, Verb};
-pub use error::{CliError, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
+pub use error::{CliError, EXIT_CODES, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_USAGE};
 pub use version::version;
 
 use crate::config::Config;
@@ -47,6 +54,9 @@ use client::Client;
 
 /// Runs one command line.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::try_parse_from(args::accept_seed_forms(arguments)) {
         Ok(args) => args,
         Err(error) => {
@@ -74,7 +84,7 @@ struct Context {
 
 impl Context {
     fn load_config(&self) -> Result<crate::config::Loaded, CliError> {
-        Config::load(self.config.as_deref()).map_err(|error| CliError::Failed(error.to_string()))
+        Config::load(self.config.as_deref()).map_err(|error| CliError::Config(error.to_string()))
     }
 
     fn client(&self) -> Result<Client, CliError> {
@@ -126,9 +136,12 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Filter(filter) => filter::run(&context, filter.verb),
-        Verb::Reload { confirm } => change::reload(&context, confirm),
+        Verb::Reload { confirm, dry_run } => change::reload(&context, confirm, dry_run),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
-        Verb::Setup => service::setup(&context),
+        Verb::Events(it) => events::run(&context, &it),
+        Verb::Doctor => doctor::run(&context),
+        Verb::Top(it) => top::run(&context, &it),
+        Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Replay(replay) => replay::run(&context, &replay),
         Verb::Rescue(verb) => rescue::run(&context, verb),
@@ -137,10 +150,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
         Verb::Version => version::run(&context),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "sipprot", &mut script);
-            write_out(&String::from_utf8_lossy(&script))
-        }
+        Verb::Update { dry_run } => update::run(&context, dry_run),
+        Verb::Completions { shell } => complete::script(shell),
+        Verb::Man { directory } => man::write(&directory),
     }
 }

@@ -32,6 +32,7 @@ pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
+pub(crate) use values::choices;
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
     SyslogTransport, Transport, UseTls,

@@ -31,6 +31,7 @@ mod learn;
 mod ledger;
 mod many;
 mod memory;
+mod news;
 mod notes;
 pub(crate) mod own;
 mod own_lists;
@@ -41,16 +42,17 @@ pub(crate) mod preview;
 mod proposal;
 mod query;
 mod refused;
+mod rehearsal;
 mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod sessions;
 mod sheets;
-mod sshd;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod upkeep;
 mod urgency;
 mod verify;
@@ -74,6 +76,7 @@ use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions}
 use crate::feed::Heard;
 use crate::http::{self, Rooms};
 
+pub use accept::replace;
 use core::Core;
 use kernel::Kernel;
 use urgency::Urgency;
@@ -152,6 +155,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.start_logs(heard);
     turn(&mut core, reader, calls, told).await?;
     info!("ending");
+    core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
     let _ = tokio::time::timeout(SECOND, api).await;

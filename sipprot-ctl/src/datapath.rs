@@ -24,6 +24,7 @@ mod map;
 mod maps;
 mod netlink;
 mod pins;
+pub mod probe;
 pub mod rescue;
 mod sources;
 mod sys;

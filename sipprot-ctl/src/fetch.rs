@@ -136,6 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn redirects_are_followed_where_they_lead_somewhere() {
+        let there = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n192.0.2.1\n".to_vec());
+        let to = |place: &str| {
+            format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
+        };
+        check(&to(&format!("http://{there}/list.txt")), Ok("192.0.2.1\n"));
+        check(&to("ftp://192.0.2.1/list.txt"), Err(""));
+        // Whoever listens there is gone after one answer.
+        check(&to("/again"), Err(""));
+    }
+
+    /// It speaks no TLS, or nobody vouches for it: either way nothing is taken from it.
+    #[test]
+    fn a_server_without_tls_is_not_believed() {
+        let there = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n192.0.2.1\n".to_vec());
+        let found = fetch(&format!("https://{there}/"), Limits::default(), &mut Vec::new());
+        assert!(matches!(found, Err(FetchError::Unreachable(_))), "{found:?}");
+    }
+
+    #[test]
     fn only_http() {
         for url in ["", "ftp://192.0.2.1/x", "https://", "http:///x", "http://a b/", "/etc/passwd"]
         {

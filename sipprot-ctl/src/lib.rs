@@ -17,6 +17,8 @@ pub mod config;
 pub mod daemon;
 /// The programs in the kernel, their maps and their events.
 pub mod datapath;
+/// What may be wrong on this host, and what to do about it.
+pub mod doctor;
 /// What logs tell: files, the journal, syslog, and the filters that read them.
 pub mod feed;
 /// What an operator's URL names: lists of networks, country databases.
@@ -25,6 +27,8 @@ pub mod fetch;
 pub mod geo;
 /// The API on its socket, and `/metrics`.
 pub mod http;
+/// Who of this host listens where.
+pub mod listening;
 /// SIP messages as the controller needs them: from an event's bytes to an observation.
 pub mod message;
 /// Counters for Prometheus.

@@ -30,6 +30,8 @@ pub mod office;
 pub mod pbx;
 /// A child process that never outlives its owner.
 pub mod process;
+/// A terminal with somebody who types.
+pub mod screen;
 /// Services beside SIP, and the clients that ask them.
 pub mod services;
 /// SIP as the counter and the cracker need it: messages out of datagrams and streams.

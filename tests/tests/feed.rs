@@ -221,6 +221,74 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
     Ok(())
 }
 
+/// util-linux's logger sends what a real Kamailio wrote.
+fn logger(from: &Namespace, more: &[&str], lines: &str) -> Result<()> {
+    let server = HOST.to_string();
+    for line in lines.lines() {
+        let mut logger = from.command("logger");
+        logger.args(["--server", &server, "--port", "1514", "--tag", "kamailio"]).args(more);
+        let status = logger.arg("--").arg(line).status().context("run logger")?;
+        ensure!(status.success(), "logger: {status}");
+    }
+    Ok(())
+}
+
+#[test]
+fn real_lines_by_a_real_logger_and_by_token() -> Result<()> {
+    let listen = |_: &Lab| {
+        let shared = "filters = [\"kamailio\"]";
+        vec![format!(
+            "log = [{{ name = \"tcp\", kind = \"syslog\", {shared}, listen = \"{HOST}:1514\" }}, \
+             {{ name = \"udp\", kind = \"syslog\", {shared}, listen = \"{HOST}:1514\", transport = \"udp\" }}, \
+             {{ name = \"api\", kind = \"api\", {shared} }}]"
+        )]
+    };
+    let Some((lab, daemon)) = protected(listen)? else { return Ok(()) };
+    let made = daemon.json(&["filter", "token"])?;
+    let [token, hash] = ["token", "log_token"].map(|key| made[key].as_str().unwrap_or_default());
+    let settings = Settings {
+        lines: listen(&lab),
+        endpoints: [vec![format!("log_token = {hash:?}")], Vec::new()],
+        ..Settings::default()
+    };
+    daemon.configure(&settings)?;
+    daemon.text(&["reload"])?;
+    // Of one who guesses over TLS: the wire shows nothing, and the PBX's own log is not followed.
+    let guesser: IpAddr = lab.newcomer().v4.into();
+    assert_eq!(guess_over_tls(&lab, guesser, LIMIT + 2)?, LIMIT + 2);
+    let written = lab.pbxs[0].log();
+    let told: Vec<&str> = written.lines().filter(|it| it.contains("sipprot: rejected")).collect();
+    ensure!(told.len() as u32 >= LIMIT, "{written}");
+    let of = |source: IpAddr| -> String {
+        let text = |line: &&str| line[line.find("sipprot:").unwrap_or(0)..].to_owned();
+        told.iter()
+            .map(|it| text(it).replace(&guesser.to_string(), &source.to_string()) + "\n")
+            .collect()
+    };
+    let element = format!("token=\"{token}\"");
+    let with_token = ["--udp", "--rfc5424", "--sd-id", "sipprot@32473", "--sd-param", &element];
+    for (name, more) in [("tcp", &["--tcp"][..]), ("udp", &with_token)] {
+        let source = lab.newcomer().v4.into();
+        logger(&lab.net.pbxs[0], more, &of(source))?;
+        let block = wait_for(name, || Ok(blocks(&daemon, source)?.pop()))
+            .with_context(|| format!("{:?}", log(&daemon, name)))?;
+        assert_eq!(block["endpoint"], "pbx1", "{block}");
+    }
+    let source = lab.newcomer().v4.into();
+    let mut curl = lab.net.host.command("curl");
+    curl.args(["--silent", "--fail", "--unix-socket"]).arg(daemon.socket());
+    curl.args([
+        "--header",
+        &format!("Authorization: Bearer {token}"),
+        "--data-binary",
+        &of(source),
+    ]);
+    let output = curl.arg("http://localhost/api/v1/logs/api").output().context("run curl")?;
+    ensure!(output.status.success(), "curl: {output:?}");
+    assert_eq!(blocks(&daemon, source)?.len(), 1, "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
 #[test]
 fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
     let path = |lab: &Lab| lab.directory().join("sshd-22/log");

@@ -121,6 +121,10 @@ pub const PACKAGES: &[Package] = {
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),
         package("tcpdump", Lab, Program("tcpdump"), "records what a failed test saw"),
         package("util-linux", Lab, Program("nsenter"), "enters a namespace and keeps bpffs"),
+        package("zsh", Lab, Program("zsh"), "a shell that completes, beside bash"),
+        package("fish", Lab, Program("fish"), "another one"),
+        package("man-db", Lab, Program("man"), "shows the pages of the manual"),
+        package("mandoc", Lab, Program("mandoc"), "checks them"),
         package("procps", Lab, Program("sysctl"), "sets the namespaces' network parameters"),
         package("tor-geoipdb", Geo, File("/usr/share/tor/geoip"), "the default country ranges")
             .with_service("tor"),

@@ -33,16 +33,24 @@ impl Backoff {
     /// Takes a try; or says how long to wait.
     pub fn try_now(&mut self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let name = self.names.wait(&key_of(name), NAME_MAX, now);
-        let source = source_of(from).map(|it| self.sources.wait(&it, SOURCE_MAX, now));
-        let wait = name.max(source.unwrap_or_default());
+        let wait = name.max(self.source_wait(from, now));
         if wait.is_zero() { self.all.take(now) } else { Err(wait) }
+    }
+
+    /// The same of what proves itself by no name: a source that sent wrong tokens.
+    pub fn source_wait(&self, from: IpAddr, now: Timestamp) -> Duration {
+        source_of(from).map_or(Duration::ZERO, |it| self.sources.wait(&it, SOURCE_MAX, now))
+    }
+
+    pub fn source_failed(&mut self, from: IpAddr, now: Timestamp) {
+        if let Some(source) = source_of(from) {
+            self.sources.failed(source, now);
+        }
     }
 
     pub fn failed(&mut self, name: &str, from: IpAddr, now: Timestamp) {
         self.names.failed(key_of(name), now);
-        if let Some(source) = source_of(from) {
-            self.sources.failed(source, now);
-        }
+        self.source_failed(from, now);
     }
 
     /// Of the source's failures those for other names may remain: one right password excuses no guessing.
@@ -174,6 +182,9 @@ mod tests {
         let network = |number: u32| address(&format!("2001:db8::{number:x}"));
         assert_eq!(waits(5, names, network), [0, 0, 1, 2, 4], "one /64");
         assert_eq!(waits(5, names, many), [0; 5], "nobody twice");
+        let mut sender = Backoff::default();
+        (0..4).for_each(|_| sender.source_failed(one(0), at(0)));
+        assert_eq!(sender.source_wait(one(0), at(500)), Duration::from_millis(1500), "no name");
         let proxy = |_| address("127.0.0.1");
         assert_eq!(waits(5, names, proxy), [0; 5], "a proxy is not to blame");
         assert_eq!(waits(16, names, one)[15], 900, "no longer than a quarter of an hour");

@@ -18,6 +18,8 @@ pub struct Consent {
 impl Consent {
     pub const CONFIRM: &str = "sipprot-confirm";
     pub const OPERATOR: &str = "sipprot-operator";
+    /// Of a change that is only to be tried.
+    pub const DRY_RUN: &str = "sipprot-dry-run";
 }
 
 /// A change that waits for its confirmation.

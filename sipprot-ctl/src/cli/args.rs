@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::{ArgValueCompleter, Shell};
 use ipnetwork::IpNetwork;
 
 pub use lists::{
@@ -16,8 +16,11 @@ pub use lists::{
     ReportVerb, RowFilter, RowsVerb, Unblock, Which,
 };
 
+use super::complete;
 use super::log::Target;
+use super::setup::{Endpoint, named_endpoint};
 use super::version::VERSION;
+use crate::api::LiveKind;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
 
 /// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
@@ -54,17 +57,26 @@ pub enum Verb {
     /// Print the daily attack report, or that of several days.
     #[command(visible_alias = "r")]
     Report(Report),
-    /// Prepare the store. If it is there already, nothing is done.
-    Setup,
+    /// Prepare the store; on a terminal also the configuration, by a few questions.
+    ///
+    /// Without a terminal and without options only the store is prepared; if it is there already,
+    /// nothing is done.
+    Setup(Setup),
     /// Print only the version.
     Version,
     /// Manage IP lists.
     #[command(visible_alias = "l")]
     List(List),
     /// Tell on which lists an address is, what the kernel holds of it, and why.
-    Check { address: IpAddr },
+    Check {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Tell why an address is blocked or not: rule, evidence, past, end, and how to undo it.
-    Why { address: IpAddr },
+    Why {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Edit the allowlist.
     Allow(Edit),
     /// Edit the denylist.
@@ -88,6 +100,9 @@ pub enum Verb {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
         confirm: bool,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep a change that was made with --confirm, for you still get through.
     Confirm {
@@ -95,12 +110,24 @@ pub enum Verb {
         #[arg(long)]
         cancel: bool,
     },
+    /// Print what changed: blocks, trust, alerts, lists, health.
+    Events(Events),
+    /// Show who attacks, and how much passes and is dropped, every second.
+    Top(Top),
+    /// Look for what may be wrong, and say what to do about it; also without a daemon.
+    Doctor,
     /// Print or check configurations.
     Config(Config),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
     Replay(Replay),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
+    /// Upgrade the package; the filter stays in force meanwhile.
+    Update {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Who may log in to the API over TCP.
     User(super::people::User),
     /// API tokens.
@@ -118,12 +145,87 @@ pub enum Verb {
     Map(MapArgs),
     /// Print completions for a shell.
     Completions { shell: Shell },
+    /// Write the pages of the manual.
+    #[command(hide = true)]
+    Man { directory: PathBuf },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Events {
+    /// Go on with what changes from now on, until it is interrupted. With --json, one object a line.
+    #[arg(long)]
+    pub follow: bool,
+    /// Only these, with commas between: block, renewed, contained, quarantined, denied, ended,
+    /// trusted, distrusted, alert, list, peer, reload, health.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind, add = ArgValueCompleter::new(complete::kinds))]
+    pub kind: Vec<LiveKind>,
+    /// Only those of an endpoint.
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
+    pub endpoint: Option<String>,
+    /// At most so many of the last ones.
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
+    pub limit: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum FirstMode {
+    /// Watch for a week, then propose.
+    Learn,
+    Enforce,
+    Observe,
+}
+
+impl FirstMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            FirstMode::Learn => "learn",
+            FirstMode::Enforce => "enforce",
+            FirstMode::Observe => "observe",
+        }
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Setup {
+    /// An interface to protect; that of the default route otherwise.
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
+    pub interfaces: Vec<String>,
+    /// A PBX and its addresses; those that listen on this host otherwise.
+    #[arg(long = "endpoint", value_name = "NAME=ADDRESS,…", value_parser = named_endpoint)]
+    pub endpoints: Vec<Endpoint>,
+    /// An address for the allowlist; that from which you came by ssh otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    pub trust: Option<IpAddr>,
+    /// What to begin with: learn otherwise.
+    #[arg(long)]
+    pub mode: Option<FirstMode>,
+    /// Don't ask: what flags don't say is as proposed.
+    #[arg(long)]
+    pub yes: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Setup {
+    pub fn says_something(&self) -> bool {
+        let Self { interfaces, endpoints, trust, mode, yes, dry_run } = self;
+        let named = !interfaces.is_empty() || !endpoints.is_empty();
+        named || trust.is_some() || mode.is_some() || *yes || *dry_run
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Top {
+    /// Print one picture as text, after a second of looking; so it is where there is no terminal.
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(ClapArgs, Debug)]
 pub struct Run {
     /// An interface to protect, beside those of the configuration.
-    #[arg(long = "iface", value_name = "IF")]
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
     pub interfaces: Vec<String>,
     /// Drop nothing: count and report what would be dropped.
     #[arg(long)]
@@ -195,7 +297,7 @@ pub struct Import {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub zone: String,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: what does is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
@@ -214,7 +316,7 @@ pub struct RemoveCsv {
 #[derive(ClapArgs, Debug)]
 pub struct Export {
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -231,11 +333,14 @@ pub struct Add {
     #[arg(long, value_parser = scope, default_value = "all")]
     pub scope: Scope,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -249,7 +354,13 @@ pub enum TrustVerb {
     /// Print trusted peers.
     List(RowFilter),
     /// Take trust away, and give none for a day.
-    Revoke { address: IpAddr },
+    Revoke {
+        #[arg(add = ArgValueCompleter::new(complete::trusted))]
+        address: IpAddr,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -270,11 +381,20 @@ pub enum PeerVerb {
         /// otherwise.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         rate: Option<u32>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print peers of the configuration and those that were added.
     List(RowFilter),
     /// Take back what was added.
-    Remove { network: IpNetwork },
+    Remove {
+        #[arg(add = ArgValueCompleter::new(complete::peers))]
+        network: IpNetwork,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(ClapArgs, Debug)]
@@ -360,13 +480,13 @@ pub struct Preview {
     #[arg(long, value_parser = geo_mode)]
     pub mode: GeoMode,
     /// ISO codes, English names, continents, with commas between.
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", add = ArgValueCompleter::new(complete::countries))]
     pub countries: Vec<String>,
     /// All traffic, or only that to SIP ports.
     #[arg(long, value_parser = geo_scope, default_value = "all")]
     pub scope: RuleScope,
     /// The endpoint whose policy it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -434,7 +554,10 @@ pub enum RescueVerb {
     /// What is in the kernel.
     Status,
     /// Lift every block, hold, containment and denial of an address.
-    Unblock { address: IpAddr },
+    Unblock {
+        #[arg(add = ArgValueCompleter::new(complete::blocked))]
+        address: IpAddr,
+    },
     /// Drop nothing any more; count only.
     Observe,
     /// Take the filter out of the kernel.
@@ -443,6 +566,11 @@ pub enum RescueVerb {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 7d".to_owned())
+}
+
+fn live_kind(text: &str) -> Result<LiveKind, String> {
+    use crate::config::Choice;
+    LiveKind::from_name(text).ok_or_else(|| "no such kind: see --help".to_owned())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
@@ -464,13 +592,18 @@ fn geo_mode(text: &str) -> Result<GeoMode, String> {
 /// fingers and scripts.
 pub fn accept_seed_forms(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const LONG: [&str; 4] = ["allow", "deny", "dynamic", "all"];
+    // The program's name comes first, and the value of a global option is no verb.
+    let (mut is_verb_to_come, mut is_value) = (true, true);
     arguments
-        .enumerate()
-        .map(|(place, argument)| {
-            if place == 1 && argument == "h" {
-                return "help".into();
+        .map(|argument| {
+            let text = argument.to_str().unwrap_or_default();
+            let may_be_verb = is_verb_to_come && !is_value && !text.starts_with('-');
+            is_value = matches!(text, "--config" | "--log");
+            if may_be_verb {
+                is_verb_to_come = false;
+                return if text == "h" { "help".into() } else { argument };
             }
-            let word = argument.to_str().and_then(|text| text.strip_prefix(['-', '\u{2013}']));
+            let word = text.strip_prefix(['-', '\u{2013}']);
             match word.filter(|word| LONG.contains(word)) {
                 Some(word) => format!("--{word}").into(),
                 None => argument,

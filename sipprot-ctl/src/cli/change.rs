@@ -19,11 +19,12 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
         EditVerb::Move(moved) => {
             let entries = MoveEntries { networks: moved.networks, to: moved.to, by: operator() };
             let path = format!("/lists/{name}/move");
-            client.confirming(moved.confirm).post(&path, &entries)?
+            client.confirming(moved.confirm).rehearsing(moved.dry_run).post(&path, &entries)?
         }
         EditVerb::Edit(edit) => {
             let path = format!("/lists/{name}");
-            client.confirming(edit.confirm).patch(&path, &many::edit(edit))?
+            let client = client.confirming(edit.confirm).rehearsing(edit.dry_run);
+            client.patch(&path, &many::edit(edit))?
         }
         EditVerb::Add(add) => {
             let entry = NewEntry {
@@ -34,7 +35,8 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
                 scope: add.scope,
                 endpoint: add.endpoint,
             };
-            client.confirming(add.confirm).post(&format!("/lists/{name}"), &entry)?
+            let client = client.confirming(add.confirm).rehearsing(add.dry_run);
+            client.post(&format!("/lists/{name}"), &entry)?
         }
     };
     print(context, &done)
@@ -43,30 +45,33 @@ pub(super) fn edit(context: &Context, list: List, edit: Edit) -> Result<(), CliE
 pub(super) fn trust(context: &Context, trust: Trust) -> Result<(), CliError> {
     match trust.verb {
         TrustVerb::List(filter) => lists::trust(context, &filter),
-        TrustVerb::Revoke { address } => {
+        TrustVerb::Revoke { address, dry_run } => {
             let by = query(&[("by", Some(&operator()))]);
-            print(context, &context.client()?.delete(&format!("/trust/{address}{by}"))?)
+            let client = context.client()?.rehearsing(dry_run);
+            print(context, &client.delete(&format!("/trust/{address}{by}"))?)
         }
     }
 }
 
 pub(super) fn peer(context: &Context, peer: Peer) -> Result<(), CliError> {
     match peer.verb {
-        PeerVerb::Add { network, note, rate } => {
+        PeerVerb::Add { network, note, rate, dry_run } => {
             let new = NewPeer { network, rate, note, added_by: operator() };
-            print(context, &context.client()?.post("/peers", &new)?)
+            print(context, &context.client()?.rehearsing(dry_run).post("/peers", &new)?)
         }
         PeerVerb::List(filter) => lists::peers(context, &filter),
-        PeerVerb::Remove { network } => {
+        PeerVerb::Remove { network, dry_run } => {
             let network = network.to_string();
             let query = query(&[("network", Some(&network)), ("by", Some(&operator()))]);
-            print(context, &context.client()?.delete(&format!("/peers{query}"))?)
+            let client = context.client()?.rehearsing(dry_run);
+            print(context, &client.delete(&format!("/peers{query}"))?)
         }
     }
 }
 
-pub(super) fn reload(context: &Context, confirm: bool) -> Result<(), CliError> {
-    print(context, &context.client()?.confirming(confirm).post("/reload", &())?)
+pub(super) fn reload(context: &Context, confirm: bool, dry_run: bool) -> Result<(), CliError> {
+    let client = context.client()?.confirming(confirm).rehearsing(dry_run);
+    print(context, &client.post("/reload", &())?)
 }
 
 pub(super) fn confirm(context: &Context, cancel: bool) -> Result<(), CliError> {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::CliError;
 use super::change::operator;
@@ -30,16 +31,35 @@ const PIECE: usize = 64 << 10;
 pub struct Client {
     socket: PathBuf,
     confirm: bool,
+    dry_run: bool,
+    /// The last change that was heard of.
+    heard: Option<u64>,
+    patience: Duration,
 }
 
 impl Client {
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket, confirm: false }
+        Self { socket, confirm: false, dry_run: false, heard: None, patience: PATIENCE }
     }
 
     /// Says with every change that the operator knows that it may cut them off.
     pub fn confirming(self, confirm: bool) -> Self {
         Self { confirm, ..self }
+    }
+
+    /// Changes nothing: is told what would be.
+    pub fn rehearsing(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
+    }
+
+    /// Waits no longer than this for small answers.
+    pub fn waiting(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Goes on behind this change.
+    pub fn resuming(self, heard: Option<u64>) -> Self {
+        Self { heard, ..self }
     }
 
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
@@ -85,7 +105,7 @@ impl Client {
         path: &str,
         file: Box<dyn Read + Send>,
     ) -> Result<T, CliError> {
-        let (ok, bytes) = self.run(PATIENCE_LARGE, async {
+        let (ok, bytes) = self.run_within(PATIENCE_LARGE, async {
             let response = self.exchange(Method::POST, path, Upload(file)).await?;
             self.collected(response).await
         })?;
@@ -94,7 +114,7 @@ impl Client {
 
     /// Writes an answer to `into`, piece by piece.
     pub fn download(&self, path: &str, into: &mut dyn Write) -> Result<(), CliError> {
-        self.run(PATIENCE_LARGE, async {
+        self.run_within(PATIENCE_LARGE, async {
             let response = self.exchange(Method::GET, path, Full::new(Bytes::new())).await?;
             if !response.status().is_success() {
                 let (ok, bytes) = self.collected(response).await?;
@@ -115,13 +135,35 @@ impl Client {
         })
     }
 
+    /// An answer that comes bit by bit, without an end in time.
+    pub async fn open(&self, path: &str) -> Result<Incoming, CliError> {
+        let work = self.exchange(Method::GET, path, Full::new(Bytes::new()));
+        let late = |_| self.broken("no answer");
+        let response = timeout(self.patience, work).await.map_err(late)??;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let (ok, bytes) = self.collected(response).await?;
+        self.read::<serde::de::IgnoredAny>(ok, &bytes)?;
+        Err(self.broken("an answer that isn't ours"))
+    }
+
+    /// Waits for what is done on its own runtime.
+    pub fn run<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
+        runtime.block_on(work)
+    }
+
     fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, CliError> {
-        self.request_within(PATIENCE, method, path, body)
+        self.request_within(self.patience, method, path, body)
     }
 
     fn request_within<T: DeserializeOwned>(
@@ -131,25 +173,21 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, CliError> {
-        let (ok, bytes) = self.run(patience, async {
+        let (ok, bytes) = self.run_within(patience, async {
             let response = self.exchange(method, path, Full::new(body)).await?;
             self.collected(response).await
         })?;
         self.read(ok, &bytes)
     }
 
-    fn run<T>(
+    fn run_within<T>(
         &self,
         patience: Duration,
         work: impl Future<Output = Result<T, CliError>>,
     ) -> Result<T, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
-        runtime.block_on(async {
+        Self::run(async {
             let late = || self.broken(&format!("no answer in {} s", patience.as_secs()));
-            tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(late()))
+            timeout(patience, work).await.unwrap_or_else(|_| Err(late()))
         })
     }
 
@@ -197,6 +235,12 @@ impl Client {
             .header(Who::BY, operator().as_bytes());
         if self.confirm {
             request = request.header(Consent::CONFIRM, "true");
+        }
+        if self.dry_run {
+            request = request.header(Consent::DRY_RUN, "true");
+        }
+        if let Some(heard) = self.heard {
+            request = request.header("last-event-id", heard.to_string());
         }
         if let Some(address) = ssh_client() {
             request = request.header(Consent::OPERATOR, address.to_string());
@@ -259,7 +303,7 @@ fn json(body: &impl Serialize) -> Result<Bytes, CliError> {
 }
 
 /// From where the operator came to this host.
-fn ssh_client() -> Option<IpAddr> {
+pub(super) fn ssh_client() -> Option<IpAddr> {
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split([' ', '%']).next()?.parse().ok()
 }

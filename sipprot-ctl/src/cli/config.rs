@@ -48,8 +48,8 @@ fn check(context: &Context, file: Option<PathBuf>) -> Result<(), CliError> {
                 let checked = Checked { ok: false, files: Vec::new(), faults: faults.clone() };
                 context.print(&checked, |_| String::new())?;
             }
-            Err(CliError::Failed(faults.join("\nsipprot: ")))
+            Err(CliError::Config(faults.join("\nsipprot: ")))
         }
-        Err(error) => Err(CliError::Failed(error.to_string())),
+        Err(error) => Err(CliError::Config(error.to_string())),
     }
 }

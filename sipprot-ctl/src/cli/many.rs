@@ -37,6 +37,8 @@ pub(super) fn remove(context: &Context, list: List, removal: Remove) -> Result<(
     let path = format!("/lists/{name}/delete");
     let wanted = RemoveEntries { networks, all, endpoint, dry_run, by: operator() };
     if !all {
+        let wanted = RemoveEntries { dry_run: false, ..wanted };
+        let client = client.rehearsing(dry_run);
         return print(context, &client.post::<_, Done>(&path, &wanted)?);
     }
     let tried: SheetAnswer =
@@ -100,7 +102,7 @@ pub(super) fn merged(answer: &AggregateAnswer) -> String {
 }
 
 pub(super) fn block(context: &Context, block: &Block) -> Result<(), CliError> {
-    let client = context.client()?.confirming(block.confirm);
+    let client = context.client()?.confirming(block.confirm).rehearsing(block.dry_run);
     for address in &block.addresses {
         let new = NewBlock {
             address: *address,
@@ -115,7 +117,8 @@ pub(super) fn block(context: &Context, block: &Block) -> Result<(), CliError> {
 }
 
 pub(super) fn unblock(context: &Context, unblock: &Unblock) -> Result<(), CliError> {
-    let (client, by) = (context.client()?, query(&[("by", Some(&operator()))]));
+    let client = context.client()?.rehearsing(unblock.dry_run);
+    let by = query(&[("by", Some(&operator()))]);
     if unblock.all {
         if !unblock.yes && !is_agreed("Lift every block, containment and quarantine?")? {
             return Err(CliError::Failed("nothing is changed".to_owned()));

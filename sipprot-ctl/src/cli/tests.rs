@@ -1,6 +1,6 @@
 //! What operators type and see.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::args::{self, Args, Verb};
 use super::*;
@@ -60,7 +60,7 @@ fn aliases_and_single_dashes() {
     check("sipprot map dump blocks", "Map(MapArgs { verb: Dump { map: Some(\"blocks\")");
     check("sipprot allow template", "Allow(Edit { verb: Template");
     check("sipprot confirm --cancel", "Confirm { cancel: true }");
-    check("sipprot reload --confirm", "Reload { confirm: true }");
+    check("sipprot reload --confirm", "Reload { confirm: true, dry_run: false }");
     check("sipprot --config /x check 192.0.2.1", "Check { address: 192.0.2.1");
     check("sipprot allow add 2001:db8::/32 --note office", "Allow(Edit { verb: Add");
     check(
@@ -107,7 +107,6 @@ fn wrong_lines_are_usage_errors() {
         "sipprot report abuse",
         "sipprot map",
         "sipprot map dump BLOCKS --limit few",
-        "sipprot deny remove 192.0.2.1 --dry-run",
         "sipprot deny remove 192.0.2.1 --csv a.csv",
         "sipprot deny import",
         "sipprot block 192.0.2.1 --for soon",
@@ -118,6 +117,19 @@ fn wrong_lines_are_usage_errors() {
         "sipprot replay a.pcap --endpoints pbx",
     ] {
         assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn h_is_help_where_a_verb_is_expected() {
+    let forms = |line: &str| args::accept_seed_forms(line.split(' ').map(OsString::from));
+    for (line, expected) in [
+        ("h h", "h help"),
+        ("sipprot --config h h", "sipprot --config h help"),
+        ("sipprot --debug h", "sipprot --debug help"),
+        ("sipprot check h", "sipprot check h"),
+    ] {
+        assert_eq!(forms(line).join(std::ffi::OsStr::new(" ")), expected);
     }
 }
 

@@ -41,6 +41,8 @@ macro_rules! choices {
     };
 }
 
+pub(crate) use choices;
+
 choices! {
     /// What a policy does with a packet that it would drop.
     Mode {

@@ -221,7 +221,7 @@ fn free_name(file: &Path, now: Timestamp) -> PathBuf {
 }
 
 /// At once, so that a crash leaves the old text or the new one; owner and mode stay.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+pub fn replace(file: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, chown};
     // What a link leads to is written, not the link.

@@ -22,6 +22,7 @@ impl Core {
         };
         warn!("alert {kind}: {}: {}", alert.source_ip, record.what);
         self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
+        self.tell_alert(alert_view(&record));
         self.journal.write(vec![Change::AddAlert(record)]);
         if matches!(alert.kind, AlertKind::PossibleBreakIn { .. }) {
             let standing = self.standing(alert.source);

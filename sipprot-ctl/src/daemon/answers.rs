@@ -31,6 +31,8 @@ impl Core {
     pub(super) fn answer(&mut self, call: Call) {
         let Call { command, reply, .. } = call;
         let outcome = match command {
+            Command::Rehearse(command) => self.rehearse(*command),
+
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { query } => return self.report(&query, reply),
@@ -87,6 +89,8 @@ impl Core {
             Command::AddPeer(peer) => self.add_peer(peer),
             Command::RemovePeer { network, by } => self.remove_peer(network, &by),
             Command::Ingest { log, token, text } => Outcome::Now(self.ingest(&log, &token, &text)),
+            Command::Follow => Outcome::Now(Ok(Answer::Follow(self.live.clone()))),
+            Command::Top { limit } => Outcome::Now(Ok(Answer::Top(Box::new(self.top(limit))))),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }

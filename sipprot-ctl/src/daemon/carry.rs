@@ -11,13 +11,15 @@ use super::core::{Core, Expiring};
 use super::notes;
 use super::plan::nanoseconds;
 use super::scope::{kernel_scope, kernel_scopes, scope};
+use crate::api::LiveKind;
 use crate::config::{Scope, format_duration};
 use crate::datapath::{
     BlockTarget, List as KernelList, ListItem, Quarantined, monotonic_ns, monotonic_precise_ns,
 };
 use crate::report::address;
 use crate::rules::{
-    Block, Case, Contain, Decision, Deny, Distrust, Quarantine, Release, Time, Trust,
+    Block, Case, Contain, Decision, Deny, Distrust, DistrustReason, Quarantine, Release, Time,
+    Trust,
 };
 use crate::store::{BlockKey, BlockKind, BlockRecord, Change, List, ListEntry, Origin};
 
@@ -77,6 +79,7 @@ impl Core {
             block.threshold
         );
         self.metrics.judgement.blocks.with_label_values(&["dynamic"]).inc();
+        self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
         let standing = self.standing(case.source);
         self.journal.write(vec![Change::PutBlock(record), Change::PutStanding(standing)]);
@@ -159,6 +162,7 @@ impl Core {
         };
         warn!("denied {} for good: {}", address(network), entry.note);
         self.metrics.judgement.blocks.with_label_values(&["deny"]).inc();
+        self.tell_block(LiveKind::Denied, &record);
         let standing = self.standing(case.source);
         let mut changes = vec![Change::PutBlock(record.clone()), Change::EndBlock(record.key())];
         changes.extend(self.end_blocks(case.source).into_iter().map(Change::EndBlock));
@@ -215,6 +219,7 @@ impl Core {
             record.reason
         );
         self.metrics.judgement.blocks.with_label_values(&["containment"]).inc();
+        self.tell_block(LiveKind::Contained, &record);
         self.persisted.dirty = true;
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
@@ -248,6 +253,7 @@ impl Core {
             format_duration(*duration)
         );
         self.metrics.judgement.blocks.with_label_values(&["quarantine"]).inc();
+        self.tell_block(LiveKind::Quarantined, &record);
         self.ledger.put_block(record.clone());
         self.journal.write(vec![Change::PutBlock(record)]);
     }
@@ -261,6 +267,8 @@ impl Core {
         if !trust.renewed {
             let account = trust.account.as_ref().map(ToString::to_string).unwrap_or_default();
             info!("trusting {} {account}", trust.source_ip);
+            let what = format!("{} is trusted {account}", trust.source_ip);
+            self.tell_of(LiveKind::Trusted, Self::network_of(trust.source), what.trim_end());
         }
         let changes = self.persisted.trusted(trust, self.clock.time_now());
         self.journal.write(changes);
@@ -270,6 +278,12 @@ impl Core {
         let source = distrust.source;
         self.kernel.carry("taking trust away", |datapath| datapath.distrust(source));
         info!("no longer trusting {}", address(Self::network_of(source)));
+        let why = match distrust.reason {
+            DistrustReason::Expired => "its trust has expired",
+            DistrustReason::Revoked => "its trust was revoked",
+        };
+        let what = format!("{} is no longer trusted: {why}", address(Self::network_of(source)));
+        self.tell_of(LiveKind::Distrusted, Self::network_of(source), what);
         let changes = self.persisted.distrusted(source);
         self.persisted.dirty = true;
         self.journal.write(changes);
@@ -293,7 +307,9 @@ impl Core {
             self.ledger.remove_block(&key);
             // The history tells when it really ended.
             let expires_at = record.expires_at.min(now);
-            changes.push(Change::PutBlock(BlockRecord { expires_at, ..record }));
+            let record = BlockRecord { expires_at, ..record };
+            self.tell_block(LiveKind::Ended, &record);
+            changes.push(Change::PutBlock(record));
             changes.push(Change::EndBlock(key));
         }
         self.journal.write(changes);

@@ -14,13 +14,15 @@ use super::answers::Outcome;
 use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
+use super::entries::waiting;
 use super::geography::Geography;
 use super::guard::{self, Former};
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
+use super::rehearsal::{difference, only_said};
 use super::scope::{kernel_scope, rules_scope};
-use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, NewBlock, TEXT_MAX};
+use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
 use crate::config::{Config, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
@@ -56,6 +58,14 @@ impl Core {
         };
         let (reason, by) = (text("reason", &new.reason)?, text("by", &new.by)?);
         let pending = self.consider_block(network, new.scope, &by, consent)?;
+        let length = format_duration(duration);
+        let said = self.would(|| {
+            let waits = waiting(&pending);
+            format!("{} would be blocked for {length}{waits}", address(network))
+        });
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         let block = kernel_block(duration, kernel_scope(rules_scope(new.scope)));
         let target = BlockTarget::host(source);
@@ -68,8 +78,8 @@ impl Core {
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
         info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
+        self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
-        let length = format_duration(duration);
         let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
         let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
@@ -104,6 +114,9 @@ impl Core {
         let source = SourceKey::from(asked);
         let network = Self::network_of(source);
         let by = text("by", by)?;
+        if self.rehearses {
+            return self.would_unblock(asked, network).map(only_said);
+        }
         let now = self.clock.timestamp_now();
         let lifted = Lifted { at: now, by: by.clone() };
         let policies = self.blocking_policies();
@@ -124,6 +137,11 @@ impl Core {
                 Ok(any)
             })
             .map_err(|error| self.fault("unblocking", &error))?;
+        let held: Vec<BlockRecord> = self.ledger.blocks_of(network).cloned().collect();
+        for record in held {
+            let lifted = Some(lifted.clone());
+            self.tell_block(LiveKind::Ended, &BlockRecord { lifted, ..record });
+        }
         let keys = self.end_blocks(source);
         let mut changes: Vec<Change> = keys
             .iter()
@@ -151,6 +169,19 @@ impl Core {
         Ok(Outcome::Stored(stored, Done { done: true, message }))
     }
 
+    fn would_unblock(&mut self, asked: IpAddr, network: IpNetwork) -> Result<Done, Fault> {
+        let check = self.check(asked)?;
+        let held = self.ledger.blocks_of(network).count();
+        let denied = check.entries.iter().filter(|entry| entry.list == List::Deny).count();
+        let message = match held > 0 || check.denied || check.held || check.contained {
+            true => format!(
+                "{asked} would be unblocked: blocks and containments {held}, denials {denied}"
+            ),
+            false => format!("nothing stands against {asked}"),
+        };
+        Ok(Done { done: false, message })
+    }
+
     /// Takes the source itself off the denylist; wider networks are returned, not lifted.
     fn lift_denials(
         &mut self,
@@ -174,7 +205,13 @@ impl Core {
             Ok(by) => by,
             Err(fault) => return Outcome::Now(Err(fault)),
         };
-        let Some(decision) = self.engine.revoke_trust(source, self.clock.time_now()) else {
+        let now = self.clock.time_now();
+        if self.rehearses && self.engine.explain(source, now).trust.is_some() {
+            let message = format!("{asked} would lose its trust, and gain none for a day");
+            return only_said(Done { done: false, message });
+        }
+        let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
+        let Some(decision) = revoked else {
             let message = format!("{asked} has no learned trust");
             return Outcome::Now(Err(Fault::not_found(message)));
         };
@@ -195,15 +232,17 @@ impl Core {
                 self.reload_complaint = None;
                 let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
                 self.metrics.health.reload_time.set(now);
+                self.tell(LiveKind::Reload, "the configuration was read again");
             }
             Err(fault) => {
+                self.tell(LiveKind::Reload, format!("the configuration stays as it was: {fault}"));
                 self.reload_complaint = Some(format!("the last reload failed: {fault}"));
             }
         }
         result
     }
 
-    fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
+    pub(super) fn try_reload(&mut self, consent: Consent) -> Result<Done, Fault> {
         let loaded = Config::load(self.config_path.as_deref())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         // Reading a database takes long: only when it may have changed.
@@ -219,6 +258,9 @@ impl Core {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = self.consider_geo(&plan, &geography, consent)?;
+        if let Some(said) = self.would(|| told_difference(&self.config, &loaded.config)) {
+            return Ok(said);
+        }
         let fixed = loaded.config.daemon != self.config.daemon;
         if fixed {
             warn!("changes of daemon.* take effect with the next start");
@@ -377,6 +419,14 @@ fn by_hand(
         escalated: false,
         lifted: None,
         refused: false,
+    }
+}
+
+fn told_difference(before: &Config, after: &Config) -> String {
+    let lines = difference(&before.to_string(), &after.to_string());
+    match lines.is_empty() {
+        true => "nothing would change".to_owned(),
+        false => format!("this would change:\n{}", lines.join("\n")),
     }
 }
 

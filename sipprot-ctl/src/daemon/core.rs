@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
-use sipprot_common::abi::CONFIG_TRACK_FLOWS;
+use sipprot_common::abi::{CONFIG_TRACK_FLOWS, Policy};
+use sipprot_common::policy::{follow_geo, keep_geo};
 use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
@@ -25,10 +26,12 @@ use super::kernel::Kernel;
 use super::learn::Lessons;
 use super::ledger::Ledger;
 use super::memory::Persisted;
+use super::news::Health;
 use super::own::Own;
 use super::peaks::Peaks;
 use super::plan::{self, Plan};
 use crate::access::Access;
+use crate::api::Live;
 use crate::cli::version;
 use crate::config::Config;
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
@@ -93,6 +96,10 @@ pub struct Core {
     pub(super) lag_seconds: f64,
     pub(super) lost_before: u64,
     pub(super) losing: bool,
+    pub(super) live: Live,
+    pub(super) health: Health,
+    /// What is asked for is only tried.
+    pub(super) rehearses: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -178,8 +185,11 @@ impl Core {
             lag_seconds: 0.0,
             lost_before: 0,
             losing: false,
+            live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
+            health: Health::default(),
+            rehearses: false,
         };
-        core.tell_policies()
+        core.tell_policies(follow_geo)
             .and_then(|()| core.tell_countries())
             .context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
@@ -189,20 +199,31 @@ impl Core {
         Ok(core)
     }
 
-    /// All that is planned; the networks of countries beside the daemon's work.
+    /// All that is planned. Where networks must be loaded for it that takes seconds, on another thread;
+    /// until they are there, whom countries keep out stays as it was: an inward flow that is not known
+    /// for one would open a way for itself.
     pub(super) fn tell_kernel(&mut self) -> Result<(), DatapathError> {
-        self.tell_policies()?;
-        self.follow_countries()
+        if !self.countries_must_be_loaded() {
+            self.tell_policies(follow_geo)?;
+            return self.tell_countries();
+        }
+        self.tell_policies(|policy, before, _| keep_geo(policy, before))?;
+        self.load_countries();
+        Ok(())
     }
 
     /// Policies, port sets, user agents and endpoints, as planned.
-    fn tell_policies(&mut self) -> Result<(), DatapathError> {
+    fn tell_policies(
+        &mut self,
+        follow: impl Fn(&mut Policy, &Policy, u64),
+    ) -> Result<(), DatapathError> {
         let plan = &self.plan;
         self.kernel.with(|datapath| {
             for (index, ports) in (0..).zip(&plan.port_sets) {
                 datapath.set_port_set(index, ports)?;
             }
-            let policies = datapath.followed(&plan.policies, &plan.endpoints, &plan.shared)?;
+            let policies =
+                datapath.followed(&plan.policies, &plan.endpoints, &plan.shared, &follow)?;
             for (index, policy) in (0..).zip(&policies) {
                 datapath.set_policy(index, policy)?;
             }

@@ -12,12 +12,13 @@ use super::change::{name, now_or_fault, plain, text};
 use super::clock::after;
 use super::core::{Core, Expiring};
 use super::guard;
+use super::rehearsal::only_said;
 use super::upkeep::kernel_list;
 use crate::api::{Code, Consent, Done, EditEntry, Fault, NewEntry, RemoveEntries};
 use crate::config::Scope;
 use crate::message::clean;
 use crate::report::address;
-use crate::store::{Change, List, ListEntry, ListKey, Origin, Store};
+use crate::store::{Change, List, ListEntry, ListKey, Origin, PendingRecord, Store};
 
 /// Ends further away are none.
 const EXPIRY_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
@@ -65,12 +66,19 @@ impl Core {
                 pending = self.consider(cut, what, &entry.added_by, vec![undo], consent)?;
             }
         }
+        let said = self.would(|| {
+            format!("{} would be on the {}{}", address(network), name(list), waiting(&pending))
+        });
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         match self.entry_now(&store, &entry.key())? {
             Some(before) => self.exchange(&before, &entry)?,
             None => self.put_in(&entry)?,
         }
         info!("{} {} by {}: {}", verb(list), address(network), entry.added_by, entry.note);
+        self.tell_list(&entry.key(), &format!("was put by {} on", entry.added_by));
         let message = format!("{} is on the {}{}", address(network), name(list), self.deadline());
         let changes = std::iter::once(Change::PutList(entry)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
@@ -157,6 +165,11 @@ impl Core {
         let undo = renamed.into_iter().chain([Change::PutList(before.clone())]).collect();
         let cut = self.cut_by_edit(&before, &after, consent)?;
         let pending = self.consider(cut, what, &by, undo, consent)?;
+        let said = self.would(|| format!("{} would change{}", address(network), waiting(&pending)));
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
+        self.tell_list(&key, &format!("was changed by {by} on"));
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         self.lists_version += 1;
         if self.list_item(&before) == self.list_item(&after) {
@@ -281,6 +294,13 @@ fn after_s(now: Timestamp, seconds: u64) -> Result<Timestamp, Fault> {
         return Err(Fault::invalid("expires_in_s", "longer than a hundred years: leave it out"));
     }
     Ok(after(now, Duration::from_secs(seconds)))
+}
+
+pub(super) fn waiting(pending: &Option<PendingRecord>) -> &'static str {
+    match pending {
+        Some(_) => ", until it is confirmed or taken back",
+        None => "",
+    }
 }
 
 pub(super) fn not_listed(list: List, network: IpNetwork) -> Fault {

@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::clock::timestamp;
 use super::core::Core;
+use crate::api::LiveKind;
 use crate::datapath::{Batch, BlockTarget, Event, monotonic_precise_ns};
 use crate::message::{Nonces, Packet, observations, signature};
 use crate::rules::{EndpointId, KernelDrop, Observation, Proof, RuleId};
@@ -140,7 +141,13 @@ impl Core {
         let Some(Some(block)) = held else { return };
         let key = self.block_key(target);
         let expires_at = self.clock.kernel_timestamp(block.expires_ns);
+        let known = self.ledger.block(&key).map(|record| record.renewals);
         self.ledger.renew(&key, expires_at, block.renewals);
+        if let Some(record) = self.ledger.block(&key)
+            && known < Some(record.renewals)
+        {
+            self.tell_block(LiveKind::Renewed, record);
+        }
     }
 
     /// `None` for the host's own.

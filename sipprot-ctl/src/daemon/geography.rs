@@ -130,7 +130,10 @@ pub struct Opened {
 impl Core {
     fn has_told_countries(&self) -> bool {
         self.told_countries.as_ref().is_some_and(|told| {
-            Arc::ptr_eq(&told.geography, &self.geography) && told.countries == self.plan.countries
+            let wanted = &self.plan.countries;
+            Arc::ptr_eq(&told.geography, &self.geography)
+                && wanted.is_empty() == told.countries.is_empty()
+                && wanted.iter().all(|country| told.countries.contains(country))
         })
     }
 
@@ -147,23 +150,31 @@ impl Core {
         Ok(())
     }
 
-    /// The same, on another thread where it takes seconds: nobody else's packets are judged later for it.
-    /// Whom the policies newly keep out is let in for five minutes anyway.
-    pub(super) fn follow_countries(&mut self) -> Result<()> {
-        let Some(datapath) = self.kernel.datapath() else { return self.tell_countries() };
-        if self.has_told_countries() || self.plan.countries.is_empty() {
-            return self.tell_countries();
-        }
+    pub(super) fn countries_must_be_loaded(&self) -> bool {
+        self.kernel.is_there() && !self.plan.countries.is_empty() && !self.has_told_countries()
+    }
+
+    /// Those that matter, and those that matter still: until the policies change, the old ones hold.
+    fn countries_to_load(&self) -> Vec<Country> {
+        let known = self.told_countries.iter().flat_map(|told| told.countries.iter());
+        let mut all: Vec<Country> = self.plan.countries.iter().chain(known).copied().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// On another thread: nobody's packets are judged later for it.
+    pub(super) fn load_countries(&mut self) {
+        let Some(datapath) = self.kernel.datapath() else { return };
         // Where one is on its way, its end looks again.
         if self.opening.is_none() {
-            let (before, countries) = (self.geography.clone(), self.plan.countries.clone());
+            let (before, countries) = (self.geography.clone(), self.countries_to_load());
             self.opening = Some(tokio::task::spawn_blocking(move || {
                 let geography = before.clone();
                 let done = datapath.replace_geo(geography.networks(&countries));
                 Opened { before, geography, countries, done }
             }));
         }
-        Ok(())
     }
 
     /// Databases that changed are read on another thread, which fills the kernel's table too.
@@ -173,7 +184,7 @@ impl Core {
         }
         info!("the country database has changed");
         let (before, config) = (self.geography.clone(), self.config.clone());
-        let (countries, datapath) = (self.plan.countries.clone(), self.kernel.datapath());
+        let (countries, datapath) = (self.countries_to_load(), self.kernel.datapath());
         self.opening = Some(tokio::task::spawn_blocking(move || {
             let geography = before.reopen(&config);
             // Without countries nothing is put: who allows only some must not lose these.
@@ -204,7 +215,7 @@ impl Core {
         // The configuration may have changed while they were read.
         let done = match appeared {
             true => self.plan_again().map_err(|fault| fault.to_string()),
-            false => self.follow_countries().map_err(|error| error.to_string()),
+            false => self.tell_kernel().map_err(|error| error.to_string()),
         };
         if let Err(error) = done {
             warn!("countries: {error}");

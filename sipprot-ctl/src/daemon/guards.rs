@@ -8,9 +8,9 @@ use sipprot_common::guard::Service;
 use sipprot_common::policy::Protection;
 
 use super::core::Core;
-use super::sshd;
 use crate::api::GuardView;
 use crate::config::{Config, Endpoint, Guards, Mode, PortRange};
+use crate::listening;
 use tracing::info;
 
 /// Where ssh is if nobody says otherwise: endpoints' own sshd can't be seen from here.
@@ -119,7 +119,7 @@ impl Core {
 
     /// An sshd that listens on another port since is guarded there.
     pub(super) fn look_at_sshd(&mut self) {
-        if self.plan.sshd.as_ref().is_some_and(|known| *known != sshd::ports()) {
+        if self.plan.sshd.as_ref().is_some_and(|known| *known != listening::sshd()) {
             info!("sshd listens elsewhere");
             self.reload_and_log();
         }

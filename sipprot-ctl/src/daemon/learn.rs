@@ -46,7 +46,7 @@ impl Lessons {
 impl Core {
     /// As configured; while the host learns, what is judged only watches.
     pub(super) fn planned(plan: Plan, lessons: &Lessons) -> Plan {
-        let plan = plan.guarding(super::sshd::ports());
+        let plan = plan.guarding(crate::listening::sshd());
         if lessons.goes_on() { plan.learning() } else { plan }
     }
 

@@ -43,6 +43,22 @@ pub struct Seen {
     last: Time,
 }
 
+impl Seen {
+    pub fn last(&self) -> Time {
+        self.last
+    }
+
+    /// Drops that events told of.
+    pub fn total(&self) -> u64 {
+        self.drops.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Why most of them.
+    pub fn most(&self) -> Option<Reason> {
+        self.drops.iter().max_by_key(|(_, count)| *count).map(|(reason, _)| *reason)
+    }
+}
+
 #[derive(PartialEq, Eq, Hash)]
 struct AttackKey {
     day: Date,
@@ -153,6 +169,21 @@ impl Ledger {
 
     pub fn seen(&self, source: SourceKey) -> Option<&Seen> {
         self.seen.get(&source)
+    }
+
+    /// Of whom packets were dropped since then, those with most first.
+    pub fn busiest(&self, at_most: usize, since: Time) -> Vec<(SourceKey, &Seen)> {
+        let lately = self.seen.iter().filter(|(_, seen)| seen.last >= since);
+        let mut all: Vec<(SourceKey, &Seen)> =
+            lately.map(|(source, seen)| (*source, seen)).collect();
+        let rank =
+            |(source, seen): &(SourceKey, &Seen)| (std::cmp::Reverse(seen.total()), source.0);
+        if at_most < all.len() {
+            all.select_nth_unstable_by_key(at_most, rank);
+            all.truncate(at_most);
+        }
+        all.sort_by_key(rank);
+        all
     }
 
     /// Adds to the row of its day, source, victim, endpoint and method.

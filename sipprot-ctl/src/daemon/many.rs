@@ -11,8 +11,9 @@ use tracing::info;
 use super::answers::Outcome;
 use super::change::{escalation_lifted, is_one_source, name, now_or_fault, plain, text};
 use super::core::Core;
-use super::entries::not_listed;
+use super::entries::{not_listed, waiting};
 use super::guard;
+use super::rehearsal::only_said;
 use crate::api::{BlockKind, Consent, DenyBlocks, Done, Fault, MoveEntries, RemoveEntries};
 use crate::config::Scope;
 use crate::datapath::BlockTarget;
@@ -54,8 +55,15 @@ impl Core {
             let cut = self.cut_without(&host, consent)?;
             pending = self.consider(cut, what, &lifted.by, undo, consent)?;
         }
+        let said = self.would(|| {
+            format!("{shown} would no longer be on the {}{}", name(list), waiting(&pending))
+        });
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         for entry in &entries {
             self.take_out(&entry.key())?;
+            self.tell_list(&entry.key(), &format!("was removed by {} from", lifted.by));
         }
         // After the removal: it may be of the very address that is let in again.
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
@@ -156,7 +164,13 @@ impl Core {
         }
         let what = format!("the move of {shown} to the {}", name(to));
         let pending = self.consider(cut, what, &lifted.by, undo, consent)?;
+        let said =
+            self.would(|| format!("{shown} would be on the {}{}", name(to), waiting(&pending)));
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         for (entry, old) in after.iter().zip(&before) {
+            self.tell_list(&entry.key(), &format!("was moved by {} to", lifted.by));
             self.put_in(entry)?;
             self.take_out(&old.key())?;
         }

@@ -10,7 +10,8 @@ use super::change::{now_or_fault, plain, text};
 use super::core::Core;
 use super::plan;
 use super::query::{self, Page};
-use crate::api::{Code, Done, Fault, ListQuery, NewPeer, PeerView, PeersAnswer};
+use super::rehearsal::only_said;
+use crate::api::{Code, Done, Fault, ListQuery, LiveKind, NewPeer, PeerView, PeersAnswer};
 use crate::config::Config;
 use crate::report::address;
 use crate::rules::{Decision, Release, ReleaseReason, Settings};
@@ -84,8 +85,13 @@ impl Core {
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
         };
+        if let Some(said) = self.would(|| format!("{} would be a trusted peer", address(network))) {
+            return Ok(only_said(said));
+        }
         let changes = vec![Change::PutPeer(peer.clone())];
+        let what = format!("{} is a peer, added by {}", address(network), peer.added_by);
         self.put_peer(peer)?;
+        self.tell_of(LiveKind::Peer, network, what);
         self.follow_peers();
         self.release_peers(network);
         let mut message = format!("{} is a trusted peer", address(network));
@@ -133,9 +139,14 @@ impl Core {
             });
         }
         self.needs_store()?;
+        if let Some(said) = self.would(|| format!("{shown} would be no peer any more")) {
+            return Ok(only_said(said));
+        }
         self.peers.retain(|peer| peer.network != network);
         self.follow_peers();
-        info!("{shown} is no peer any more, by {by}");
+        let what = format!("{shown} is no peer any more, by {by}");
+        info!("{what}");
+        self.tell_of(LiveKind::Peer, network, what);
         let mut message = format!("{shown} is no longer a trusted peer");
         if configured {
             let place = self.configured_in();

@@ -23,7 +23,9 @@ use tracing::{error, info};
 use super::answers::{Reply, no_store};
 use super::change::{escalation_lifted, is_one_source, name, text};
 use super::core::{Core, Expiring};
-use crate::api::{Answer, Code, Consent, Done, Fault, ReadSheet, Sheet, SheetAnswer, SheetUse};
+use crate::api::{
+    Answer, Code, Consent, Done, Fault, LiveKind, ReadSheet, Sheet, SheetAnswer, SheetUse,
+};
 use crate::datapath::{DatapathError, ListItem};
 use crate::sheet::{self, Row, Rows, Wrong};
 use crate::store::{
@@ -179,6 +181,7 @@ impl Core {
         answer.done = true;
         answer.message = format!("{what}: {done} entries of the {}{}", name(list), self.deadline());
         info!("{} (by {by})", answer.message);
+        self.tell(LiveKind::List, format!("{}, by {by}", answer.message));
         Ok((answer, self.journal.write_bulk(Box::new(rewrite)), began))
     }
 

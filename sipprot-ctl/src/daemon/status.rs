@@ -25,13 +25,11 @@ impl Core {
         let interfaces = self.interface_views();
         let maps = self.fill();
         let problems = self.problems(&interfaces, &maps);
-        let enforcing = self.plan.policies.first().is_some_and(|host| host.mode == MODE_ENFORCE);
-        let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
         let counts = self.kernel.with(|datapath| datapath.event_counts()).unwrap_or_default();
         let complaint = self.journal.complaint();
         Status {
             version: version().version,
-            protected: self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on(),
+            protected: self.is_protected(&interfaces),
             problems,
             mode: self.mode(),
             learning: self.lessons.goes_on().then(|| self.learn_status()),
@@ -56,6 +54,12 @@ impl Core {
             logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
         }
+    }
+
+    pub(super) fn is_protected(&self, interfaces: &[InterfaceView]) -> bool {
+        let enforcing = self.plan.policies.first().is_some_and(|host| host.mode == MODE_ENFORCE);
+        let attached = !interfaces.is_empty() && interfaces.iter().all(|it| it.attached);
+        self.kernel.is_there() && enforcing && attached && !self.lessons.goes_on()
     }
 
     fn endpoint_views(&self) -> Vec<EndpointView> {
@@ -92,7 +96,7 @@ impl Core {
         networks.count() as u64
     }
 
-    fn interface_views(&self) -> Vec<InterfaceView> {
+    pub(super) fn interface_views(&self) -> Vec<InterfaceView> {
         let attachments = self.attachments();
         self.wanted_interfaces()
             .iter()
@@ -109,11 +113,11 @@ impl Core {
             .collect()
     }
 
-    fn fill(&mut self) -> Vec<Fill> {
+    pub(super) fn fill(&mut self) -> Vec<Fill> {
         self.kernel.carry("reading how full the maps are", |it| it.fill()).unwrap_or_default()
     }
 
-    fn problems(&self, interfaces: &[InterfaceView], maps: &[Fill]) -> Vec<String> {
+    pub(super) fn problems(&self, interfaces: &[InterfaceView], maps: &[Fill]) -> Vec<String> {
         let mut problems = Vec::new();
         let lost = interfaces.iter().filter(|it| !it.attached && self.kernel.is_there());
         problems.extend(lost.map(|it| format!("{} is not filtered", it.name)));

@@ -6,7 +6,7 @@ use tracing::{debug, error, warn};
 
 use super::clock::Clock;
 use super::core::Core;
-use crate::api::Consent;
+use crate::api::{Consent, LiveKind};
 use crate::datapath::{BlockTarget, List as KernelList};
 use crate::rules::Observation;
 use crate::store::{BlockKind, BlockRecord, Change, List};
@@ -14,6 +14,8 @@ use crate::store::{BlockKind, BlockRecord, Change, List};
 /// Seconds between looks at what is due.
 const TIDY_EVERY: u64 = 2;
 const RECONCILE_EVERY: u64 = 5;
+/// Between looks at how full the maps are.
+pub(super) const FILL_EVERY: u64 = 60;
 const WRITE_EVERY: u64 = 5;
 const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
@@ -39,6 +41,7 @@ impl Core {
             self.reconcile();
             self.look_at_losses();
             self.try_refused();
+            self.look_at_health();
             self.give_back_memory();
         }
         if self.seconds.is_multiple_of(WRITE_EVERY) {
@@ -85,6 +88,7 @@ impl Core {
         let mut ended = Vec::new();
         for record in due {
             if self.has_ended(&record) {
+                self.tell_block(LiveKind::Ended, &record);
                 self.ledger.remove_block(&record.key());
                 ended.push(Change::EndBlock(record.key()));
             }
@@ -133,6 +137,7 @@ impl Core {
             self.expiring.pop_first();
             self.lists_version += 1;
             debug!("the list entry {} has ended", key.network);
+            self.tell_list(&key, "has ended on");
             if let Some(policy) = self.plan.policy(key.endpoint.as_deref()) {
                 // What has an end is in the tries alone: nothing else is touched.
                 self.kernel.carry("ending a list entry", |datapath| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ipnetwork::IpNetwork;
 use sipprot_common::abi::{GEO_OFF, Policy};
-use sipprot_common::policy::{follow_geo, geo_drops};
+use sipprot_common::policy::geo_drops;
 use sipprot_common::table::{ListTable, MIXED, PlaceTable};
 
 use super::endpoints::SharedPort;
@@ -69,13 +69,14 @@ impl Datapath {
         }
     }
 
-    /// The policies as they are to be set: countries that one newly keeps out are learned first. What an
-    /// endpoint had before is found by its first address.
+    /// The policies as they are to be set, each after what it follows: `follow` gets both, and the time.
+    /// What an endpoint had before is found by its first address.
     pub fn followed(
         &self,
         policies: &[Policy],
         endpoints: &[(IpNetwork, u32)],
         shared: &[SharedPort],
+        follow: impl Fn(&mut Policy, &Policy, u64),
     ) -> Result<Vec<Policy>> {
         let known: HashMap<IpNetwork, u32> = self.endpoints()?.into_iter().collect();
         let now_ns = monotonic_ns();
@@ -94,7 +95,7 @@ impl Datapath {
         };
         let followed = (0..).zip(policies).map(|(index, policy)| {
             let mut policy = *policy;
-            follow_geo(&mut policy, &before(index)?.unwrap_or_default(), now_ns);
+            follow(&mut policy, &before(index)?.unwrap_or_default(), now_ns);
             Ok(policy)
         });
         followed.collect()

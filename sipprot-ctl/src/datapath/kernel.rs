@@ -60,7 +60,7 @@ fn lacks(release: &str) -> Option<String> {
     (!missing.is_empty()).then(|| missing.join(", "))
 }
 
-fn is_bpf_fs(path: &Path) -> bool {
+pub fn is_bpf_fs(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: statfs is plain integers: all zeroes is a value.
     let mut facts: libc::statfs = unsafe { std::mem::zeroed() };

@@ -65,7 +65,7 @@ impl<T: JsonSchema> Described for Body<T> {
 
 impl Described for RawBody {
     fn describe(takes: &mut Takes, _: &mut SchemaGenerator) {
-        takes.body = Some(content("text/csv", json!({"type": "string"})));
+        takes.body = Some(content("text/csv", csv()));
     }
 }
 
@@ -115,6 +115,10 @@ pub(super) type Gives = fn(&mut SchemaGenerator) -> Value;
 
 pub(super) fn gives_json<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     content("application/json", schemas.subschema_for::<T>().to_value())
+}
+
+fn csv() -> Value {
+    json!({"type": "string", "examples": ["IP_ADDRESS,NOTE\n192.0.2.0/24,an office\n"]})
 }
 
 pub(super) fn content(kind: &str, schema: Value) -> Value {

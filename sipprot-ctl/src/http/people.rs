@@ -1,13 +1,14 @@
-//! Logins, users and tokens.
+//! Logins, users and tokens; and what comes in by a token of its own.
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::Rooms;
 use super::asker::{Asker, Cookie};
-use super::door::cookie_name;
+use super::door::{bearer, cookie_name};
 use super::error::{Body, Params, with_status};
 use super::routes::{By, Called, answer};
 use crate::access::Refusal;
@@ -136,6 +137,28 @@ pub(super) async fn revoke_token(
     Params(By { by }): Params<By>,
 ) -> Called {
     answer(&asker, Command::RevokeToken { name, by }).await
+}
+
+/// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`. It lets nobody in, so
+/// that whoever sends wrong ones over TCP has to wait: the daemon is not asked about each.
+pub(super) async fn ingest(
+    State(rooms): State<Rooms>,
+    asker: Asker,
+    Path(log): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let (access, now) = (&rooms.access, Timestamp::now());
+    let from = asker.who.address;
+    from.map_or(Ok(()), |from| access.may_send(from, now))?;
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = given.and_then(bearer).unwrap_or_default().to_owned();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let answered = answer(&asker, Command::Ingest { log, token, text }).await;
+    if let (Err(Fault { code: Code::Denied, .. }), Some(from)) = (&answered, from) {
+        access.sent_wrong(from, now);
+    }
+    Ok(answered?)
 }
 
 pub(super) async fn openapi(State(rooms): State<Rooms>) -> Response {

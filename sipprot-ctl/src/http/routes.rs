@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnetwork::IpNetwork;
 use schemars::JsonSchema;
@@ -130,17 +129,20 @@ pub(super) async fn preview_geo(asker: Asker, Body(change): Body<GeoChange>) -> 
     answer(&asker, Command::GeoPreview(change)).await
 }
 
-/// Lines of a log as they are, and the endpoint's token as `Authorization: Bearer`.
-pub(super) async fn ingest(
-    asker: Asker,
-    Path(log): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Called {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let (token, text) = (token.trim().to_owned(), String::from_utf8_lossy(&body).into_owned());
-    answer(&asker, Command::Ingest { log, token, text }).await
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    /// Attackers in the answer.
+    #[serde(default = "attackers_shown")]
+    limit: usize,
+}
+
+const fn attackers_shown() -> usize {
+    100
+}
+
+pub(super) async fn top(asker: Asker, Params(Limit { limit }): Params<Limit>) -> Called {
+    answer(&asker, Command::Top { limit }).await
 }
 
 pub(super) async fn metrics(asker: Asker) -> Called {

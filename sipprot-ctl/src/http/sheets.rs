@@ -14,7 +14,6 @@ use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
-use hyper::body::Frame;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -24,6 +23,7 @@ use super::Rooms;
 use super::asker::Asker;
 use super::consent::Consented;
 use super::error::Params;
+use super::pieces::Pieces;
 use super::routes::{Called, list_named};
 use crate::api::{
     Answer, Code, Command, Consent, Fault, List, ReadSheet, RemoveEntries, Sheet, SheetAnswer,
@@ -209,7 +209,7 @@ pub(super) async fn export(
     let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES_WAITING);
     tokio::task::spawn_blocking(move || send_out(&into, &pieces));
     let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
-    Ok((kind, Body::new(Taken(taken))).into_response())
+    Ok((kind, Body::new(Pieces(taken))).into_response())
 }
 
 /// Until the file ends or nobody listens any more.
@@ -228,19 +228,5 @@ fn send_out(file: &File, pieces: &mpsc::Sender<io::Result<Bytes>>) {
         if pieces.blocking_send(bytes).is_err() || failed {
             return;
         }
-    }
-}
-
-struct Taken(mpsc::Receiver<io::Result<Bytes>>);
-
-impl hyper::body::Body for Taken {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }

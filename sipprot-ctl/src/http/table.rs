@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, people, routes, sheets};
+use super::{Rooms, lists, live, people, routes, sheets};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, BlocklistsAnswer, BlocksAnswer, Check, Command, Done,
-    Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, MadeToken, PeersAnswer,
-    RemovedAnswer, Report, Right, SessionView, SheetAnswer, Status, TokensAnswer, TrustAnswer,
+    Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer,
+    RemovedAnswer, Report, Right, SessionView, SheetAnswer, Status, TokensAnswer, Top, TrustAnswer,
     UsersAnswer, Verification, Version, Why,
 };
 
@@ -68,8 +68,11 @@ pub(super) fn routes() -> Vec<Route> {
         post("/learn/accept", ADMIN, routes::accept_learned).gives::<Accepted>("Takes the proposal, whole or in part."),
         post("/learn/stop", ADMIN, routes::stop_learning).gives::<Done>("Ends learning."),
         post("/geo/preview", READ, routes::preview_geo).gives::<GeoPreview>("Whom a change of countries would cut off. Changes nothing."),
-        post("/logs/{log}", ANYONE, routes::ingest).gives::<Ingested>("Takes lines of an endpoint's log."),
+        post("/logs/{log}", ANYONE, people::ingest).gives::<Ingested>("Takes lines of an endpoint's log."),
         post("/reload", ADMIN, routes::reload).gives::<Done>("Reads the configuration again."),
+        get("/events", READ, live::follow).streams("What changes, as it changes: server-sent events, each of a LiveEvent."),
+        get("/events/recent", READ, live::recent).gives::<LiveEvents>("The last changes."),
+        get("/top", READ, routes::top).gives::<Top>("What is going on, with counts to make rates of."),
     ];
     all.extend([
         post("/session", ANYONE, people::log_in).gives::<SessionView>("Logs in: the answer sets a cookie."),
@@ -138,6 +141,11 @@ impl Route {
     /// Answers JSON of this type.
     fn gives<A: JsonSchema>(self, summary: &'static str) -> Self {
         Self { summary, gives: gives_json::<A>, ..self }
+    }
+
+    /// Answers server-sent events, without an end.
+    fn streams(self, summary: &'static str) -> Self {
+        Self { summary, gives: |_| content("text/event-stream", json!({"type": "string"})), ..self }
     }
 
     /// Answers text of this media type.

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use super::door::Peer;
 use super::*;
 use crate::access::Times;
-use crate::api::{Answer, Command, Consent, Done, Fault, ReadSheet, SheetAnswer, SheetFault};
+use crate::api::{Answer, Command, Consent, Done, Fault, Live, ReadSheet, SheetAnswer, SheetFault};
 
 /// Answers every command with its Debug text; a check with a fault.
 fn echo() -> Caller {
@@ -38,6 +38,12 @@ fn echo() -> Caller {
                 }
                 Command::ApplySheet { read, .. } => {
                     Ok(Answer::Sheet(SheetAnswer { done: true, ..read.answer.clone() }))
+                }
+                Command::Follow => {
+                    // One that has ended: no answer is without an end here.
+                    let live = Live::new(1);
+                    live.end();
+                    Ok(Answer::Follow(live))
                 }
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
                 command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
@@ -141,6 +147,8 @@ async fn requests_become_commands() {
     check("DELETE", "/api/v1/learn", "", 200, "LearnDiscard").await;
     check("POST", "/api/v1/logs/pbx", "a line", 200, "Ingest").await;
     check("GET", "/api/v1/why/2001:db8::1", "", 200, "Why").await;
+    check("GET", "/api/v1/top?limit=7", "", 200, "limit: 7").await;
+    check("GET", "/api/v1/events/recent?kind=block,alert", "", 200, r#"{"events":[]}"#).await;
     check("GET", "/metrics", "", 200, "x 1").await;
 }
 
@@ -167,6 +175,8 @@ async fn errors_have_one_shape() {
     check("POST", "/api/v1/lists/deny/import?endpoint=pbx1", "x", 400, line).await;
     check("POST", "/api/v1/lists/grey/import", "x", 404, "allow and deny").await;
     check("POST", "/api/v1/lists/deny/import?colour=1", "x", 400, r#""field":"query""#).await;
+    let nonsense = "/api/v1/events?kind=nonsense";
+    check("GET", nonsense, "", 400, r#""field":"kind""#).await;
     let huge = "x".repeat(BODY_MAX + 1);
     check("POST", "/api/v1/blocks", &huge, 413, r#""code":"invalid""#).await;
 }

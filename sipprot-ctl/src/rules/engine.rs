@@ -217,6 +217,11 @@ impl Engine {
         known.then_some(Decision::Distrust(Distrust { source, at: now, reason }))
     }
 
+    /// Most SIP comes from this one private or gateway address: no rule acts on it.
+    pub fn gateway(&self) -> Option<SourceKey> {
+        self.nat.spared().filter(|_| self.settings.spare_world_behind_nat)
+    }
+
     /// Learned, or configured.
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         let address = Address::from(source);

@@ -40,6 +40,11 @@ impl Nat {
         self.spared == Some(source)
     }
 
+    /// Everybody's address, if most come from one.
+    pub fn spared(&self) -> Option<SourceKey> {
+        self.spared
+    }
+
     /// Counts a request from the world.
     pub fn count(&mut self, source_ip: IpAddr, gateway: bool) {
         self.total = self.total.saturating_add(1);

@@ -7,7 +7,10 @@ mod callers;
 mod described;
 mod matrix;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use sipprot_tests::{
@@ -73,11 +76,12 @@ fn other_hosts_are_spoken_to_over_tls_alone() -> Result<()> {
     let Some((lab, daemon)) = protected(&[&listen])? else { return Ok(()) };
     add_user(&daemon, "ann", "viewer")?;
     let (from, to): (_, SocketAddr) = (lab.newcomer().v4, HOST.parse()?);
-    let ask = |question: &Question| -> Result<Answer> {
+    let ask_as = |from: Ipv4Addr, question: &Question| -> Result<Answer> {
         let mut client = Client::connect(&lab.net.attackers, from.into(), to)?;
         client.say(&question.text(HOST))?;
         Answer::of(&client.hear("}", Duration::from_secs(30))?)
     };
+    let ask = |question: &Question| ask_as(from, question);
     let login = format!("{{\"name\":\"ann\",\"password\":\"{PASSWORD}\"}}");
     let body = Question {
         method: "POST",
@@ -101,6 +105,12 @@ fn other_hosts_are_spoken_to_over_tls_alone() -> Result<()> {
     }
     let ann = Credentials::of_cookie(&answer)?;
     ensure!(ask(&ann.get("/version"))?.status == 200);
+    // Who guesses the token of a log has to wait, too.
+    let (guesser, guess) = (lab.newcomer().v4, Credentials::of_token("a guess"));
+    let guesses: Vec<u16> = (0..5)
+        .map(|_| Ok(ask_as(guesser, &guess.post("/logs/none", "a line"))?.status))
+        .collect::<Result<_>>()?;
+    ensure!(guesses[..3] == [401; 3] && guesses.contains(&429), "{guesses:?}");
     // Plain HTTP is no TLS handshake.
     let plain = ann.get("/version").ask(&lab.net.attackers, to);
     ensure!(plain.is_err(), "{plain:?}");

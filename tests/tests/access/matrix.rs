@@ -49,6 +49,9 @@ const ROUTES: &str = "
     read    POST   /geo/preview
     anyone  POST   /logs/{log}
     admin   POST   /reload
+    read    GET    /events
+    read    GET    /events/recent
+    read    GET    /top
     anyone  POST   /session
     read    GET    /session
     read    DELETE /session
@@ -143,6 +146,10 @@ fn described(document: &Value) -> Result<BTreeMap<(String, String), String>> {
 
 /// What does no harm: nobody's name, an address that is nowhere, no sense in the body.
 fn example(path: &str) -> String {
+    if path == "/events" {
+        // Right, it would have no end.
+        return format!("{path}?kind=nonsense");
+    }
     path.replace("{list}", "deny")
         .replace("{address}", "203.0.113.250")
         .replace("{log}", "none")

@@ -7,6 +7,7 @@ use ipnetwork::IpNetwork;
 use sipprot_common::abi::{
     CONFIG_HAS_ALLOW, CONFIG_HAS_DENY, GEO_DENY, MODE_ENFORCE, Policy, SCOPE_SIP, maps,
 };
+use sipprot_common::policy::follow_geo;
 use sipprot_common::reason::Reason;
 use sipprot_ctl::datapath::{Datapath, DatapathError, List, ListItem};
 
@@ -185,7 +186,7 @@ fn what_an_endpoint_newly_keeps_out_is_learned() {
         let mut deny = Policy { geo_mode: GEO_DENY, ..off };
         deny.geo_countries[0] = 1 << 7;
         let tell = |policies: &[Policy], endpoints: &[(IpNetwork, u32)]| {
-            let followed = datapath.followed(policies, endpoints, &[]).unwrap();
+            let followed = datapath.followed(policies, endpoints, &[], follow_geo).unwrap();
             for (index, policy) in (0..).zip(&followed) {
                 datapath.set_policy(index, policy).unwrap();
             }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
+use clap_complete::ArgValueCompleter;
 use ipnetwork::IpNetwork;
 use jiff::civil::Date;
 
+use super::super::complete;
 use super::{EditVerb, duration, scope};
 use crate::api::{Expiry, List, ListQuery, ReportOrder, ReportQuery, SortBy};
 use crate::config::{Scope, parse_duration};
@@ -48,7 +50,7 @@ pub struct Rows {
 pub enum RowsVerb {
     /// Put blocked addresses on the denylist.
     Move {
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(complete::blocked))]
         addresses: Vec<IpAddr>,
         /// The list.
         #[arg(long, value_parser = deny)]
@@ -78,10 +80,10 @@ pub struct RowFilter {
     #[arg(long, value_name = "TEXT")]
     pub author: Option<String>,
     /// Only rows of this country.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", add = ArgValueCompleter::new(complete::countries))]
     pub country: Option<String>,
     /// Only rows of this endpoint; 'host' for those of none.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// Only rows that end: never, some (at any time), or within a TIME such as 10m, 1h or 7d.
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
@@ -142,12 +144,12 @@ pub struct EditChange {
 #[derive(ClapArgs, Debug)]
 pub struct EditArgs {
     /// The entry.
-    #[arg(value_name = "NETWORK")]
+    #[arg(value_name = "NETWORK", add = ArgValueCompleter::new(complete::entries))]
     pub entry: IpNetwork,
     #[command(flatten)]
     pub change: EditChange,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// As --json shows it: if somebody else has changed the entry since, nothing is done.
     #[arg(long, value_name = "VERSION")]
@@ -155,11 +157,14 @@ pub struct EditArgs {
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
 pub struct Remove {
-    #[arg(required_unless_present_any = ["csv", "all"], value_name = "NETWORK")]
+    #[arg(required_unless_present_any = ["csv", "all"], value_name = "NETWORK", add = ArgValueCompleter::new(complete::entries))]
     pub networks: Vec<IpNetwork>,
     /// Remove the addresses of a CSV file instead; - reads stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["networks", "all"])]
@@ -167,12 +172,12 @@ pub struct Remove {
     /// Remove all entries of the host, or of --endpoint.
     #[arg(long, conflicts_with = "networks")]
     pub all: bool,
-    /// With --csv or --all: only say what would change.
-    #[arg(long, visible_alias = "preview", conflicts_with = "networks")]
+    /// Only say what would change.
+    #[arg(long, visible_alias = "preview")]
     pub dry_run: bool,
     /// The endpoint whose list it is. Without it, named networks are removed from all lists, --csv and
     /// --all remove from the host's.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
     /// With --all: don't ask.
     #[arg(long)]
@@ -184,7 +189,7 @@ pub struct Remove {
 
 #[derive(ClapArgs, Debug)]
 pub struct MoveArgs {
-    #[arg(required = true, value_name = "NETWORK")]
+    #[arg(required = true, value_name = "NETWORK", add = ArgValueCompleter::new(complete::entries))]
     pub networks: Vec<IpNetwork>,
     /// allow or deny.
     #[arg(long, value_parser = either)]
@@ -192,6 +197,9 @@ pub struct MoveArgs {
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -200,7 +208,7 @@ pub struct AggregateArgs {
     #[arg(long, visible_alias = "preview")]
     pub dry_run: bool,
     /// The endpoint whose list it is; the host's otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
     pub endpoint: Option<String>,
 }
 
@@ -220,11 +228,14 @@ pub struct Block {
     /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
     #[arg(long)]
     pub confirm: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]
 pub struct Unblock {
-    #[arg(required_unless_present = "all", value_name = "ADDRESS")]
+    #[arg(required_unless_present = "all", value_name = "ADDRESS", add = ArgValueCompleter::new(complete::blocked))]
     pub addresses: Vec<IpAddr>,
     /// Lift every block, containment and quarantine.
     #[arg(long, conflicts_with = "addresses")]
@@ -232,6 +243,9 @@ pub struct Unblock {
     /// With --all: don't ask.
     #[arg(long)]
     pub yes: bool,
+    /// Only say what would be done.
+    #[arg(long, conflicts_with = "all")]
+    pub dry_run: bool,
 }
 
 #[derive(ClapArgs, Debug)]

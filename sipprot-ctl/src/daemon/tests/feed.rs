@@ -4,8 +4,12 @@ use std::io::Write;
 
 use tokio::sync::mpsc;
 
+use sipprot_common::abi::{SCOPE_HTTP, SCOPE_SSH};
+
 use super::*;
-use crate::feed::hash_of;
+use crate::daemon::scope::kernel_scopes;
+use crate::feed::filter::Line;
+use crate::feed::{Tap, Whose, filters, hash_of};
 
 const TOKEN: &str = "a long and random token";
 
@@ -135,4 +139,29 @@ async fn what_can_t_be_read_is_a_problem() {
         problems.iter().any(|it| it.contains("log own: the filter /nowhere/own.toml")),
         "{problems:?}"
     );
+}
+
+#[tokio::test]
+async fn a_second_service_that_is_lost_does_not_give_the_first_one_back() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    register(&mut core, 1, 200);
+    let names = ["sshd", "nginx"].map(str::to_owned);
+    let tap = Tap::new("host", filters(&names).unwrap(), Whose::Host, false);
+    let mut tells = |line: String, times: usize| {
+        (0..times).for_each(|_| core.heard(&tap.sift(Line::plain(&line)).unwrap()));
+        let bits: Vec<u8> = core.ledger.blocks().map(kernel_scopes).collect();
+        bits
+    };
+    let failed =
+        format!("Nov 22 17:21:03 pbx sshd[9]: Failed password for x from {ATTACKER} port 1 ssh2");
+    assert_eq!(tells(failed, 6), [SCOPE_SSH]);
+    let scan = format!(
+        "{ATTACKER} - - [22/Nov/2026:17:21:03 +0000] \"GET /phpmyadmin/ HTTP/1.1\" 404 153 \"-\" \"-\""
+    );
+    assert_eq!(tells(scan, 3), [SCOPE_SSH | SCOPE_HTTP]);
+    core.finish(false).unwrap();
+    let core = start(state.path(), ENDPOINT);
+    let bits: Vec<u8> = core.ledger.blocks().map(kernel_scopes).collect();
+    assert_eq!(bits, [SCOPE_SSH | SCOPE_HTTP], "after a restart, too");
 }

@@ -1,0 +1,263 @@
+//! `sipprot setup`: the store, and on a terminal the first configuration by a few questions.
+//!
+//! Nothing is written that was not shown, and no file without a copy of what it was.
+
+mod draft;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::args::{FirstMode, Setup};
+use super::change::operator;
+use super::client::{Client, ssh_client};
+use super::{CliError, Context, write_out};
+use crate::api::{Done, LearnStart, NewEntry, Scope};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::store::{Change, LearningRecord, List, ListEntry, Origin, Store, StoreError};
+use draft::{Draft, changes};
+
+const LEARN_DAYS: u32 = 7;
+const NOTE: &str = "from here sipprot was set up";
+
+pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
+    let asks = std::io::stdin().is_terminal() && !context.json;
+    if !asks && !setup.says_something() {
+        return prepare(context);
+    }
+    let loaded = context.load_config()?;
+    let file = context.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
+    let before = match std::fs::read_to_string(&file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(CliError::Failed(format!("{}: {error}", file.display()))),
+    };
+    let mut draft = Draft::proposed(&loaded.config, setup, ssh_client());
+    if asks && !setup.yes {
+        question(&mut draft, setup)?;
+    }
+    let after = draft.text(&file, before.as_deref())?;
+    // What only the whole tells, before anything is written.
+    Config::parse(&file, &after).map_err(|error| CliError::Config(error.to_string()))?;
+    let plan = plan(&draft, &file, before.as_deref(), &after);
+    if setup.dry_run {
+        return say(context, false, plan);
+    }
+    if !setup.yes {
+        if !asks {
+            return Err(CliError::Failed(format!("{plan}nothing is written yet: add --yes")));
+        }
+        write_out(&plan)?;
+        if !agrees("Do it?", false)? {
+            return write_out("nothing is written\n");
+        }
+    }
+    let copy = if before.as_deref() == Some(after.as_str()) {
+        None
+    } else {
+        write(&file, before.is_some(), &after)?
+    };
+    let done =
+        carry_out(&Client::new(loaded.config.daemon.socket.clone()), &loaded.config, &draft)?;
+    let copy = copy.map(|copy| format!("; what it was is in {}", copy.display()));
+    let written = format!("{} is written{}\n", file.display(), copy.unwrap_or_default());
+    say(context, true, format!("{written}{done}"))
+}
+
+fn say(context: &Context, done: bool, message: String) -> Result<(), CliError> {
+    context.print(&Done { done, message }, |done| done.message.clone())
+}
+
+/// The store alone. If it is there already, nothing is done.
+fn prepare(context: &Context) -> Result<(), CliError> {
+    let directory = context.load_config()?.config.daemon.state_dir;
+    let shown = directory.display();
+    let message = match Store::open(&directory) {
+        Ok((_, report)) if report.created => format!("the store is ready in {shown}"),
+        Ok((_, report)) if report.recovery.is_some() => report.to_string().trim_end().to_owned(),
+        Ok(_) => format!("the store in {shown} is there already: nothing to do"),
+        Err(StoreError::InUse { .. }) => {
+            format!("the store in {shown} is there already, and a daemon uses it: nothing to do")
+        }
+        Err(error) => return Err(CliError::Failed(error.to_string())),
+    };
+    say(context, true, message + "\n")
+}
+
+/// What flags have not said yet.
+fn question(draft: &mut Draft, setup: &Setup) -> Result<(), CliError> {
+    if setup.interfaces.is_empty() {
+        loop {
+            let given = ask("Interfaces to protect", &draft.interfaces.join(" "))?;
+            draft.interfaces = given.split([' ', ',']).map(str::to_owned).collect();
+            draft.interfaces.retain(|it| !it.is_empty());
+            let missing: Vec<&String> =
+                draft.interfaces.iter().filter(|it| !is_interface(it)).collect();
+            match missing.first() {
+                None => break,
+                Some(name) => eprintln!("there is no interface {name}"),
+            }
+        }
+    }
+    if setup.endpoints.is_empty() && !draft.endpoints.is_empty() {
+        for endpoint in &draft.endpoints {
+            write_out(&format!("{} answers on {}\n", endpoint.name, endpoint.addresses()))?;
+        }
+        if !agrees("Give each limits, counts and blocks of its own?", true)? {
+            draft.endpoints.clear();
+        }
+    }
+    if setup.trust.is_none()
+        && let Some(address) = draft.trust
+        && !agrees(&format!("Always let in {address}, where you come from?"), true)?
+    {
+        draft.trust = None;
+    }
+    if setup.mode.is_none() {
+        let answer =
+            ask("Learn for a week first, or enforce now (learn, enforce)", draft.mode.name())?;
+        draft.mode = match answer.as_str() {
+            "enforce" | "e" => FirstMode::Enforce,
+            "observe" | "o" => FirstMode::Observe,
+            _ => FirstMode::Learn,
+        };
+    }
+    Ok(())
+}
+
+fn is_interface(name: &str) -> bool {
+    crate::doctor::interfaces().iter().any(|it| it == name)
+}
+
+/// What will be done, for who is asked.
+fn plan(draft: &Draft, file: &Path, before: Option<&str>, after: &str) -> String {
+    let mut text = match before {
+        None => format!("This will be written to {}:\n", file.display()),
+        Some(before) if before == after => format!("{} stays as it is.\n", file.display()),
+        Some(_) => format!("This will change in {}:\n", file.display()),
+    };
+    text += &changes(before.unwrap_or_default(), after);
+    if let Some(address) = draft.trust {
+        text += &format!("On the allowlist: {address}\n");
+    }
+    if draft.mode == FirstMode::Learn {
+        text += &format!("Learning for {LEARN_DAYS} days: nothing is dropped by the rules.\n");
+    }
+    text
+}
+
+/// With a copy beside it of what it was; returns where.
+fn write(file: &Path, is_there: bool, text: &str) -> Result<Option<PathBuf>, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", file.display()));
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let copy = is_there.then(|| {
+        let mut name = file.to_owned().into_os_string();
+        name.push(Timestamp::now().strftime(".before-setup-%Y%m%dT%H%M%SZ").to_string());
+        PathBuf::from(name)
+    });
+    if let Some(copy) = &copy {
+        std::fs::copy(file, copy).map_err(failed)?;
+    }
+    crate::daemon::replace(file, text).map_err(failed)?;
+    Ok(copy)
+}
+
+/// By the daemon, if one runs; else in the store, where the next one finds it.
+fn carry_out(client: &Client, config: &Config, draft: &Draft) -> Result<String, CliError> {
+    match Store::open(&config.daemon.state_dir) {
+        Ok((store, _)) => {
+            let failed = |error: StoreError| CliError::Failed(error.to_string());
+            let changes = records(draft, store.learning().map_err(failed)?.is_some());
+            store.apply(&changes).map_err(failed)?;
+            Ok("Now: systemctl start sipprot, or sipprot run\n".to_owned())
+        }
+        Err(StoreError::InUse { .. }) => {
+            let mut said = Vec::new();
+            if let Some(address) = draft.trust {
+                let entry = NewEntry {
+                    network: address.into(),
+                    note: NOTE.to_owned(),
+                    added_by: operator(),
+                    expires_in_s: None,
+                    scope: Scope::All,
+                    endpoint: None,
+                };
+                said.push(client.post::<_, Done>("/lists/allow", &entry)?.message);
+            }
+            said.push(client.post::<_, Done>("/reload", &())?.message);
+            if draft.mode == FirstMode::Learn {
+                let start = LearnStart { days: LEARN_DAYS, by: operator() };
+                said.push(client.post::<_, Done>("/learn", &start)?.message);
+            }
+            Ok(said.iter().map(|line| format!("{line}\n")).collect())
+        }
+        Err(error) => Err(CliError::Failed(error.to_string())),
+    }
+}
+
+fn records(draft: &Draft, learns: bool) -> Vec<Change> {
+    let now = Timestamp::now();
+    let mut changes = Vec::new();
+    if let Some(address) = draft.trust {
+        changes.push(Change::PutList(ListEntry {
+            network: address.into(),
+            list: List::Allow,
+            endpoint: None,
+            note: NOTE.to_owned(),
+            added_at: now,
+            added_by: operator(),
+            expires_at: None,
+            scope: Scope::All,
+            origin: Origin::Manual,
+        }));
+    }
+    if draft.mode == FirstMode::Learn && !learns {
+        let span = std::time::Duration::from_secs(u64::from(LEARN_DAYS) * 86_400);
+        changes.push(Change::PutLearning(LearningRecord {
+            started_at: now,
+            until: now.checked_add(span).unwrap_or(now),
+            started_by: operator(),
+            ended: None,
+        }));
+    }
+    changes
+}
+
+/// What was typed, or the default.
+fn ask(question: &str, default: &str) -> Result<String, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("cannot ask: {error}"));
+    write_out(&format!("{question} [{default}]: "))?;
+    std::io::stdout().flush().map_err(failed)?;
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer).map_err(failed)? == 0 {
+        return Err(CliError::Failed(
+            "nothing is written: the questions were not answered".to_owned(),
+        ));
+    }
+    let answer = answer.trim();
+    Ok(if answer.is_empty() { default } else { answer }.to_owned())
+}
+
+fn agrees(question: &str, default: bool) -> Result<bool, CliError> {
+    let answer = ask(question, if default { "Y/n" } else { "y/N" })?;
+    Ok(match answer.to_lowercase().as_str() {
+        "y" | "yes" => true,
+        "n" | "no" => false,
+        _ => default,
+    })
+}
+
+/// Of `--endpoint NAME=ADDRESS,ADDRESS`.
+pub(super) fn named_endpoint(text: &str) -> Result<draft::Endpoint, String> {
+    let wrong = || "expected NAME=ADDRESS[,ADDRESS…]".to_owned();
+    let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
+    let addresses: Result<Vec<IpAddr>, _> = addresses.split(',').map(str::parse).collect();
+    let addresses = addresses.map_err(|_| wrong())?;
+    Ok(draft::Endpoint { name: name.to_owned(), found: addresses })
+}
+
+pub use draft::Endpoint;

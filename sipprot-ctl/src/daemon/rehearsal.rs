@@ -1,0 +1,71 @@
+//! Changes that are only tried: all that could refuse them is looked at, and nothing is done.
+//!
+//! A change asks [`Core::would`] once nothing can refuse it any more, before it touches anything.
+
+use super::answers::Outcome;
+use super::core::Core;
+use crate::api::{Answer, Command, Consent, Done, Fault};
+
+impl Core {
+    pub(super) fn rehearse(&mut self, command: Command) -> Outcome {
+        self.rehearses = true;
+        let outcome = match command {
+            Command::AddEntry { list, entry, consent } => self.add_entry(list, entry, consent),
+            Command::EditEntry { list, edit, consent } => self.edit_entry(list, &edit, consent),
+            Command::RemoveEntries { list, removal, consent } => {
+                self.remove_entries(list, &removal, consent)
+            }
+            Command::MoveEntries { list, entries, consent } => {
+                self.move_entries(list, &entries, consent)
+            }
+            Command::RemoveEntry { list, network, by, consent } => {
+                self.remove_entry(list, network, &by, consent)
+            }
+            Command::Block { block, consent } => self.block_by_hand(block, consent),
+            Command::Unblock { address, by } => self.unblock(address, &by),
+            Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),
+            Command::AddPeer(peer) => self.add_peer(peer),
+            Command::RemovePeer { network, by } => self.remove_peer(network, &by),
+            Command::Reload { consent } => Outcome::Now(self.try_reload(consent).map(Answer::Done)),
+            _ => {
+                let what = "this can't be tried without doing it";
+                Outcome::Now(Err(Fault::invalid(Consent::DRY_RUN, what)))
+            }
+        };
+        self.rehearses = false;
+        outcome
+    }
+
+    /// What is said of a change that is only tried.
+    pub(super) fn would(&self, message: impl FnOnce() -> String) -> Option<Done> {
+        self.rehearses.then(|| Done { done: false, message: message() })
+    }
+}
+
+pub(super) fn only_said(done: Done) -> Outcome {
+    Outcome::Now(Ok(Answer::Done(done)))
+}
+
+/// Keys that differ, as `- before` and `+ after`.
+pub(super) fn difference(before: &str, after: &str) -> Vec<String> {
+    let without = |lines: &str, others: &str, sign: char| -> Vec<String> {
+        let gone = lines.lines().filter(|line| !others.lines().any(|other| other == *line));
+        gone.map(|line| format!("{sign} {line}")).collect()
+    };
+    [without(before, after, '-'), without(after, before, '+')].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences() {
+        let check = |before: &str, after: &str, expected: &[&str]| {
+            assert_eq!(difference(before, after), expected, "{before:?} {after:?}");
+        };
+        check("a = 1\nb = 2\n", "a = 1\nb = 3\n", &["- b = 2", "+ b = 3"]);
+        check("a = 1\n", "a = 1\n", &[]);
+        check("", "[[endpoint]]\n", &["+ [[endpoint]]"]);
+    }
+}
