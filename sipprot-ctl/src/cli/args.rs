@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::{ArgValueCompleter, Shell};
 use ipnetwork::IpNetwork;
 
@@ -18,9 +18,7 @@ pub use lists::{
 
 use super::complete;
 use super::log::Target;
-use super::setup::{Endpoint, named_endpoint};
 use super::version::VERSION;
-use crate::api::LiveKind;
 use crate::config::{GeoMode, RuleScope, Scope, parse_duration};
 
 /// SIP firewall: blocks SIP attackers in the kernel, in front of every PBX of this host.
@@ -61,7 +59,7 @@ pub enum Verb {
     ///
     /// Without a terminal and without options only the store is prepared; if it is there already,
     /// nothing is done.
-    Setup(Setup),
+    Setup(super::setup::Setup),
     /// Print only the version.
     Version,
     /// Manage IP lists.
@@ -111,9 +109,9 @@ pub enum Verb {
         cancel: bool,
     },
     /// Print what changed: blocks, trust, alerts, lists, health.
-    Events(Events),
+    Events(super::events::Events),
     /// Show who attacks, and how much passes and is dropped, every second.
-    Top(Top),
+    Top(super::top::Options),
     /// Look for what may be wrong, and say what to do about it; also without a daemon.
     Doctor,
     /// Print or check configurations.
@@ -148,78 +146,6 @@ pub enum Verb {
     /// Write the pages of the manual.
     #[command(hide = true)]
     Man { directory: PathBuf },
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Events {
-    /// Go on with what changes from now on, until it is interrupted. With --json, one object a line.
-    #[arg(long)]
-    pub follow: bool,
-    /// Only these, with commas between: block, renewed, contained, quarantined, denied, ended,
-    /// trusted, distrusted, alert, list, peer, reload, health.
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind, add = ArgValueCompleter::new(complete::kinds))]
-    pub kind: Vec<LiveKind>,
-    /// Only those of an endpoint.
-    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
-    pub endpoint: Option<String>,
-    /// At most so many of the last ones.
-    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
-    pub limit: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum FirstMode {
-    /// Watch for a week, then propose.
-    Learn,
-    Enforce,
-    Observe,
-}
-
-impl FirstMode {
-    pub const fn name(self) -> &'static str {
-        match self {
-            FirstMode::Learn => "learn",
-            FirstMode::Enforce => "enforce",
-            FirstMode::Observe => "observe",
-        }
-    }
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Setup {
-    /// An interface to protect; that of the default route otherwise.
-    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
-    pub interfaces: Vec<String>,
-    /// A PBX and its addresses; those that listen on this host otherwise.
-    #[arg(long = "endpoint", value_name = "NAME=ADDRESS,…", value_parser = named_endpoint)]
-    pub endpoints: Vec<Endpoint>,
-    /// An address for the allowlist; that from which you came by ssh otherwise.
-    #[arg(long, value_name = "ADDRESS")]
-    pub trust: Option<IpAddr>,
-    /// What to begin with: learn otherwise.
-    #[arg(long)]
-    pub mode: Option<FirstMode>,
-    /// Don't ask: what flags don't say is as proposed.
-    #[arg(long)]
-    pub yes: bool,
-    /// Only say what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-impl Setup {
-    pub fn says_something(&self) -> bool {
-        let Self { interfaces, endpoints, trust, mode, yes, dry_run } = self;
-        let named = !interfaces.is_empty() || !endpoints.is_empty();
-        named || trust.is_some() || mode.is_some() || *yes || *dry_run
-    }
-}
-
-#[derive(ClapArgs, Debug)]
-pub struct Top {
-    /// Print one picture as text, after a second of looking; so it is where there is no terminal.
-    #[arg(long)]
-    pub once: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -566,11 +492,6 @@ pub enum RescueVerb {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 7d".to_owned())
-}
-
-fn live_kind(text: &str) -> Result<LiveKind, String> {
-    use crate::config::Choice;
-    LiveKind::from_name(text).ok_or_else(|| "no such kind: see --help".to_owned())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

@@ -3,16 +3,19 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use clap::Args as ClapArgs;
+use clap_complete::ArgValueCompleter;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use super::args::Events;
 use super::client::{Client, query};
+use super::complete;
 use super::lists::time;
 use super::{CliError, Context};
-use crate::api::{LiveEvent, LiveEvents};
+use crate::api::{LiveEvent, LiveEvents, LiveKind};
+use crate::config::Choice;
 use crate::message::clean;
 
 /// Between tries to reach a daemon that is away.
@@ -25,6 +28,27 @@ const LOOK: Duration = Duration::from_secs(1);
 const EVENT_MAX: usize = 256 << 10;
 /// Characters of one that are shown.
 const WHAT_MAX: usize = 400;
+
+#[derive(ClapArgs, Debug)]
+pub struct Events {
+    /// Go on with what changes from now on, until it is interrupted. With --json, one object a line.
+    #[arg(long)]
+    pub follow: bool,
+    /// Only these, with commas between: block, renewed, contained, quarantined, denied, ended,
+    /// trusted, distrusted, alert, list, peer, reload, health.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = live_kind, add = ArgValueCompleter::new(complete::kinds))]
+    pub kind: Vec<LiveKind>,
+    /// Only those of an endpoint.
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::endpoints))]
+    pub endpoint: Option<String>,
+    /// At most so many of the last ones.
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "follow")]
+    pub limit: usize,
+}
+
+fn live_kind(text: &str) -> Result<LiveKind, String> {
+    LiveKind::from_name(text).ok_or_else(|| "no such kind: see --help".to_owned())
+}
 
 pub(super) fn run(context: &Context, events: &Events) -> Result<(), CliError> {
     let names: Vec<String> = events.kind.iter().map(ToString::to_string).collect();
@@ -176,7 +200,6 @@ pub(super) fn line(event: &LiveEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::LiveKind;
 
     fn event(id: u64) -> LiveEvent {
         LiveEvent {

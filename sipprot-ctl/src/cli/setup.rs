@@ -8,19 +8,69 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use clap::{Args as ClapArgs, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
-use super::args::{FirstMode, Setup};
 use super::change::operator;
 use super::client::{Client, ssh_client};
+use super::complete;
 use super::{CliError, Context, write_out};
 use crate::api::{Done, LearnStart, NewEntry, Scope};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::store::{Change, LearningRecord, List, ListEntry, Origin, Store, StoreError};
-use draft::{Draft, changes};
+use draft::{Draft, Endpoint, changes};
 
 const LEARN_DAYS: u32 = 7;
 const NOTE: &str = "from here sipprot was set up";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum FirstMode {
+    /// Watch for a week, then propose.
+    Learn,
+    Enforce,
+    Observe,
+}
+
+impl FirstMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            FirstMode::Learn => "learn",
+            FirstMode::Enforce => "enforce",
+            FirstMode::Observe => "observe",
+        }
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Setup {
+    /// An interface to protect; that of the default route otherwise.
+    #[arg(long = "iface", value_name = "IF", add = ArgValueCompleter::new(complete::interfaces))]
+    pub interfaces: Vec<String>,
+    /// A PBX and its addresses; those that listen on this host otherwise.
+    #[arg(long = "endpoint", value_name = "NAME=ADDRESS,…", value_parser = named_endpoint)]
+    pub endpoints: Vec<Endpoint>,
+    /// An address for the allowlist; that from which you came by ssh otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    pub trust: Option<IpAddr>,
+    /// What to begin with: learn otherwise.
+    #[arg(long)]
+    pub mode: Option<FirstMode>,
+    /// Don't ask: what flags don't say is as proposed.
+    #[arg(long)]
+    pub yes: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Setup {
+    pub fn says_something(&self) -> bool {
+        let Self { interfaces, endpoints, trust, mode, yes, dry_run } = self;
+        let named = !interfaces.is_empty() || !endpoints.is_empty();
+        named || trust.is_some() || mode.is_some() || *yes || *dry_run
+    }
+}
 
 pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
     let asks = std::io::stdin().is_terminal() && !context.json;
@@ -252,12 +302,10 @@ fn agrees(question: &str, default: bool) -> Result<bool, CliError> {
 }
 
 /// Of `--endpoint NAME=ADDRESS,ADDRESS`.
-pub(super) fn named_endpoint(text: &str) -> Result<draft::Endpoint, String> {
+fn named_endpoint(text: &str) -> Result<Endpoint, String> {
     let wrong = || "expected NAME=ADDRESS[,ADDRESS…]".to_owned();
     let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let addresses: Result<Vec<IpAddr>, _> = addresses.split(',').map(str::parse).collect();
     let addresses = addresses.map_err(|_| wrong())?;
-    Ok(draft::Endpoint { name: name.to_owned(), found: addresses })
+    Ok(Endpoint { name: name.to_owned(), found: addresses })
 }
-
-pub use draft::Endpoint;

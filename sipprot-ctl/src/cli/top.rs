@@ -8,7 +8,8 @@ mod view;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use super::args::Top as TopArgs;
+use clap::Args as ClapArgs;
+
 use super::client::Client;
 use super::{CliError, Context};
 use crate::api::Top;
@@ -23,10 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Where nobody says how wide the paper is.
 const WIDTH: usize = 130;
 
-pub(super) fn run(context: &Context, top: &TopArgs) -> Result<(), CliError> {
+#[derive(ClapArgs, Debug)]
+pub struct Options {
+    /// Print one picture as text, after a second of looking; so it is where there is no terminal.
+    #[arg(long)]
+    pub once: bool,
+}
+
+pub(super) fn run(context: &Context, options: &Options) -> Result<(), CliError> {
     let client = context.client()?.waiting(PATIENCE);
     let live = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    if top.once || context.json || !live {
+    if options.once || context.json || !live {
         return once(context, &client);
     }
     let first = fetch(&client)?;

@@ -5,8 +5,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::{FirstMode, Setup};
 use crate::cli::CliError;
-use crate::cli::args::{FirstMode, Setup};
 use crate::config::{Config, Mode};
 use crate::daemon::own::Own;
 use crate::doctor;
