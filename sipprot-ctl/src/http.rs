@@ -23,6 +23,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod ui;
 mod watch;
 
 use std::future::Future;
@@ -108,7 +109,7 @@ fn api(mut rooms: Rooms) -> Router {
         let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
         router.route(route.path, route.handler.layer(guard))
     });
-    finish(Router::new().nest(BASE, v1), rooms)
+    finish(ui::router().nest(BASE, v1), rooms)
 }
 
 fn metrics(rooms: Rooms) -> Router {

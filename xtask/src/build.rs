@@ -1,6 +1,6 @@
-//! `cargo xtask build`: the eBPF object, then the controller with the object in it.
+//! `cargo xtask build`: the eBPF object and the dashboard, then the controller with both in it.
 //!
-//! Both are cargo's to keep up to date, so that a second build is quick.
+//! All are kept up to date, so that a second build is quick.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
     process::{self, say},
     setup,
     toolchain::Toolchain,
-    workspace,
+    ui, workspace,
 };
 
 /// By this variable the controller's build script is told which object to embed.
@@ -37,6 +37,10 @@ pub fn build(options: &Options) -> Result<Built> {
     let object = build_object(options)?;
     let mut cargo = workspace::cargo("build");
     cargo.args(["--release", "--package", "sipprot-ctl"]).env(OBJECT_VARIABLE, &object);
+    match ui::build()? {
+        Some(dist) => cargo.env(ui::DIST_VARIABLE, dist),
+        None => cargo.env_remove(ui::DIST_VARIABLE),
+    };
     process::run(&mut cargo)?;
     let sipprot = workspace::release_binary("sipprot");
     say(format_args!("built {}", sipprot.display()));

@@ -11,14 +11,14 @@ use crate::{
     process::{self, say},
     setup, tidy,
     toolchain::Toolchain,
-    workspace,
+    ui, workspace,
 };
 
 type Check = fn() -> Result<()>;
 
 pub fn lint() -> Result<()> {
     setup::ensure(&[Purpose::Build])?;
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
         ("tidy", tidy_sources),
         ("fmt", || process::run(workspace::cargo("fmt").args(["--all", "--check"]))),
         ("fmt of the eBPF crate", || process::run(&mut format_ebpf())),
@@ -30,6 +30,7 @@ pub fn lint() -> Result<()> {
         ("clippy of the bench's eBPF object", || {
             process::run(&mut clippy_ebpf(&["--features", "bench"])?)
         }),
+        ("the dashboard", ui::check),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {

@@ -4,7 +4,7 @@
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
 //! the table of what a machine must have, `tidy` holds our own source rules, `summary` reads what
-//! the test runner prints.
+//! the test runner prints, `ui` is npm's side of the build.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -22,6 +22,7 @@ mod summary;
 mod test;
 mod tidy;
 mod toolchain;
+mod ui;
 mod workspace;
 
 use std::process::ExitCode;

@@ -21,6 +21,8 @@ pub enum Purpose {
     Metrics,
     /// Trying the API by its own description
     Api,
+    /// Building the dashboard, and looking at it in a browser
+    Ui,
     /// Compiling libFuzzer
     Fuzz,
     /// What the datapath is measured against
@@ -38,6 +40,7 @@ impl fmt::Display for Purpose {
             Self::Geo => "geo",
             Self::Metrics => "metrics",
             Self::Api => "api",
+            Self::Ui => "ui",
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Inspection => "inspection",
@@ -91,7 +94,7 @@ const KAMAILIO_TLS: Probe = Probe::File("/usr/share/doc/kamailio-tls-modules/cop
 
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
-    use Purpose::{Api, Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics};
+    use Purpose::{Api, Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics, Ui};
     &[
         package("rustc-web", Build, RUSTC, "compiles the eBPF crate"),
         package("cargo-web", Build, RUSTC, "builds the eBPF crate with that compiler"),
@@ -128,6 +131,9 @@ pub const PACKAGES: &[Package] = {
         package("prometheus", Metrics, Program("promtool"), "checks /metrics")
             .with_service("prometheus"),
         package("python3-venv", Api, Package, "where schemathesis lives"),
+        package("nodejs", Ui, Program("node"), "builds the dashboard"),
+        package("npm", Ui, Program("npm"), "fetches what it is built with"),
+        package("chromium", Ui, Program("chromium"), "the browser that tries it"),
         package("g++", Fuzz, Program("c++"), "compiles libFuzzer"),
         package("xdp-tools", Bench, Program("xdp-filter"), "a peer: xdp-filter"),
         package("ipset", Bench, Program("ipset"), "a peer: sets of networks"),

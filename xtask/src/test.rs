@@ -37,6 +37,7 @@ pub fn test(options: &Options) -> Result<()> {
         Purpose::Geo,
         Purpose::Metrics,
         Purpose::Api,
+        Purpose::Ui,
     ])?;
     let mut summary = Summary::default();
     let mut failures = Vec::new();

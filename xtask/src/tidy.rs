@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 const LINES_MAX: usize = 700;
+const LANGUAGES: [&str; 3] = ["rs", "svelte", "ts"];
 
 /// A rule broken in a place.
 #[derive(Debug, PartialEq)]
@@ -67,19 +68,29 @@ const BOUNDARIES: [Boundary; 4] = [
     },
 ];
 
-/// Checks every Rust source under `root`.
+/// What would make elements, or code, of text that a stranger chose.
+const FORBIDDEN_IN_PAGES: [&str; 6] =
+    ["{@html", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("];
+const PAGES_REASON: &str = "attackers choose some of what is shown: it is text, always";
+
+/// Checks every Rust source under `root`, and those of the dashboard.
 pub fn check(root: &Path) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     for path in sources(root)? {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-        violations.extend(check_file(&name, &text));
+        let is_rust = name.ends_with(".rs");
+        violations.extend(if is_rust {
+            check_file(&name, &text)
+        } else {
+            check_page(&name, &text)
+        });
     }
     Ok(violations)
 }
 
-/// Every `.rs` file, sorted; builds and hidden directories hold none of ours.
+/// Every file in one of our languages, sorted; builds and hidden directories hold none of ours.
 fn sources(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -88,10 +99,12 @@ fn sources(dir: &Path) -> Result<Vec<PathBuf>> {
         let (path, name) = (entry.path(), entry.file_name());
         let file_type =
             entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
-        let skipped = name == "target" || name.to_string_lossy().starts_with('.');
+        let skipped = ["target", "node_modules", "dist"].iter().any(|made| name == *made)
+            || name.to_string_lossy().starts_with('.');
         if file_type.is_dir() && !skipped {
             found.extend(sources(&path)?);
-        } else if file_type.is_file() && path.extension().is_some_and(|extension| extension == "rs")
+        } else if file_type.is_file()
+            && path.extension().is_some_and(|it| LANGUAGES.iter().any(|language| it == *language))
         {
             found.push(path);
         }
@@ -125,6 +138,24 @@ fn check_file(path: &str, text: &str) -> Vec<Violation> {
                 }))
                 .map(|(what, reason)| violation(index + 1, what, reason)),
         );
+    }
+    violations
+}
+
+/// A file of the dashboard.
+fn check_page(path: &str, text: &str) -> Vec<Violation> {
+    let violation =
+        |line, what: String, reason| Violation { path: path.to_owned(), line, what, reason };
+    let mut violations = Vec::new();
+    let lines = text.lines().count();
+    if lines > LINES_MAX {
+        let what = format!("{lines} lines, at most {LINES_MAX}");
+        violations.push(violation(lines, what, "a file holds one concept, and is read as a whole"));
+    }
+    for (index, line) in text.lines().enumerate() {
+        let forbidden = FORBIDDEN_IN_PAGES.iter().filter(|word| line.contains(**word));
+        violations
+            .extend(forbidden.map(|word| violation(index + 1, (*word).to_owned(), PAGES_REASON)));
     }
     violations
 }
@@ -259,6 +290,18 @@ mod tests {
         let what = "701 lines, at most 700";
         check("tests/tests/lab.rs", &"\n".repeat(701), &[(701, what)]);
         check("tests/tests/lab.rs", &"\n".repeat(700), &[]);
+    }
+
+    #[test]
+    fn pages_make_no_elements_of_text() {
+        fn check(text: &str, expected: &[(usize, &str)]) {
+            let violations = check_page("sipprot-ctl/ui/src/pages/List.svelte", text);
+            let found: Vec<_> = violations.iter().map(|v| (v.line, v.what.as_str())).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        check("<p>{note}</p>", &[]);
+        check("<p>\n{@html note}</p>", &[(2, "{@html")]);
+        check("node.innerHTML = note;", &[(1, "innerHTML")]);
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub fn ebpf_dir() -> PathBuf {
     root().join("sipprot-ebpf")
 }
 
+/// The dashboard's sources.
+pub fn ui_dir() -> PathBuf {
+    root().join("sipprot-ctl/ui")
+}
+
 /// A cargo command on the workspace's root, by the same cargo that started xtask.
 pub fn cargo(verb: &str) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

@@ -65,6 +65,10 @@ const HELP: &[(&str, &str)] = &[
         "Les interfaces qui mènent au monde. `sipprot run --iface` passe avant ; l'un des deux doit les nommer.",
     ),
     (
+        "abuse_contact",
+        "Qui dit rapporter les abus, comme il figure dans les rapports pour le fournisseur d'un attaquant.",
+    ),
+    (
         "mode",
         "enforce rejette, observe compte ce qui serait rejeté et le laisse passer, off ne regarde pas.",
     ),
