@@ -66,7 +66,7 @@ const HELP: &[(&str, &str)] = &[
     ),
     (
         "abuse_contact",
-        "Qui dit rapporter les abus, comme il figure dans les rapports pour le fournisseur d'un attaquant.",
+        "Qui signale, dans ce que `sipprot report abuse` écrit à un service d'abus : un nom et comment répondre.",
     ),
     (
         "mode",
