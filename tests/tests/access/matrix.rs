@@ -73,6 +73,11 @@ const ROUTES: &str = "
     read    GET    /report/abuse/{address}
     admin   GET    /verify
     admin   POST   /verify
+    read    GET    /settings
+    admin   PATCH  /settings
+    read    GET    /settings/schema
+    read    GET    /audit
+    admin   POST   /audit/{number}/undo
 ";
 
 /// What nobody may, an admin neither.
