@@ -21,27 +21,16 @@ impl Core {
     pub(super) fn report(&mut self, query: &ReportQuery, reply: Reply) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         let today = self.clock.timestamp_now().to_zoned(TimeZone::UTC).date();
-        let days = match days(query, today) {
-            Ok(days) => days,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
-        let query = query.clone();
         self.write_renewals();
         self.write_attacks();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let make = move || make(&store, days, &query);
-            let answer = match tokio::task::spawn_blocking(make).await {
-                Ok(Ok(report)) => Ok(Answer::Report(report)),
-                Ok(Err(error)) => Err(internal(&error)),
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
+        let query = query.clone();
+        let look = days(&query, today).map(|days| {
+            move || {
+                let report = make(&store, days, &query).map_err(|error| internal(&error))?;
+                Ok(Answer::Report(report))
+            }
         });
+        self.answer_after_writes(look, reply);
     }
 }
 
