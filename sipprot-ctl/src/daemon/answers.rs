@@ -114,6 +114,9 @@ impl Core {
             Command::Audit { query } => return self.audit(query, reply),
             Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
             Command::Note(_) => self.note(),
+            Command::Doctor => return self.checkup(reply),
+            Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
+            Command::ActOnService(act) => return self.act_on_service(act, reply),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }
