@@ -1,8 +1,9 @@
 import { expect } from "@playwright/test";
 import { readFileSync } from "node:fs";
+import { ADMIN_PAGES } from "./admin";
 import { ATTACKER, IS_FULL, OPERATOR, PASSWORD, PAYLOADS, logIn, open, test } from "./lab";
 
-const PAGES = ["dashboard", "blocks", "deny", "allow", "trust", "trust/peers", "address", `address/${ATTACKER}`];
+const PAGES = ["dashboard", "blocks", "deny", "allow", "trust", "trust/peers", "address", `address/${ATTACKER}`, ...ADMIN_PAGES];
 const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const BUDGET = 150 * 1024;
 
