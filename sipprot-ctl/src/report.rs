@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::api::{
@@ -217,6 +218,11 @@ fn block_row(block: &BlockRecord) -> ReportRow {
         first: block.evidence_first.as_second(),
         last: block.evidence_last.as_second(),
     }
+}
+
+/// `2026-02-28 15:44:35Z`.
+pub fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// Without a prefix length when it is one address.

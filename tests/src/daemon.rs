@@ -59,6 +59,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The default ones, and these lines.
+    pub fn of(lines: &[&str]) -> Self {
+        Self { lines: owned(lines), ..Self::default() }
+    }
+}
+
+pub fn owned(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|&line| line.to_owned()).collect()
+}
+
 impl Daemon {
     /// Configured with the default settings, in a bpffs and directories of its own.
     pub(crate) fn new(host: &Namespace, program: &Path, lab: &Path) -> Result<Self> {
@@ -216,6 +227,12 @@ impl Daemon {
         let arguments = [arguments, &["--json"]].concat();
         let text = self.text(&arguments)?;
         serde_json::from_str(&text).with_context(|| format!("sipprot {arguments:?} said {text}"))
+    }
+
+    /// The blocks in force of a source: the endpoint that each is limited to, and its rule.
+    pub fn blocks(&self, source: IpAddr) -> Result<Vec<Value>> {
+        let why = self.json(&["why", &source.to_string()])?;
+        Ok(why["blocks"].as_array().cloned().unwrap_or_default())
     }
 
     /// What it thinks of a source.

@@ -26,6 +26,8 @@ pub mod lab;
 pub mod namespace;
 /// The office: fifty phones behind one address.
 pub mod office;
+/// Waiting for what others do in their own time.
+pub mod patience;
 /// Kamailio, asking for digest authentication.
 pub mod pbx;
 /// A child process that never outlives its owner.

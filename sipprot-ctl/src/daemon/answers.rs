@@ -149,6 +149,28 @@ impl Core {
         }
     }
 
+    /// Answers what takes long to look at, on another thread. What was acknowledged or is about to be is
+    /// in the store by then.
+    pub(super) fn answer_after_writes(
+        &self,
+        look: Result<impl FnOnce() -> Result<Answer, Fault> + Send + 'static, Fault>,
+        reply: Reply,
+    ) {
+        let look = match look {
+            Ok(look) => look,
+            Err(fault) => {
+                let _ = reply.send(Err(fault));
+                return;
+            }
+        };
+        let written = self.journal.write_for_good(Vec::new());
+        tokio::spawn(async move {
+            let _ = written.await;
+            let answer = tokio::task::spawn_blocking(look).await;
+            let _ = reply.send(answer.unwrap_or_else(|_| Err(Fault::internal())));
+        });
+    }
+
     fn entries(&self, list: List, query: ListQuery, reply: Reply) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         if let Err(fault) = query::check(&query, false) {

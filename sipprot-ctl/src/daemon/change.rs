@@ -21,10 +21,11 @@ use super::memory::Persisted;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
-use super::rehearsal::{difference, only_said};
+use super::rehearsal::only_said;
 use super::scope::{kernel_scope, rules_scope};
+use super::settings;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
-use crate::config::{Config, Loaded, Scope, format_duration, unmapped};
+use crate::config::{Config, Difference, Loaded, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
@@ -446,11 +447,17 @@ fn by_hand(
 }
 
 fn told_difference(before: &Config, after: &Config) -> String {
-    let lines = difference(&before.to_string(), &after.to_string());
-    match lines.is_empty() {
-        true => "nothing would change".to_owned(),
-        false => format!("this would change:\n{}", lines.join("\n")),
+    let changes = settings::shown(before.differences(after));
+    if changes.is_empty() {
+        return "nothing would change".to_owned();
     }
+    let mut text = "this would change:".to_owned();
+    for Difference { key, before, after } in changes {
+        let lines = [('-', before), ('+', after)];
+        let lines = lines.into_iter().filter_map(|(sign, value)| Some((sign, value?)));
+        lines.for_each(|(sign, value)| text += &format!("\n{sign} {key} = {value}"));
+    }
+    text
 }
 
 /// Without host bits, and IPv4 as IPv4.
@@ -477,5 +484,40 @@ pub(super) const fn name(list: List) -> &'static str {
     match list {
         List::Allow => "allowlist",
         List::Deny => "denylist",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_would_change_is_told_by_its_key() {
+        let check = |before: &str, after: &str, expected: &str| {
+            let read = |text: &str| {
+                let hosts = "interfaces = [\"eth0\"]\n";
+                Config::parse("it".as_ref(), &format!("{hosts}{text}")).unwrap()
+            };
+            assert_eq!(told_difference(&read(before), &read(after)), expected, "{after}");
+        };
+        let limit = |limit: u32| format!("rules.register_limit = {limit}\n");
+        check(&limit(9), &limit(9), "nothing would change");
+        let told = "this would change:\n- rules.register_limit = 9\n+ rules.register_limit = 8";
+        check(&limit(9), &limit(8), told);
+        // Lines that stand elsewhere too, and what nobody is shown.
+        let endpoints = |mode: &str, token: &str| {
+            let one = |number: u8, mode: &str| {
+                format!(
+                    "[[endpoint]]\nname = \"e{number}\"\naddresses = [\"192.0.2.{number}\"]\nmode = \"{mode}\"\n"
+                )
+            };
+            let token = format!("log_token = \"sha256:{}\"\n", token.repeat(64));
+            one(1, mode) + &token + &one(2, "enforce") + &one(3, "observe")
+        };
+        let told = "this would change:\n\
+                    - endpoint[e1].mode = \"observe\"\n+ endpoint[e1].mode = \"enforce\"\n\
+                    - endpoint[e1].log_token = \"(not shown)\"\n\
+                    + endpoint[e1].log_token = \"(not shown)\"";
+        check(&endpoints("observe", "0"), &endpoints("enforce", "f"), told);
     }
 }

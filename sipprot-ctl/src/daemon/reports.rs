@@ -46,22 +46,11 @@ impl Core {
     ) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         let today = self.clock.timestamp_now().to_zoned(TimeZone::UTC).date();
-        let days = match days(query, today) {
-            Ok(days) => days,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
         self.write_renewals();
         self.write_attacks();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let made = tokio::task::spawn_blocking(move || make(&store, days)).await;
-            let answer = made.map_err(|_| Fault::internal());
-            let _ = reply.send(answer.and_then(|it| it.map_err(|error| internal(&error))));
-        });
+        let look = days(query, today)
+            .map(|days| move || make(&store, days).map_err(|error| internal(&error)));
+        self.answer_after_writes(look, reply);
     }
 }
 

@@ -531,7 +531,8 @@ fn conflict(message: &str) -> Fault {
     Fault::new(Code::Conflict, message)
 }
 
-fn shown(changes: Vec<Difference>) -> Vec<Difference> {
+/// Without what nobody is shown.
+pub(super) fn shown(changes: Vec<Difference>) -> Vec<Difference> {
     let hidden = |value: Option<Json>| value.map(|_| Json::from(SECRET));
     changes
         .into_iter()

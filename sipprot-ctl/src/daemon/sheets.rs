@@ -62,20 +62,8 @@ struct Rewrite {
 
 impl Core {
     pub(super) fn read_sheet(&mut self, sheet: Sheet, consent: Consent, reply: Reply) {
-        let look = match self.look(sheet, consent) {
-            Ok(look) => look,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
-        // What was acknowledged or is about to be must be seen.
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let read = tokio::task::spawn_blocking(move || look.read()).await;
-            let _ = reply.send(read.unwrap_or_else(|_| Err(Fault::internal())).map(Answer::Read));
-        });
+        let look = self.look(sheet, consent).map(|look| move || look.read().map(Answer::Read));
+        self.answer_after_writes(look, reply);
     }
 
     fn look(&self, sheet: Sheet, consent: Consent) -> Result<Look, Fault> {
@@ -222,22 +210,17 @@ impl Core {
             return;
         }
         let now = self.clock.timestamp_now();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let work = move || export(&store, list, endpoint.as_deref(), now, &into);
-            let answer = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(count)) => {
-                    Ok(Answer::Done(Done::new(format!("{count} entries of the {}", name(list)))))
-                }
-                Ok(Err(failure)) => {
-                    error!("exporting a list: {failure}");
-                    Err(Fault::internal())
-                }
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
-        });
+        let work = move || match export(&store, list, endpoint.as_deref(), now, &into) {
+            Ok(count) => {
+                let message = format!("{count} entries of the {}", name(list));
+                Ok(Answer::Done(Done::new(message)))
+            }
+            Err(failure) => {
+                error!("exporting a list: {failure}");
+                Err(Fault::internal())
+            }
+        };
+        self.answer_after_writes(Ok(work), reply);
     }
 
     /// A list that could not be stored is put in force again as it was.
