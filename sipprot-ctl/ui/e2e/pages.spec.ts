@@ -150,7 +150,7 @@ test.describe("logged in", () => {
     await page.locator(".toast", { hasText: "unblocked" }).getByRole("button", { name: "Undo" }).click();
     await expect(page.getByRole("button", { name: "Unblock" })).toBeVisible();
     await open(page, `blocks?q=${ATTACKER}`);
-    await page.getByLabel(`Select ${ATTACKER}`, { exact: true }).check();
+    await page.getByLabel(`Select ${ATTACKER} pbx1`, { exact: true }).check();
     await page.getByRole("button", { name: "Move to the denylist" }).click();
     await expect(page.getByText(`${ATTACKER} is on the denylist.`)).toBeVisible();
     await open(page, `address/${ATTACKER}`);

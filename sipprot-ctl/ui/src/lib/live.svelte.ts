@@ -5,6 +5,7 @@ import type { LiveEvent } from "./types";
 
 const KINDS = ["block", "contained", "quarantined", "denied", "alert"];
 const SHOWN_MAX = 50;
+const RECENT = 20;
 const HELD_MAX = 500;
 /** Under attack there may be hundreds a second. */
 const TOGETHER_MS = 250;
@@ -29,16 +30,16 @@ export class Feed {
 
   /** Of an endpoint, or all. Returns what ends it. */
   follow(endpoint: string): () => void {
-    const wanted = query({ kind: KINDS.join(","), endpoint });
+    const asked = { kind: KINDS.join(","), endpoint };
     let source: EventSource | null = null;
     let again: ReturnType<typeof setTimeout> | undefined;
     const take = ({ data }: MessageEvent<string>) => this.#come.push(JSON.parse(data) as LiveEvent);
     const open = () => {
-      source = new EventSource(`${BASE}/events${wanted}`);
+      source = new EventSource(`${BASE}/events${query(asked)}`);
       for (const kind of [...KINDS, "lost"]) source.addEventListener(kind, take);
       source.onopen = () => {
         this.isOpen = true;
-        get<{ events: LiveEvent[] }>(`/events/recent${wanted}`).then(
+        get<{ events: LiveEvent[] }>(`/events/recent${query({ ...asked, limit: RECENT })}`).then(
           ({ events }) => this.#come.push(...events),
           () => undefined,
         );
