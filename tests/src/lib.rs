@@ -46,6 +46,8 @@ pub mod sshd;
 pub mod tls;
 /// Addresses, all from the documentation ranges, and the links between the namespaces.
 pub mod topology;
+/// What a host loses while its firewall is stopped, killed, upgraded, or loses its disk.
+pub mod torture;
 /// The trunk: a provider that never registers.
 pub mod trunk;
 /// What a process takes: CPU time and memory.
