@@ -42,6 +42,9 @@ pub mod sip;
 pub mod sipp;
 /// OpenSSH: a server that logs, and clients that log in or fail.
 pub mod sshd;
+/// The threat model's tests.
+#[cfg(test)]
+mod threats;
 /// TLS as openssl speaks it: a certificate, and a client that says lines and hears the answers.
 pub mod tls;
 /// Addresses, all from the documentation ranges, and the links between the namespaces.
