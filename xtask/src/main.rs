@@ -3,8 +3,9 @@
 //! One file per verb; each does by itself what it needs of `setup` and `build`, so that a fresh
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
-//! the table of what a machine must have, `tidy` holds our own source rules, `summary` reads what
-//! the test runner prints, `lanes` runs suites side by side, `ui` is npm's side of the build.
+//! the table of what a machine must have, `tidy` holds our own source rules, `dependencies` what may
+//! be linked, `summary` reads what the test runner prints, `lanes` runs suites side by side, `ui` is
+//! npm's side of the build.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -12,6 +13,7 @@
 mod bench;
 mod build;
 mod demo;
+mod dependencies;
 mod fuzz;
 mod lanes;
 mod lint;
