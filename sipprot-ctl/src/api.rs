@@ -17,6 +17,7 @@ mod schema;
 mod service;
 mod settings;
 mod sheet;
+mod summary;
 mod top;
 mod verify;
 mod welcome;
@@ -65,6 +66,7 @@ pub use settings::{
     Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
 pub use welcome::Welcome;
@@ -158,6 +160,9 @@ pub enum Command {
     },
     Report {
         query: ReportQuery,
+    },
+    Summary {
+        query: SummaryQuery,
     },
     Learn,
     LearnProposal,
@@ -265,6 +270,8 @@ pub enum Command {
     Undo {
         number: u64,
         by: String,
+        /// Of who asks: what is taken back takes the right that it took to be done.
+        right: Right,
         consent: Consent,
     },
     /// Into the audit log.
@@ -320,6 +327,7 @@ impl Command {
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
+            | Command::Summary { .. }
             | Command::Learn
             | Command::LearnProposal
             | Command::GeoPreview(_)
@@ -358,6 +366,7 @@ pub enum Answer {
     Check(Box<Check>),
     Why(Box<Why>),
     Report(Report),
+    Summary(Box<Summary>),
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),

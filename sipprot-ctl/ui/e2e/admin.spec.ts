@@ -237,6 +237,7 @@ test.describe("an admin", () => {
     await page.getByLabel("Role").selectOption("admin");
     await inDialog(page, "Save").click();
     await expect(row).toContainText("admin");
+    await button(page, "End logins: carl").waitFor({ state: "detached" });
     await button(page, "Remove: carl").click();
     await inDialog(page, "Remove").click();
     await expect(row).toHaveCount(0);
