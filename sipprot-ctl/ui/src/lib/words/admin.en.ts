@@ -53,7 +53,6 @@ export const adminEn = {
   reviewTitle: "What would change",
   before: "Before",
   after: "After",
-  setting: "Setting",
   nothingChanges: "Nothing would change.",
   writtenTo: (files: string) => `Written to ${files}`,
   savedSome: (count: number) => `${count} ${of(count, "setting is", "settings are")} saved.`,
@@ -100,7 +99,7 @@ export const adminEn = {
 
   // Mode
   modeTitle: "What is done with attacks",
-  modes: {
+  modeChoices: {
     enforce: "Enforce: attacks are dropped",
     observe: "Observe: attacks are counted, and pass",
     off: "Off: nothing is looked at",
@@ -167,9 +166,7 @@ export const adminEn = {
 
   // Audit
   who: "Who",
-  from: "From",
-  what: "What",
-  when: "When",
+  fromWhere: "From",
   target: "Of what",
   number: "Number",
   auditKinds: {

@@ -53,7 +53,6 @@ export const adminFr: AdminWords = {
   reviewTitle: "Ce qui changerait",
   before: "Avant",
   after: "Après",
-  setting: "Réglage",
   nothingChanges: "Rien ne changerait.",
   writtenTo: (files) => `Écrit dans ${files}`,
   savedSome: (count) => `${count} ${of(count, "réglage est enregistré", "réglages sont enregistrés")}.`,
@@ -98,7 +97,7 @@ export const adminFr: AdminWords = {
   },
 
   modeTitle: "Ce qui est fait des attaques",
-  modes: {
+  modeChoices: {
     enforce: "Appliquer : les attaques sont rejetées",
     observe: "Observer : les attaques sont comptées, et passent",
     off: "Arrêt : rien n’est regardé",
@@ -164,9 +163,7 @@ export const adminFr: AdminWords = {
   stopped: "Le démon s’arrête.",
 
   who: "Qui",
-  from: "D’où",
-  what: "Quoi",
-  when: "Quand",
+  fromWhere: "D’où",
   target: "De quoi",
   number: "Numéro",
   auditKinds: {

@@ -5,9 +5,10 @@ import { en, type Words } from "./en";
 import { fr } from "./fr";
 import { titles, type Titles } from "./titles";
 
-/** No two files may have a word of the same name. */
-type Apart = keyof Words & keyof AdminWords extends never ? unknown : never;
-type All = Words & AdminWords & { titles: Titles } & Apart;
+type All = Words & AdminWords & { titles: Titles };
+/** No two files have a word of the same name. */
+type Twice = keyof Words & keyof AdminWords;
+true satisfies [Twice] extends [never] ? true : Twice;
 
 const LANGUAGES: Record<Language, All> = {
   en: { ...en, ...adminEn, titles: titles.en },
