@@ -29,7 +29,7 @@ impl Core {
                 }
                 info!("{message}");
                 commands.iter().try_for_each(|command| run(command))?;
-                Ok(Answer::Done(Done { done: true, message }))
+                Ok(Answer::Done(Done::new(message)))
             });
             let _ = reply.send(answer);
         });
