@@ -92,6 +92,8 @@ export const adminEn = {
     audit: "Audit",
     branding: "Branding",
     notify: "Notifications",
+    mail: "Mail",
+    webhook: "Webhook",
     endpoint: "Endpoint",
     log: "Log",
     blocklist: "Outside list",

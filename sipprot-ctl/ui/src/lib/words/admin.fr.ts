@@ -91,6 +91,8 @@ export const adminFr: AdminWords = {
     audit: "Audit",
     branding: "Apparence",
     notify: "Notifications",
+    mail: "Courriel",
+    webhook: "Webhook",
     endpoint: "Point de terminaison",
     log: "Journal",
     blocklist: "Liste externe",
