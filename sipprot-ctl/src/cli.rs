@@ -31,6 +31,7 @@ mod settings;
 mod setup;
 mod sheets;
 mod status;
+mod support;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -147,6 +148,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Events(it) => events::run(&context, &it),
         Verb::Doctor => doctor::run(&context),
+        Verb::Support(it) => support::run(&context, &it),
         Verb::Top(it) => top::run(&context, &it),
         Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),

@@ -12,6 +12,21 @@ use prometheus::{
 const REACTION_BUCKETS: [f64; 10] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 1.0];
 
+/// Of `sipprot_blocks_total`.
+const BLOCK_KINDS: [&str; 5] = ["dynamic", "containment", "quarantine", "deny", "manual"];
+/// Of `sipprot_alerts_total`.
+const ALERT_KINDS: [&str; 9] = [
+    "known-peer-blocked",
+    "stale-password",
+    "possible-break-in",
+    "account-under-attack",
+    "world-behind-nat",
+    "spared",
+    "trust-full",
+    "watched",
+    "service-cut",
+];
+
 pub struct Metrics {
     registry: Registry,
     pub traffic: Traffic,
@@ -109,7 +124,7 @@ impl Traffic {
             packets: made.counters(
                 "sipprot_packets_total",
                 "Packets by the one reason with which each left the datapath.",
-                &["endpoint", "reason"],
+                &["endpoint", "reason", "verdict"],
             )?,
             observed: made.counters(
                 "sipprot_observed_packets_total",
@@ -128,10 +143,10 @@ impl Traffic {
 impl Judgement {
     fn new(made: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            blocks: made.counters(
+            blocks: made.counters_of(
                 "sipprot_blocks_total",
                 "Blocks, containments, quarantines and denials since the daemon started.",
-                &["kind"],
+                &BLOCK_KINDS,
             )?,
             in_force: made.gauges(
                 "sipprot_blocks_in_force",
@@ -142,7 +157,7 @@ impl Judgement {
                 "sipprot_blocks_refused",
                 "Blocks that are not in force, for the kernel did not take them.",
             )?,
-            alerts: made.counters("sipprot_alerts_total", "Alerts raised.", &["kind"])?,
+            alerts: made.counters_of("sipprot_alerts_total", "Alerts raised.", &ALERT_KINDS)?,
             list_entries: made.gauges("sipprot_list_entries", "Entries on a list.", &["list"])?,
             trusted: made.gauge("sipprot_trusted_sources", "Learned trusted peers.")?,
             reaction: made.histogram(
@@ -275,6 +290,20 @@ impl Maker {
         self.keep(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
+    /// One for each kind, from the start: from the first occurrence on, there is an increase.
+    fn counters_of(
+        &self,
+        name: &str,
+        help: &str,
+        kinds: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let counters = self.counters(name, help, &["kind"])?;
+        for kind in kinds {
+            counters.with_label_values(&[kind]);
+        }
+        Ok(counters)
+    }
+
     fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         self.keep(IntCounter::new(name, help))
     }
@@ -304,10 +333,12 @@ mod tests {
     #[test]
     fn text_has_help_and_no_address() {
         let metrics = Metrics::new("1").unwrap();
-        metrics.traffic.packets.with_label_values(&["host", "other"]).inc();
+        metrics.traffic.packets.with_label_values(&["host", "other", "passed"]).inc();
         metrics.judgement.reaction.observe(0.0001);
         let text = metrics.render().unwrap();
-        assert!(text.contains("sipprot_packets_total{endpoint=\"host\",reason=\"other\"} 1"));
+        assert!(text.contains(
+            "sipprot_packets_total{endpoint=\"host\",reason=\"other\",verdict=\"passed\"} 1"
+        ));
         assert!(text.contains("# HELP sipprot_reaction_seconds "));
         assert!(text.contains("sipprot_build_info{version=\"1\"} 1"));
     }

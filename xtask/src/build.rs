@@ -2,7 +2,8 @@
 //!
 //! All are kept up to date, so that a second build is quick.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -36,15 +37,21 @@ pub fn build(options: &Options) -> Result<Built> {
     setup::ensure(&[Purpose::Build])?;
     let object = build_object(options)?;
     let mut cargo = workspace::cargo("build");
-    cargo.args(["--release", "--package", "sipprot-ctl"]).env(OBJECT_VARIABLE, &object);
+    embed(&mut cargo, &object)?;
+    process::run(cargo.args(["--release", "--package", "sipprot-ctl"]))?;
+    let sipprot = workspace::release_binary("sipprot");
+    say(format_args!("built {}", sipprot.display()));
+    Ok(Built { sipprot, object })
+}
+
+/// Tells a build of the controller what to embed.
+pub fn embed(cargo: &mut Command, object: &Path) -> Result<()> {
+    cargo.env(OBJECT_VARIABLE, object);
     match ui::build()? {
         Some(dist) => cargo.env(ui::DIST_VARIABLE, dist),
         None => cargo.env_remove(ui::DIST_VARIABLE),
     };
-    process::run(&mut cargo)?;
-    let sipprot = workspace::release_binary("sipprot");
-    say(format_args!("built {}", sipprot.display()));
-    Ok(Built { sipprot, object })
+    Ok(())
 }
 
 fn build_object(options: &Options) -> Result<PathBuf> {

@@ -14,6 +14,7 @@ mod build;
 mod demo;
 mod fuzz;
 mod lint;
+mod package;
 mod prerequisites;
 mod process;
 mod run;
@@ -52,6 +53,8 @@ enum Verb {
     Bench(bench::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Make the Debian package and the static binary
+    Package(package::Options),
     /// Check formatting, clippy for every crate, and the source rules of the project
     Lint,
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Package(options) => package::package(&options),
         Verb::Lint => lint::lint(),
     };
     match outcome {
