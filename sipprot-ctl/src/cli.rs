@@ -45,7 +45,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use args::{Args, Verb};
@@ -75,6 +75,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The command line's definition.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// What every command may need.

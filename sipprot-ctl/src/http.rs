@@ -7,6 +7,7 @@
 mod asker;
 mod consent;
 mod credentials;
+mod docs;
 mod document;
 mod door;
 mod error;
@@ -94,7 +95,7 @@ pub fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(crate::places::listen(address)?)
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until `stop` is done.
+/// Serves `/metrics`, `/healthz`, `/readyz` and the manual until `stop` is done.
 pub async fn serve_metrics(
     listener: TcpListener,
     rooms: Rooms,
@@ -110,14 +111,15 @@ fn api(mut rooms: Rooms) -> Router {
         let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
         router.route(route.path, route.handler.layer(guard))
     });
-    finish(ui::router().merge(health::router()).nest(BASE, v1), rooms)
+    finish(ui::router().merge(docs::router()).merge(health::router()).nest(BASE, v1), rooms)
 }
 
 fn metrics(rooms: Rooms) -> Router {
     let router = Router::new()
         .route("/metrics", get(routes::metrics))
         .layer(Extension(Who::daemon()))
-        .merge(health::router());
+        .merge(health::router())
+        .merge(docs::router());
     finish(router, rooms)
 }
 

@@ -31,6 +31,8 @@ pub mod geo;
 pub mod http;
 /// Who of this host listens where.
 pub mod listening;
+/// The pages of the manual that the program writes by itself.
+mod manual;
 /// SIP messages as the controller needs them: from an event's bytes to an observation.
 pub mod message;
 /// Counters for Prometheus.

@@ -3,6 +3,8 @@
 //! Labels are bounded: endpoint names, country codes, reasons, kinds, maps, interfaces; never an
 //! address. What the kernel counts is taken over when it is asked for.
 
+use std::cell::RefCell;
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -27,8 +29,18 @@ const ALERT_KINDS: [&str; 9] = [
     "service-cut",
 ];
 
+/// What there is to say of a metric.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub name: String,
+    pub help: String,
+    pub kind: &'static str,
+    pub labels: Vec<String>,
+}
+
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     pub traffic: Traffic,
     pub judgement: Judgement,
     pub maps: Maps,
@@ -93,7 +105,7 @@ pub struct Health {
 
 impl Metrics {
     pub fn new(version: &str) -> prometheus::Result<Self> {
-        let made = Maker { registry: Registry::new() };
+        let made = Maker { registry: Registry::new(), described: RefCell::default() };
         let build =
             made.gauges("sipprot_build_info", "The version, as a label; always 1.", &["version"])?;
         build.with_label_values(&[version]).set(1);
@@ -107,7 +119,13 @@ impl Metrics {
             health: Health::new(&made)?,
             logs: Logs::new(&made)?,
             registry: made.registry,
+            described: made.described.into_inner(),
         })
+    }
+
+    /// Every metric, whether it has a value yet or not.
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// Prometheus' text format.
@@ -269,15 +287,23 @@ pub fn take_over(counter: &IntCounter, total: u64) {
 
 struct Maker {
     registry: Registry,
+    described: RefCell<Vec<Described>>,
 }
 
 impl Maker {
     fn keep<C: prometheus::core::Collector + Clone + 'static>(
         &self,
+        kind: &'static str,
         collector: prometheus::Result<C>,
     ) -> prometheus::Result<C> {
         let collector = collector?;
         self.registry.register(Box::new(collector.clone()))?;
+        self.described.borrow_mut().extend(collector.desc().into_iter().map(|desc| Described {
+            name: desc.fq_name.clone(),
+            help: desc.help.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+        }));
         Ok(collector)
     }
 
@@ -287,7 +313,7 @@ impl Maker {
         help: &str,
         labels: &[&str],
     ) -> prometheus::Result<IntCounterVec> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
+        self.keep("counter", IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     /// One for each kind, from the start: from the first occurrence on, there is an increase.
@@ -305,24 +331,24 @@ impl Maker {
     }
 
     fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.keep(IntCounter::new(name, help))
+        self.keep("counter", IntCounter::new(name, help))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels))
+        self.keep("gauge", IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.keep(IntGauge::new(name, help))
+        self.keep("gauge", IntGauge::new(name, help))
     }
 
     fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.keep(Gauge::new(name, help))
+        self.keep("gauge", Gauge::new(name, help))
     }
 
     fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
         let options = HistogramOpts::new(name, help).buckets(REACTION_BUCKETS.to_vec());
-        self.keep(Histogram::with_opts(options))
+        self.keep("histogram", Histogram::with_opts(options))
     }
 }
 

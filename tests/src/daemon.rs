@@ -127,9 +127,14 @@ impl Daemon {
 
     /// Starts it, and waits until it answers and the uplink has its program.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments of `run`.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         self.starts += 1;
         let mut command = self.command();
-        command.arg("run");
+        command.arg("run").args(arguments);
         let log = self.directory.join(format!("run-{}.log", self.starts));
         let process = self.process.insert(Process::start(command, &log)?);
         let start = Instant::now();

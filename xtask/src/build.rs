@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
+    docs,
     prerequisites::Purpose,
     process::{self, say},
     setup,
@@ -46,7 +47,7 @@ pub fn build(options: &Options) -> Result<Built> {
 
 /// Tells a build of the controller what to embed.
 pub fn embed(cargo: &mut Command, object: &Path) -> Result<()> {
-    cargo.env(OBJECT_VARIABLE, object);
+    cargo.env(OBJECT_VARIABLE, object).env(docs::VARIABLE, docs::build()?);
     match ui::build()? {
         Some(dist) => cargo.env(ui::DIST_VARIABLE, dist),
         None => cargo.env_remove(ui::DIST_VARIABLE),

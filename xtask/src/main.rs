@@ -12,6 +12,7 @@
 mod bench;
 mod build;
 mod demo;
+mod docs;
 mod fuzz;
 mod lint;
 mod package;
@@ -53,6 +54,8 @@ enum Verb {
     Bench(bench::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Make the pages of the manual
+    Docs,
     /// Make the Debian package and the static binary
     Package(package::Options),
     /// Check formatting, clippy for every crate, and the source rules of the project
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Docs => docs::docs(),
         Verb::Package(options) => package::package(&options),
         Verb::Lint => lint::lint(),
     };
