@@ -42,7 +42,7 @@ mod version;
 mod why;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -82,6 +82,14 @@ pub fn command() -> clap::Command {
     Args::command()
 }
 
+/// Where the daemon is reached: it runs on with the configuration before a wrong one.
+fn socket(config: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    match Config::load(config) {
+        Err(ConfigError::Wrong(_)) => Config::socket(config),
+        loaded => Ok(loaded?.config.daemon.socket),
+    }
+}
+
 /// What every command may need.
 struct Context {
     config: Option<PathBuf>,
@@ -96,12 +104,7 @@ impl Context {
     }
 
     fn client(&self) -> Result<Client, CliError> {
-        // The daemon runs on with the configuration before a wrong one, and is to be reached.
-        let socket = match Config::load(self.config.as_deref()) {
-            Err(ConfigError::Wrong(_)) => Config::socket(self.config.as_deref())?,
-            loaded => loaded?.config.daemon.socket,
-        };
-        Ok(Client::new(socket))
+        Ok(Client::new(socket(self.config.as_deref())?))
     }
 
     /// Prints an answer: as one JSON object, or as `people` wants it.

@@ -134,30 +134,32 @@ fn waiting_in(table: &str, transport: Transport) -> Vec<(u64, (Transport, IpAddr
     let socket = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
-        let (address, port) = local.rsplit_once(':')?;
-        let place = (transport, address_in(address)?, u16::from_str_radix(port, 16).ok()?);
-        (*state == transport.waiting()).then_some((inode.parse().ok()?, place))
+        let (address, port) = place(local)?;
+        (*state == transport.waiting()).then_some((inode.parse().ok()?, (transport, address, port)))
     };
     table.lines().skip(1).filter_map(socket).collect()
 }
 
-/// Words of 32 bits in hex, each in the host's byte order.
-fn address_in(text: &str) -> Option<IpAddr> {
-    let word = |at: usize| {
-        let digits = text.get(at * 8..at * 8 + 8)?;
+/// `HEX:PORT`, as the kernel's tables have it; each 32 bits of the address are in the host's byte order.
+pub fn place(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| -> Option<[u8; 4]> {
+        let digits = address.get(at * 8..at * 8 + 8)?;
         Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
     };
-    match text.len() {
-        8 => Some(Ipv4Addr::from(word(0)?).into()),
+    let address = match address.len() {
+        8 => Ipv4Addr::from(word(0)?).into(),
         32 => {
             let mut bytes = [0; 16];
             for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
                 part.copy_from_slice(&word(at)?);
             }
-            Some(Ipv6Addr::from(bytes).into())
+            Ipv6Addr::from(bytes).into()
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((address, port))
 }
 
 /// Of a process' sockets.

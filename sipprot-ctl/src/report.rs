@@ -5,12 +5,14 @@
 
 pub mod abuse;
 pub mod sheet;
+pub mod summary;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::api::{
@@ -218,6 +220,11 @@ fn block_row(block: &BlockRecord) -> ReportRow {
     }
 }
 
+/// `2026-02-28 15:44:35Z`.
+pub fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
 /// Without a prefix length when it is one address.
 pub fn address(network: IpNetwork) -> String {
     let single = match network {
@@ -238,7 +245,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn attack(source: &str, method: &str, drops: u64) -> AttackRecord {
+    pub fn attack(source: &str, method: &str, drops: u64) -> AttackRecord {
         AttackRecord {
             day: "2026-02-28".parse().unwrap(),
             source: source.parse().unwrap(),
@@ -254,7 +261,7 @@ mod tests {
         }
     }
 
-    fn block(source: &str, rule: &str, kind: BlockKind) -> BlockRecord {
+    pub fn block(source: &str, rule: &str, kind: BlockKind) -> BlockRecord {
         BlockRecord {
             source: source.parse().unwrap(),
             kind,

@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     namespace::Namespace,
     office::PHONES,
+    patience::{PATIENCE, wait_for},
     pbx::{self, Manners, SIP_TLS_PORT},
     services::WebServer,
     sip,
@@ -29,7 +30,6 @@ use sipprot_tests::{
 const LIMIT: u32 = 10;
 /// Where the host listens for its tenants.
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A lab whose PBXs speak TLS, with these lines of configuration; or a line that says why there is none.
 fn protected(lines: impl Fn(&Lab) -> Vec<String>) -> Result<Option<(Lab, Daemon)>> {
@@ -42,29 +42,12 @@ fn protected(lines: impl Fn(&Lab) -> Vec<String>) -> Result<Option<(Lab, Daemon)
     Ok(Some((lab, daemon)))
 }
 
-fn wait_for<T>(what: &str, mut found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if let Some(found) = found()? {
-            return Ok(found);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    bail!("in vain waited for {what}")
-}
-
 /// What `status` says of a log.
 fn log(daemon: &Daemon, name: &str) -> Result<Value> {
     let status = daemon.json(&["status"])?;
     let logs = status["logs"].as_array().context("status tells of no logs")?;
     let found = logs.iter().find(|log| log["name"] == name);
     found.cloned().with_context(|| format!("no log {name} in {logs:?}"))
-}
-
-/// The blocks in force of a source: the endpoint that each is limited to, and its rule.
-fn blocks(daemon: &Daemon, source: IpAddr) -> Result<Vec<Value>> {
-    let why = daemon.json(&["why", &source.to_string()])?;
-    Ok(why["blocks"].as_array().cloned().unwrap_or_default())
 }
 
 /// Whether a PBX answers somebody.
@@ -124,7 +107,7 @@ fn wrong_passwords_over_tls_are_blocked_by_the_pbx_s_own_log() -> Result<()> {
     let answered = guess_over_tls(&lab, source, 40)?;
     println!("{answered} guesses over TLS were answered");
     assert!((LIMIT..40).contains(&answered), "{answered}");
-    let blocks = blocks(&daemon, source)?;
+    let blocks = daemon.blocks(source)?;
     let block = blocks.first().with_context(|| format!("no block: {}", daemon.log()))?;
     assert_eq!(block["rule"], "BRUTEFORCE:register", "{block}");
     assert_eq!(block["proven"], true);
@@ -182,7 +165,7 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
     };
     assert!(reaches(&lab.net.attackers, victim.into(), PBXS[0])?);
     send(first, syslog(victim.into(), 2 * LIMIT))?;
-    let own = wait_for("the first PBX's block", || Ok(blocks(&daemon, victim.into())?.pop()))?;
+    let own = wait_for("the first PBX's block", || Ok(daemon.blocks(victim.into())?.pop()))?;
     assert_eq!(own["endpoint"], "pbx1", "{own}");
     assert!(!reaches(&lab.net.attackers, victim.into(), PBXS[0])?, "cut off where its log says so");
     assert!(reaches(&lab.net.attackers, victim.into(), PBXS[1])?, "and nowhere else");
@@ -201,7 +184,7 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
         datagram(format!("<28>Nov 22 17:21:03 pbx kamailio[9]: {}", line(stranger, number)))?;
     }
     wait_for("the refusals", || Ok((refused("udp")? == u64::from(2 * LIMIT)).then_some(())))?;
-    assert!(blocks(&daemon, stranger)?.is_empty());
+    assert!(daemon.blocks(stranger)?.is_empty());
     // The host's own attackers have no endpoint.
     lab.net.host.run(|| {
         let mut stream = TcpStream::connect(tcp).context("connect to syslog")?;
@@ -214,7 +197,7 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
         Client::connect(second, PBXS[1].v4.into(), SocketAddr::new(HOST.into(), 6514))?;
     client.say(&syslog(victim.into(), 2 * LIMIT))?;
     wait_for("the host's block", || {
-        let all = blocks(&daemon, victim.into())?;
+        let all = daemon.blocks(victim.into())?;
         Ok((all.len() == 2).then_some(()))
     })?;
     assert!(!reaches(&lab.net.attackers, victim.into(), PBXS[1])?);
@@ -244,19 +227,19 @@ fn failed_ssh_logins_block_and_an_office_loses_ssh_alone() -> Result<()> {
     for source in [admin, cracker] {
         assert!(sshd.fail(attackers, source, host)? && sshd.fail(attackers, source, host)?);
     }
-    let block = wait_for("the block", || Ok(blocks(&daemon, cracker)?.pop()))?;
+    let block = wait_for("the block", || Ok(daemon.blocks(cracker)?.pop()))?;
     assert_eq!(
         (&block["rule"], &block["scope"]),
         (&"BRUTEFORCE:ssh".into(), &"all".into()),
         "{block}"
     );
     assert!(!sshd.fail(attackers, cracker, host)?, "its packets are dropped");
-    assert!(blocks(&daemon, admin)?.is_empty() && sshd.log_in(attackers, admin, host)?);
+    assert!(daemon.blocks(admin)?.is_empty() && sshd.log_in(attackers, admin, host)?);
 
     let office: IpAddr = OFFICE.v4.into();
     assert_eq!(lab.office().register()?.ok, PHONES);
     assert!(sshd.fail(&lab.net.office, office, host)? && sshd.fail(&lab.net.office, office, host)?);
-    let block = wait_for("the cut", || Ok(blocks(&daemon, office)?.pop()))?;
+    let block = wait_for("the cut", || Ok(daemon.blocks(office)?.pop()))?;
     assert_eq!(block["scope"], "ssh", "{block}");
     assert!(!sshd.fail(&lab.net.office, office, host)?, "its ssh is dropped");
     assert_eq!(lab.office().register()?.ok, PHONES, "its phones go on");
@@ -314,7 +297,7 @@ fn an_office_fetches_its_files_after_a_power_cut_and_keeps_everything() -> Resul
         "all lines",
         || Ok((log(&daemon, "web")?["lines"] == u64::from(FILES)).then_some(())),
     )?;
-    assert!(blocks(&daemon, source.into())?.is_empty());
+    assert!(daemon.blocks(source.into())?.is_empty());
     assert!(!daemon.dropped()?.contains_key("http_ceiling"), "{:?}", daemon.dropped()?);
     let (registered, calls) = office.register_and_call(20)?;
     assert_eq!((registered.ok, calls.failed), (PHONES, 0));
@@ -343,25 +326,24 @@ fn what_was_logged_while_no_daemon_ran_counts_once() -> Result<()> {
     let lines =
         |daemon: &Daemon| anyhow::Ok(log(daemon, "auth")?["lines"].as_u64().unwrap_or_default());
     fails(before, SSH_LIMIT)?;
-    wait_for("the block", || Ok(blocks(&daemon, before)?.pop()))?;
+    wait_for("the block", || Ok(daemon.blocks(before)?.pop()))?;
 
     daemon.stop()?;
     fails(during, SSH_LIMIT)?;
     fails(patient, SSH_LIMIT - 1)?;
     daemon.start()?;
-    let block =
-        wait_for("the block of who failed meanwhile", || Ok(blocks(&daemon, during)?.pop()))?;
+    let block = wait_for("the block of who failed meanwhile", || Ok(daemon.blocks(during)?.pop()))?;
     assert_eq!(block["evidence"]["count"], SSH_LIMIT, "{block}");
     let missed = u64::from(2 * SSH_LIMIT - 1);
     wait_for("what was missed", || Ok((lines(&daemon)? == missed).then_some(())))?;
-    assert!(blocks(&daemon, patient)?.is_empty(), "counted once it is below the limit");
+    assert!(daemon.blocks(patient)?.is_empty(), "counted once it is below the limit");
 
     // Killed, it may read again what was judged since the place was noted: that counts anew, as all does.
     daemon.kill()?;
     let late: IpAddr = lab.newcomer().v4.into();
     fails(late, SSH_LIMIT)?;
     daemon.start()?;
-    let block = wait_for("the block after a crash", || Ok(blocks(&daemon, late)?.pop()))?;
+    let block = wait_for("the block after a crash", || Ok(daemon.blocks(late)?.pop()))?;
     assert_eq!(block["evidence"]["count"], SSH_LIMIT, "{block}");
     Ok(())
 }

@@ -23,8 +23,7 @@ fn protected(lines: &[&str]) -> Result<Option<(Lab, Daemon)>> {
         println!("skipped: needs {missing}");
         return Ok(None);
     }
-    let lines = lines.iter().map(|&line| line.to_owned()).collect();
-    Lab::protected(Manners::default(), &Settings { lines, ..Settings::default() })
+    Lab::protected(Manners::default(), &Settings::of(lines))
 }
 
 /// How many of so many tries succeed.
@@ -83,8 +82,7 @@ fn web_connections_have_a_ceiling_that_may_be_watched_first() -> Result<()> {
     assert!(!daemon.check(newcomer.v4.into())?.is_cut_off(), "nobody is blocked for it");
 
     let lines = ["http.rate = 1", "http.burst = 5", "http.mode = \"observe\""];
-    let lines = lines.map(str::to_owned).to_vec();
-    daemon.configure(&Settings { lines, ..Settings::default() })?;
+    daemon.configure(&Settings::of(&lines))?;
     daemon.text(&["reload"])?;
     let newcomer = lab.newcomer().v4.into();
     assert_eq!(successes(7, || gets(newcomer, &PBXS[0].v4.to_string()))?, 7, "observed");

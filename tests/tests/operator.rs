@@ -6,38 +6,27 @@
 use std::{
     net::IpAddr,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sipprot_tests::{
     attackers::cracker::{self, Plan},
     daemon::{Daemon, Settings},
     lab::Lab,
+    patience::{PATIENCE, wait_for},
     pbx::Manners,
     process::Process,
     screen::{Screen, type_into},
     topology::Family,
 };
 
-const PATIENCE: Duration = Duration::from_secs(15);
 /// It would wipe the screen, if it reached a terminal.
 const AGENT: &str = "wipe\x1b[2J\x1b]0;mine\x07";
 
 fn protected() -> Result<Option<(Lab, Daemon)>> {
     Lab::protected(Manners::default(), &Settings::default())
-}
-
-fn wait_for<T>(what: &str, mut found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if let Some(found) = found()? {
-            return Ok(found);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    bail!("in vain waited for {what}")
 }
 
 fn attack(lab: &Lab, source: IpAddr, guesses: u32, per_second: Option<u32>) -> Result<()> {

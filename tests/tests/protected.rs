@@ -17,6 +17,7 @@ use sipprot_tests::{
     daemon::{Check, Daemon, Settings},
     lab::Lab,
     office::PHONES,
+    patience::wait_for,
     pbx::Manners,
     topology::{Family, OFFICE},
 };
@@ -30,10 +31,6 @@ fn protected(settings: &Settings) -> Result<Option<(Lab, Daemon)>> {
     Lab::protected(Manners::default(), settings)
 }
 
-fn settings(lines: &[&str]) -> Settings {
-    Settings { lines: lines.iter().map(|&line| line.to_owned()).collect(), ..Settings::default() }
-}
-
 /// How many guesses from `source` the PBX rejected.
 fn crack(lab: &Lab, plan: &Plan) -> Result<u64> {
     let before = lab.counts(plan.source)?.rejected;
@@ -43,24 +40,13 @@ fn crack(lab: &Lab, plan: &Plan) -> Result<u64> {
     Ok(rejected)
 }
 
-fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(15) {
-        if condition()? {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    anyhow::bail!("in vain waited for {what}")
-}
-
 fn wait_for_check(
     daemon: &Daemon,
     source: IpAddr,
     what: &str,
     wanted: impl Fn(&Check) -> bool,
 ) -> Result<()> {
-    wait_for(what, || Ok(wanted(&daemon.check(source)?))).with_context(|| {
+    wait_for(what, || Ok(wanted(&daemon.check(source)?).then_some(()))).with_context(|| {
         let check = daemon.text(&["check", &source.to_string(), "--json"]);
         format!("{check:?}\n{}", daemon.log())
     })
@@ -76,7 +62,7 @@ fn short(lab: &Lab) -> Plan {
 
 #[test]
 fn a_cracker_gets_no_more_than_the_limit_answered() -> Result<()> {
-    let Some((lab, mut daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, mut daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = |family| Plan::new(lab.newcomer().of(family), lab.pbxs[0].sip(family));
     for plan in [plan(Family::V4), plan(Family::V6), plan(Family::V4).tcp(), plan(Family::V6).tcp()]
     {
@@ -99,7 +85,7 @@ fn a_cracker_gets_no_more_than_the_limit_answered() -> Result<()> {
 
 #[test]
 fn a_crack_from_many_ports_is_one_source() -> Result<()> {
-    let Some((lab, _daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, _daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = Plan {
         source_ports: 64,
         ..Plan::new(lab.newcomer().v4.into(), lab.pbxs[0].sip(Family::V4))
@@ -111,7 +97,7 @@ fn a_crack_from_many_ports_is_one_source() -> Result<()> {
 
 #[test]
 fn forged_credentials_contain_and_never_block() -> Result<()> {
-    let Some((lab, daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = Plan { forge_nonce: true, ..short(&lab) };
     let rejected = crack(&lab, &plan)?;
     assert!(rejected <= LIMIT + IN_FLIGHT, "{rejected}");
@@ -123,7 +109,7 @@ fn forged_credentials_contain_and_never_block() -> Result<()> {
 
 #[test]
 fn kill_and_restart_lose_nothing() -> Result<()> {
-    let Some((lab, mut daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, mut daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = short(&lab);
     crack(&lab, &plan)?;
     wait_for_check(&daemon, plan.source, "the block", |check| check.blocked)?;
@@ -167,7 +153,7 @@ fn lists(daemon: &Daemon) -> Result<[u64; 3]> {
 #[test]
 fn a_block_ends_by_itself_and_the_second_is_for_good() -> Result<()> {
     let lines = ["rules.block_time = \"3s\"", "rules.block_threshold = 2"];
-    let Some((lab, daemon)) = protected(&settings(&lines))? else { return Ok(()) };
+    let Some((lab, daemon)) = protected(&Settings::of(&lines))? else { return Ok(()) };
     let plan = Plan { guesses: 60, ..short(&lab) };
     crack(&lab, &plan)?;
     wait_for_check(&daemon, plan.source, "the block", |check| check.blocked)?;
@@ -183,7 +169,7 @@ fn a_block_ends_by_itself_and_the_second_is_for_good() -> Result<()> {
 #[test]
 fn an_attack_renews_its_block_up_to_four_lengths() -> Result<()> {
     let lines = ["rules.block_time = \"3s\""];
-    let Some((lab, daemon)) = protected(&settings(&lines))? else { return Ok(()) };
+    let Some((lab, daemon)) = protected(&Settings::of(&lines))? else { return Ok(()) };
     let plan = Plan { guesses: 60, ..short(&lab) };
     crack(&lab, &plan)?;
     wait_for_check(&daemon, plan.source, "the block", |check| check.blocked)?;
@@ -203,7 +189,7 @@ fn an_attack_renews_its_block_up_to_four_lengths() -> Result<()> {
 
 #[test]
 fn who_is_unblocked_by_hand_has_grace() -> Result<()> {
-    let Some((lab, daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = Plan { guesses: 60, ..short(&lab) };
     crack(&lab, &plan)?;
     wait_for_check(&daemon, plan.source, "the block", |check| check.blocked)?;
@@ -221,7 +207,7 @@ fn who_is_unblocked_by_hand_has_grace() -> Result<()> {
 
 #[test]
 fn rescue_needs_neither_daemon_nor_store() -> Result<()> {
-    let Some((lab, mut daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, mut daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let (one, two) = (short(&lab), short(&lab));
     for plan in [&one, &two] {
         crack(&lab, plan)?;
@@ -270,7 +256,7 @@ fn spoil(state: &Path) -> Result<()> {
 
 #[test]
 fn observe_counts_and_lets_pass() -> Result<()> {
-    let observing = Settings { enforce: false, ..settings(&[]) };
+    let observing = Settings { enforce: false, ..Settings::of(&[]) };
     let Some((lab, daemon)) = protected(&observing)? else { return Ok(()) };
     let plan = Plan { guesses: 200, per_second: Some(400), ..short(&lab) };
     let rejected = crack(&lab, &plan)?;
@@ -282,14 +268,14 @@ fn observe_counts_and_lets_pass() -> Result<()> {
     assert!(observed, "{metrics}");
     let total =
         |name: &str| -> Result<u64> { Ok(daemon.json(&["report"])?[name].as_u64().unwrap_or(0)) };
-    wait_for("the report", || Ok(total("total_observed")? > 0))?;
+    wait_for("the report", || Ok((total("total_observed")? > 0).then_some(())))?;
     assert_eq!(total("total_drops")?, 0, "nothing was dropped");
     Ok(())
 }
 
 #[test]
 fn metrics_satisfy_promtool() -> Result<()> {
-    let Some((lab, daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((lab, daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     let plan = short(&lab);
     crack(&lab, &plan)?;
     wait_for_check(&daemon, plan.source, "the block", |check| check.blocked)?;
@@ -330,7 +316,7 @@ fn refused(daemon: &Daemon, arguments: &[&str], named: &str) -> Result<()> {
 
 #[test]
 fn what_is_wrong_is_named() -> Result<()> {
-    let Some((_lab, mut daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((_lab, mut daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     refused(&daemon, &["run"], "another sipprot")?;
     refused(&daemon, &["allow", "add", "203.0.113.0/24", "--endpoint", "nobody"], "nobody")?;
     let overlong = "x".repeat(5000);
@@ -338,12 +324,12 @@ fn what_is_wrong_is_named() -> Result<()> {
     refused(&daemon, &["deny", "remove", "198.51.100.78"], "198.51.100.78")?;
 
     // A reload that can't be: the running configuration stays.
-    daemon.configure(&settings(&["sip.ports = [\"5062:5060\"]"]))?;
+    daemon.configure(&Settings::of(&["sip.ports = [\"5062:5060\"]"]))?;
     refused(&daemon, &["reload"], "5062:5060")?;
     assert!(daemon.is_running());
-    daemon.configure(&settings(&["sip.prots = [\"5060\"]"]))?;
+    daemon.configure(&Settings::of(&["sip.prots = [\"5060\"]"]))?;
     refused(&daemon, &["reload"], "prots")?;
-    daemon.configure(&settings(&[]))?;
+    daemon.configure(&Settings::of(&[]))?;
     daemon.text(&["reload"])?;
 
     daemon.stop()?;
@@ -355,7 +341,7 @@ fn what_is_wrong_is_named() -> Result<()> {
 
 #[test]
 fn json_everywhere() -> Result<()> {
-    let Some((_lab, daemon)) = protected(&settings(&[]))? else { return Ok(()) };
+    let Some((_lab, daemon)) = protected(&Settings::of(&[]))? else { return Ok(()) };
     for arguments in [
         &["status"][..],
         &["s"],

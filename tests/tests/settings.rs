@@ -37,8 +37,7 @@ fn last(daemon: &Daemon) -> Result<(String, usize)> {
 }
 
 fn protected(lines: &[&str]) -> Result<Option<(Lab, Daemon)>> {
-    let lines = lines.iter().map(|&line| line.to_owned()).collect();
-    Lab::protected(Manners::default(), &Settings { lines, ..Settings::default() })
+    Lab::protected(Manners::default(), &Settings::of(lines))
 }
 
 #[test]

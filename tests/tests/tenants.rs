@@ -5,15 +5,16 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use sipprot_tests::{
     attackers::cracker::{self, Plan},
-    daemon::{Daemon, Settings},
+    daemon::{Daemon, Settings, owned},
     lab::Lab,
+    patience::wait_within,
     pbx::{self, Manners, SECOND_PORT},
     services::{self, WebServer, curl_gets},
     topology::{Family, PBXS},
@@ -24,8 +25,7 @@ const IN_FLIGHT: u32 = 2;
 
 /// What each of the two endpoints has of its own.
 fn tenants(first: &[&str], second: &[&str]) -> Settings {
-    let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
-    Settings { endpoints: [lines(first), lines(second)], ..Settings::default() }
+    Settings { endpoints: [owned(first), owned(second)], ..Settings::default() }
 }
 
 fn plan(lab: &Lab, target: SocketAddr) -> Plan {
@@ -38,19 +38,10 @@ fn crack(lab: &Lab, daemon: &Daemon, plan: &Plan) -> Result<(u32, Value)> {
     let report = cracker::attack_from(&lab.net.attackers, plan)?;
     let answered = report.answers.values().sum();
     println!("{} at {}: {answered} guesses answered", plan.source, plan.target);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(10) {
-        if let Some(block) = blocks(daemon, plan.source)?.pop() {
-            return Ok((answered, block));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    bail!("no block of {}: {}", plan.source, daemon.log())
-}
-
-fn blocks(daemon: &Daemon, source: IpAddr) -> Result<Vec<Value>> {
-    let why = daemon.json(&["why", &source.to_string()])?;
-    Ok(why["blocks"].as_array().cloned().unwrap_or_default())
+    let block = || Ok(daemon.blocks(plan.source)?.pop());
+    let block = wait_within(Duration::from_secs(10), "a block", block)
+        .with_context(|| format!("{}: {}", plan.source, daemon.log()))?;
+    Ok((answered, block))
 }
 
 /// Whether somebody answers a source.

@@ -67,7 +67,7 @@ pub fn package(options: &Options) -> Result<()> {
             binary.canonicalize().with_context(|| format!("no {}", binary.display()))?
         }
         None => {
-            let built = build::build(&build::Options::default())?;
+            let built = build::build(&build::Options::default(), build::Profile::Release)?;
             made.push(static_binary(&built.object, &out, &version)?);
             built.sipprot
         }

@@ -116,12 +116,7 @@ fn sources(dir: &Path) -> Result<Vec<PathBuf>> {
 fn check_file(path: &str, text: &str) -> Vec<Violation> {
     let violation =
         |line, what: String, reason| Violation { path: path.to_owned(), line, what, reason };
-    let mut violations = Vec::new();
-    let lines = text.lines().count();
-    if lines > LINES_MAX {
-        let what = format!("{lines} lines, at most {LINES_MAX}");
-        violations.push(violation(lines, what, "a file holds one concept, and is read as a whole"));
-    }
+    let mut violations = Vec::from_iter(too_long(path, text));
     if path.split('/').any(|part| part == "src") && !text.starts_with("//!") {
         let reason = "a module says first what it owns and what it must not know";
         violations.push(violation(1, "no `//!` on the first line".to_owned(), reason));
@@ -142,16 +137,21 @@ fn check_file(path: &str, text: &str) -> Vec<Violation> {
     violations
 }
 
+fn too_long(path: &str, text: &str) -> Option<Violation> {
+    let line = text.lines().count();
+    (line > LINES_MAX).then(|| Violation {
+        path: path.to_owned(),
+        line,
+        what: format!("{line} lines, at most {LINES_MAX}"),
+        reason: "a file holds one concept, and is read as a whole",
+    })
+}
+
 /// A file of the dashboard.
 fn check_page(path: &str, text: &str) -> Vec<Violation> {
     let violation =
         |line, what: String, reason| Violation { path: path.to_owned(), line, what, reason };
-    let mut violations = Vec::new();
-    let lines = text.lines().count();
-    if lines > LINES_MAX {
-        let what = format!("{lines} lines, at most {LINES_MAX}");
-        violations.push(violation(lines, what, "a file holds one concept, and is read as a whole"));
-    }
+    let mut violations = Vec::from_iter(too_long(path, text));
     for (index, line) in text.lines().enumerate() {
         let forbidden = FORBIDDEN_IN_PAGES.iter().filter(|word| line.contains(**word));
         violations

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::args::Args;
 use super::client::{Client, query};
-use super::{CliError, write_out};
+use super::{CliError, socket, write_out};
 use crate::api::{BlocksAnswer, Entries, LiveKind, PeersAnswer, Status, TrustAnswer};
-use crate::config::{Choice, Config};
+use crate::config::Choice;
 use crate::geo::Country;
 use crate::message::clean;
 
@@ -65,8 +65,8 @@ fn offered(current: &OsStr, all: impl IntoIterator<Item = Offer>) -> Vec<Complet
 
 /// What the daemon of this command line says, if it says anything soon.
 fn ask<T: DeserializeOwned>(path: &str) -> Option<T> {
-    let config = Config::load(named_config(std::env::args()).as_deref()).ok()?;
-    Client::new(config.config.daemon.socket).waiting(PATIENCE).get(path).ok()
+    let socket = socket(named_config(std::env::args()).as_deref()).ok()?;
+    Client::new(socket).waiting(PATIENCE).get(path).ok()
 }
 
 /// `--config FILE` of the line that is being typed.

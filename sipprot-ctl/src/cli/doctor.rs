@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CliError, Context};
+use super::{CliError, Context, socket};
 use crate::api::{Status, Top};
 use crate::config::{Config, Daemon};
 use crate::doctor::{Checkup, Surroundings, look};
@@ -28,10 +28,7 @@ pub(super) fn told(context: &Context) -> String {
 
 fn checkup(context: &Context) -> Checkup {
     let loaded = Config::load(context.config.as_deref());
-    let socket = match &loaded {
-        Ok(loaded) => loaded.config.daemon.socket.clone(),
-        Err(_) => Daemon::default().socket,
-    };
+    let socket = socket(context.config.as_deref()).unwrap_or_else(|_| Daemon::default().socket);
     let client = Client::new(socket).waiting(PATIENCE);
     let status: Result<Status, CliError> = client.get("/status");
     let top: Option<Top> = status.is_ok().then(|| client.get("/top?limit=0").ok()).flatten();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::args::duration;
 use super::change::operator;
 use super::client::query;
 use super::lists::time;
@@ -13,7 +14,6 @@ use super::{CliError, Context};
 use crate::api::{
     Done, EditUser, MadeToken, NewToken, NewUser, Right, Role, Secret, TokensAnswer, UsersAnswer,
 };
-use crate::config::parse_duration;
 
 #[derive(ClapArgs, Debug)]
 pub struct User {
@@ -61,7 +61,7 @@ pub enum TokenVerb {
         #[arg(long, value_parser = right, default_value = "read")]
         scope: Right,
         /// How long it holds, such as 90d; for good otherwise.
-        #[arg(long = "for", value_name = "TIME", value_parser = span)]
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
         time: Option<Duration>,
     },
     /// Print the tokens there are, and when each was used last.
@@ -76,10 +76,6 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn right(text: &str) -> Result<Right, String> {
     Right::from_name(text).ok_or_else(|| "expected read, lists or admin".to_owned())
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 7d".to_owned())
 }
 
 pub(super) fn user(context: &Context, verb: UserVerb) -> Result<(), CliError> {

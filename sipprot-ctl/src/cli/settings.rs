@@ -105,9 +105,10 @@ fn name_of(key: &str, of: &OfEndpoint) -> String {
 fn assignments(words: &[String], of: &OfEndpoint) -> Result<BTreeMap<String, Json>, CliError> {
     let pairs: Option<Vec<(&str, &str)>> = words.iter().map(|word| word.split_once('=')).collect();
     let pairs = pairs.filter(|pairs| pairs.iter().all(|(key, _)| !key.is_empty()));
+    let schema = schema();
     let value = |key: &str, texts: &[&str]| -> Result<(String, Json), CliError> {
         let name = name_of(key.trim(), of);
-        let value = schema()
+        let value = schema
             .value(&name, texts)
             .map_err(|what| CliError::Usage(format!("{name}: {what}")))?;
         Ok((name, value))

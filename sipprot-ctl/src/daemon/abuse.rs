@@ -18,31 +18,17 @@ use crate::store::{AttackRecord, List, Store, StoreError};
 impl Core {
     pub(super) fn abuse(&mut self, asked: IpAddr, reply: Reply) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
-        let known = match self.known_against(asked) {
-            Ok(known) => known,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
         let source = Self::network_of(SourceKey::from(asked));
         self.write_renewals();
         self.write_attacks();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let told = tokio::task::spawn_blocking(move || {
-                let found = past(&store, source, known)?;
-                Ok::<_, StoreError>(tell(found))
-            });
-            let answer = match told.await {
-                Ok(Ok(Some(report))) => Ok(Answer::Abuse(Box::new(report))),
-                Ok(Ok(None)) => Err(Fault::not_found(format!("nothing is known against {asked}"))),
-                Ok(Err(error)) => Err(internal(&error)),
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
+        let look = self.known_against(asked).map(|known| {
+            move || match past(&store, source, known).map(tell) {
+                Ok(Some(report)) => Ok(Answer::Abuse(Box::new(report))),
+                Ok(None) => Err(Fault::not_found(format!("nothing is known against {asked}"))),
+                Err(error) => Err(internal(&error)),
+            }
         });
+        self.answer_after_writes(look, reply);
     }
 
     fn known_against(&self, asked: IpAddr) -> Result<Known, Fault> {

@@ -106,24 +106,10 @@ struct Look {
 
 impl Core {
     pub(super) fn find_merges(&mut self, list: List, wanted: Aggregate, reply: Reply) {
-        let look = match self.look_for_merges(list, wanted) {
-            Ok(look) => look,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
-        // What was acknowledged or is about to be must be seen.
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let answer = match tokio::task::spawn_blocking(move || look.find()).await {
-                Ok(Ok(found)) => Ok(Answer::MergesFound(found)),
-                Ok(Err(error)) => Err(internal(&error)),
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
+        let look = self.look_for_merges(list, wanted).map(|look| {
+            move || look.find().map(Answer::MergesFound).map_err(|error| internal(&error))
         });
+        self.answer_after_writes(look, reply);
     }
 
     fn look_for_merges(&self, list: List, wanted: Aggregate) -> Result<Look, Fault> {
@@ -163,7 +149,7 @@ impl Core {
         let message = merged_words(answer);
         info!("{message}");
         let stored = self.journal.write_bulk(Box::new(changes));
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 }
 

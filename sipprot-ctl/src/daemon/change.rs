@@ -21,10 +21,11 @@ use super::memory::Persisted;
 use super::own::Own;
 use super::own_lists;
 use super::plan::Plan;
-use super::rehearsal::{difference, only_said};
+use super::rehearsal::only_said;
 use super::scope::{kernel_scope, rules_scope};
+use super::settings;
 use crate::api::{BLOCK_SECONDS_MAX, Code, Consent, Done, Fault, LiveKind, NewBlock, TEXT_MAX};
-use crate::config::{Config, Loaded, Scope, format_duration, unmapped};
+use crate::config::{Config, Difference, Loaded, Scope, format_duration, unmapped};
 use crate::datapath::{BlockTarget, DatapathError};
 use crate::message::clean;
 use crate::report::address;
@@ -85,7 +86,7 @@ impl Core {
         let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
         let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Refuses a block of an operator, or says what is to wait for their confirmation.
@@ -168,7 +169,7 @@ impl Core {
         }
         info!("{message} (by {by})");
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     fn would_unblock(&mut self, asked: IpAddr, network: IpNetwork) -> Result<Done, Fault> {
@@ -181,7 +182,7 @@ impl Core {
             ),
             false => format!("nothing stands against {asked}"),
         };
-        Ok(Done { done: false, message })
+        Ok(Done::said(message))
     }
 
     /// Takes the source itself off the denylist; wider networks are returned, not lifted.
@@ -210,7 +211,7 @@ impl Core {
         let now = self.clock.time_now();
         if self.rehearses && self.engine.explain(source, now).trust.is_some() {
             let message = format!("{asked} would lose its trust, and gain none for a day");
-            return only_said(Done { done: false, message });
+            return only_said(Done::said(message));
         }
         let before = Persisted::trust_of(source, &self.engine.state());
         let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
@@ -225,7 +226,7 @@ impl Core {
         self.write_memory();
         let message = format!("{asked} is no longer trusted, and gains no trust for a day");
         let stored = self.journal.write_for_good(Vec::new());
-        Outcome::Stored(stored, Done { done: true, message })
+        Outcome::Stored(stored, Done::new(message))
     }
 
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
@@ -337,10 +338,7 @@ impl Core {
         self.follow_logs();
         self.follow_front();
         info!("configuration reloaded");
-        Ok(Done {
-            done: true,
-            message: format!("the configuration is in force{}", self.deadline()),
-        })
+        Ok(Done::new(format!("the configuration is in force{}", self.deadline())))
     }
 
     /// What is in force.
@@ -451,11 +449,17 @@ fn by_hand(
 }
 
 fn told_difference(before: &Config, after: &Config) -> String {
-    let lines = difference(&before.to_string(), &after.to_string());
-    match lines.is_empty() {
-        true => "nothing would change".to_owned(),
-        false => format!("this would change:\n{}", lines.join("\n")),
+    let changes = settings::shown(before.differences(after));
+    if changes.is_empty() {
+        return "nothing would change".to_owned();
     }
+    let mut text = "this would change:".to_owned();
+    for Difference { key, before, after } in changes {
+        let lines = [('-', before), ('+', after)];
+        let lines = lines.into_iter().filter_map(|(sign, value)| Some((sign, value?)));
+        lines.for_each(|(sign, value)| text += &format!("\n{sign} {key} = {value}"));
+    }
+    text
 }
 
 /// Without host bits, and IPv4 as IPv4.
@@ -482,5 +486,40 @@ pub(super) const fn name(list: List) -> &'static str {
     match list {
         List::Allow => "allowlist",
         List::Deny => "denylist",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_would_change_is_told_by_its_key() {
+        let check = |before: &str, after: &str, expected: &str| {
+            let read = |text: &str| {
+                let hosts = "interfaces = [\"eth0\"]\n";
+                Config::parse("it".as_ref(), &format!("{hosts}{text}")).unwrap()
+            };
+            assert_eq!(told_difference(&read(before), &read(after)), expected, "{after}");
+        };
+        let limit = |limit: u32| format!("rules.register_limit = {limit}\n");
+        check(&limit(9), &limit(9), "nothing would change");
+        let told = "this would change:\n- rules.register_limit = 9\n+ rules.register_limit = 8";
+        check(&limit(9), &limit(8), told);
+        // Lines that stand elsewhere too, and what nobody is shown.
+        let endpoints = |mode: &str, token: &str| {
+            let one = |number: u8, mode: &str| {
+                format!(
+                    "[[endpoint]]\nname = \"e{number}\"\naddresses = [\"192.0.2.{number}\"]\nmode = \"{mode}\"\n"
+                )
+            };
+            let token = format!("log_token = \"sha256:{}\"\n", token.repeat(64));
+            one(1, mode) + &token + &one(2, "enforce") + &one(3, "observe")
+        };
+        let told = "this would change:\n\
+                    - endpoint[e1].mode = \"observe\"\n+ endpoint[e1].mode = \"enforce\"\n\
+                    - endpoint[e1].log_token = \"(not shown)\"\n\
+                    + endpoint[e1].log_token = \"(not shown)\"";
+        check(&endpoints("observe", "0"), &endpoints("enforce", "f"), told);
     }
 }

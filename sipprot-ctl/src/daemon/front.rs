@@ -9,6 +9,7 @@ use anyhow::Context;
 use tracing::{error, info};
 
 use super::core::Core;
+use super::reports::host_name;
 use crate::access::Times;
 use crate::config::{Api, Config};
 use crate::http::{self, Rooms, Server};
@@ -81,9 +82,8 @@ fn files(api: &Api, state: &Path) -> io::Result<Option<Files>> {
 }
 
 fn own_names(address: IpAddr) -> Vec<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut names = vec!["localhost".to_owned()];
-    names.extend(Some(host.trim().to_owned()).filter(|name| !name.is_empty()));
+    names.extend(Some(host_name()).filter(|name| !name.is_empty()));
     names.extend((!address.is_unspecified()).then(|| address.to_string()));
     names
 }

@@ -38,34 +38,10 @@ impl Core {
 
     /// What is said of a change that is only tried.
     pub(super) fn would(&self, message: impl FnOnce() -> String) -> Option<Done> {
-        self.rehearses.then(|| Done { done: false, message: message() })
+        self.rehearses.then(|| Done::said(message()))
     }
 }
 
 pub(super) fn only_said(done: Done) -> Outcome {
     Outcome::Now(Ok(Answer::Done(done)))
-}
-
-/// Keys that differ, as `- before` and `+ after`.
-pub(super) fn difference(before: &str, after: &str) -> Vec<String> {
-    let without = |lines: &str, others: &str, sign: char| -> Vec<String> {
-        let gone = lines.lines().filter(|line| !others.lines().any(|other| other == *line));
-        gone.map(|line| format!("{sign} {line}")).collect()
-    };
-    [without(before, after, '-'), without(after, before, '+')].concat()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences() {
-        let check = |before: &str, after: &str, expected: &[&str]| {
-            assert_eq!(difference(before, after), expected, "{before:?} {after:?}");
-        };
-        check("a = 1\nb = 2\n", "a = 1\nb = 3\n", &["- b = 2", "+ b = 3"]);
-        check("a = 1\n", "a = 1\n", &[]);
-        check("", "[[endpoint]]\n", &["+ [[endpoint]]"]);
-    }
 }

@@ -5,9 +5,11 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use sipprot_common::source::Address;
+
+use crate::listening;
 
 const VARIABLE: &[u8] = b"SSH_CONNECTION=";
 const ESTABLISHED: &str = "01";
@@ -60,25 +62,9 @@ fn established(table: &str) -> impl Iterator<Item = Connection> {
     })
 }
 
-/// `HEX:PORT`; each 32 bits of the address are in the host's byte order.
+/// An IPv4 address as such, whatever socket it came over.
 fn place(text: &str) -> Option<(IpAddr, u16)> {
-    let (address, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| -> Option<[u8; 4]> {
-        let digits = address.get(at * 8..at * 8 + 8)?;
-        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
-    };
-    let address: IpAddr = match address.len() {
-        8 => Ipv4Addr::from(word(0)?).into(),
-        32 => {
-            let mut bytes = [0; 16];
-            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
-                part.copy_from_slice(&word(at)?);
-            }
-            Ipv6Addr::from(bytes).into()
-        }
-        _ => return None,
-    };
+    let (address, port) = listening::place(text)?;
     Some((Address::from(address).to_ip(), port))
 }
 

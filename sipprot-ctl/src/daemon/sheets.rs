@@ -17,12 +17,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sipprot_common::source::SourceKey;
-use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::answers::{Reply, no_store};
 use super::change::{escalation_lifted, is_one_source, name, text};
 use super::core::{Core, Expiring};
+use super::journal::Stored;
 use crate::api::{
     Answer, Code, Consent, Done, Fault, LiveKind, ReadSheet, Sheet, SheetAnswer, SheetUse,
 };
@@ -62,20 +62,8 @@ struct Rewrite {
 
 impl Core {
     pub(super) fn read_sheet(&mut self, sheet: Sheet, consent: Consent, reply: Reply) {
-        let look = match self.look(sheet, consent) {
-            Ok(look) => look,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
-        // What was acknowledged or is about to be must be seen.
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let read = tokio::task::spawn_blocking(move || look.read()).await;
-            let _ = reply.send(read.unwrap_or_else(|_| Err(Fault::internal())).map(Answer::Read));
-        });
+        let look = self.look(sheet, consent).map(|look| move || look.read().map(Answer::Read));
+        self.answer_after_writes(look, reply);
     }
 
     fn look(&self, sheet: Sheet, consent: Consent) -> Result<Look, Fault> {
@@ -121,7 +109,9 @@ impl Core {
             Ok((mut answer, stored, began)) => {
                 let stale = self.lists_stale.clone();
                 tokio::spawn(async move {
-                    let lasts = matches!(stored.await, Ok(Ok(())));
+                    let stored = stored.await.ok().and_then(Result::ok);
+                    let lasts = stored.is_some();
+                    answer.audit = stored.flatten();
                     answer.durable_s = Some(began.elapsed().as_secs_f64());
                     stale.fetch_or(!lasts, Ordering::Relaxed);
                     let what = "the list could not be stored: it stays as it was";
@@ -132,13 +122,12 @@ impl Core {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the answer, what it waits for, and its clock")]
     fn try_apply(
         &mut self,
         ready: Ready,
         mut answer: SheetAnswer,
         consent: Consent,
-    ) -> Result<(SheetAnswer, oneshot::Receiver<Result<(), Fault>>, Instant), Fault> {
+    ) -> Result<(SheetAnswer, Stored, Instant), Fault> {
         if ready.version != self.lists_version {
             return Err(Fault::new(Code::Conflict, "the lists changed meanwhile: try again"));
         }
@@ -221,23 +210,17 @@ impl Core {
             return;
         }
         let now = self.clock.timestamp_now();
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let work = move || export(&store, list, endpoint.as_deref(), now, &into);
-            let answer = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(count)) => Ok(Answer::Done(Done {
-                    done: true,
-                    message: format!("{count} entries of the {}", name(list)),
-                })),
-                Ok(Err(failure)) => {
-                    error!("exporting a list: {failure}");
-                    Err(Fault::internal())
-                }
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
-        });
+        let work = move || match export(&store, list, endpoint.as_deref(), now, &into) {
+            Ok(count) => {
+                let message = format!("{count} entries of the {}", name(list));
+                Ok(Answer::Done(Done::new(message)))
+            }
+            Err(failure) => {
+                error!("exporting a list: {failure}");
+                Err(Fault::internal())
+            }
+        };
+        self.answer_after_writes(Ok(work), reply);
     }
 
     /// A list that could not be stored is put in force again as it was.

@@ -19,7 +19,7 @@ use super::answers::{Reply, internal};
 use super::core::Core;
 use crate::api::{Answer, Code, Compared, Fault, KindView, Verification};
 use crate::datapath::{BlockTarget, Differs, ListItem, monotonic_ns};
-use crate::report::address;
+use crate::report::{address, utc};
 use crate::store::{BlockKey, BlockKind, BlockRecord, List};
 use compare::{Findings, Look, Promise};
 
@@ -30,31 +30,20 @@ const EARLIER: SignedDuration = SignedDuration::from_secs(2);
 
 impl Core {
     pub(super) fn compare(&mut self, reply: Reply) {
-        let look = match self.look_at_promises() {
-            Ok(look) => look,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
-        // What was acknowledged or is about to be must be seen.
-        let written = self.journal.write_for_good(Vec::new());
-        tokio::spawn(async move {
-            let _ = written.await;
-            let answer = match tokio::task::spawn_blocking(move || look.compare()).await {
-                Ok(Ok(findings)) => {
+        let look = self.look_at_promises().map(|look| {
+            move || match look.compare() {
+                Ok(findings) => {
                     let ready = Arc::new(Mutex::new(Some(findings)));
                     Ok(Answer::Compared(Compared { ready }))
                 }
-                Ok(Err(compare::Failure::Store(error))) => Err(internal(&error)),
-                Ok(Err(compare::Failure::Kernel(error))) => {
+                Err(compare::Failure::Store(error)) => Err(internal(&error)),
+                Err(compare::Failure::Kernel(error)) => {
                     error!("comparing with the kernel: {error}");
                     Err(Fault::internal())
                 }
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
+            }
         });
+        self.answer_after_writes(look, reply);
     }
 
     fn look_at_promises(&self) -> Result<Look, Fault> {
@@ -171,7 +160,7 @@ impl Core {
         let scope = super::scope::scope_words(item.scope);
         match item.expires_ns {
             0 => format!("scope {scope}, without an end"),
-            ns => format!("scope {scope}, until {}", shown(self.clock.kernel_timestamp(ns))),
+            ns => format!("scope {scope}, until {}", utc(self.clock.kernel_timestamp(ns))),
         }
     }
 
@@ -296,11 +285,7 @@ fn block_words(record: &BlockRecord) -> String {
 }
 
 fn until(at: Timestamp) -> String {
-    format!("until {}", shown(at))
-}
-
-fn shown(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+    format!("until {}", utc(at))
 }
 
 fn rate_words(rate: u32) -> String {

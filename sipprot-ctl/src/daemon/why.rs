@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
 use sipprot_common::abi::{COUNTRY_UNKNOWN, MODE_ENFORCE, MODE_OFF};
 use sipprot_common::policy::geo_drops;
 use sipprot_common::source::{Address, SourceKey};
@@ -17,43 +18,22 @@ use crate::api::{
 use crate::geo;
 use crate::report;
 use crate::rules::{Account, Evidence, Standing, TrustKind, WindowStanding};
-use crate::store::{EvidenceRecord, PacketRecord};
+use crate::store::{EvidenceRecord, PacketRecord, Store, StoreError};
 use crate::why::{Facts, PAST_MAX, tell};
 
 impl Core {
     pub(super) fn why(&mut self, asked: IpAddr, reply: Reply) {
-        let facts = match self.facts(asked) {
-            Ok(facts) => facts,
-            Err(fault) => {
-                let _ = reply.send(Err(fault));
-                return;
-            }
-        };
         let source = Self::network_of(SourceKey::from(asked));
+        let facts = self.facts(asked);
         self.write_renewals();
-        let written = self.journal.write_for_good(Vec::new());
         let store = self.store.clone();
-        tokio::spawn(async move {
-            let _ = written.await;
-            let Some(store) = store else {
-                let _ = reply.send(Ok(Answer::Why(Box::new(tell(facts)))));
-                return;
-            };
-            let read = tokio::task::spawn_blocking(move || {
-                let past = store.history_of(source, PAST_MAX + 1)?;
-                Ok((past, store.alerts_of(source, PAST_MAX)?))
-            });
-            let answer = match read.await {
-                Ok(Ok((past, alerts))) => {
-                    let past = past.iter().map(block_view).collect();
-                    let alerts = alerts.iter().map(alert_view).collect();
-                    Ok(Answer::Why(Box::new(tell(Facts { past, alerts, ..facts }))))
-                }
-                Ok(Err(error)) => Err(internal(&error)),
-                Err(_) => Err(Fault::internal()),
-            };
-            let _ = reply.send(answer);
+        let look = facts.map(|facts| {
+            move || {
+                let facts = with_past(facts, store.as_deref(), source);
+                Ok(Answer::Why(Box::new(tell(facts.map_err(|error| internal(&error))?))))
+            }
         });
+        self.answer_after_writes(look, reply);
     }
 
     fn facts(&mut self, asked: IpAddr) -> Result<Facts, Fault> {
@@ -104,6 +84,7 @@ impl Core {
             peak: trust.peak,
             ceiling: standing.ceiling,
             country: self.country_code(source.network().0),
+            endpoints: self.names_of(self.engine.endpoints_of(source)),
         })
     }
 
@@ -121,6 +102,13 @@ impl Core {
             .map(|(_, name)| name.clone())
             .collect()
     }
+}
+
+fn with_past(facts: Facts, store: Option<&Store>, source: IpNetwork) -> Result<Facts, StoreError> {
+    let Some(store) = store else { return Ok(facts) };
+    let past = store.history_of(source, PAST_MAX + 1)?.iter().map(block_view).collect();
+    let alerts = store.alerts_of(source, PAST_MAX)?.iter().map(alert_view).collect();
+    Ok(Facts { past, alerts, ..facts })
 }
 
 pub const fn trust_kind(kind: TrustKind) -> &'static str {

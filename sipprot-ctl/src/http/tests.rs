@@ -47,7 +47,7 @@ fn echo() -> Caller {
                 }
                 Command::Health => Ok(Answer::Health(vec!["eth7 is not filtered".to_owned()])),
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
-                command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
+                command => Ok(Answer::Done(Done::new(format!("{command:?}")))),
             };
             let _ = call.reply.send(answer);
         }

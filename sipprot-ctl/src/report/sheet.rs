@@ -5,6 +5,7 @@ use std::io;
 use jiff::Timestamp;
 
 use crate::api::{Report, ReportRow};
+use crate::report::utc;
 use crate::sheet::harmless;
 
 const COLUMNS: [&str; 12] = [
@@ -53,8 +54,7 @@ fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// `2026-02-28 15:44:35Z`.
 pub fn time(seconds: i64) -> String {
     let at = Timestamp::from_second(seconds);
-    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+    at.map(utc).unwrap_or_default()
 }

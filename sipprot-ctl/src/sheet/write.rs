@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{Column, TEXT_MARK, is_formula, list_name};
 use crate::config::{Choice, Scope};
-use crate::report::address;
+use crate::report::{address, utc};
 use crate::store::{List, ListEntry};
 
 /// Writes entries as rows; times are UTC and say so.
@@ -29,13 +29,12 @@ impl<W: Write> Writer<W> {
     }
 
     pub fn entry(&mut self, entry: &ListEntry) -> io::Result<()> {
-        let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
         self.csv.write_field(address(entry.network))?;
         self.csv.write_field(harmless(&entry.note).as_bytes())?;
-        self.csv.write_field(time(entry.added_at))?;
+        self.csv.write_field(utc(entry.added_at))?;
         self.csv.write_field(harmless(&entry.added_by).as_bytes())?;
         if self.wide {
-            self.csv.write_field(entry.expires_at.map(time).unwrap_or_default())?;
+            self.csv.write_field(entry.expires_at.map(utc).unwrap_or_default())?;
             self.csv.write_field(entry.scope.name())?;
         }
         // Ends the row.

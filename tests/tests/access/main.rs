@@ -28,8 +28,7 @@ const API: &str = "127.0.0.1:8060";
 const HOST: &str = "192.0.2.1:8060";
 
 fn protected(lines: &[&str]) -> Result<Option<(Lab, Daemon)>> {
-    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-    Lab::protected(Manners::default(), &Settings { lines, ..Settings::default() })
+    Lab::protected(Manners::default(), &Settings::of(lines))
 }
 
 #[test]
