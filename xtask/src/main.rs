@@ -13,8 +13,8 @@
 mod bench;
 mod build;
 mod demo;
-mod docs;
 mod dependencies;
+mod docs;
 mod fuzz;
 mod lanes;
 mod lint;
