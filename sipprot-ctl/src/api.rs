@@ -82,6 +82,8 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
+    /// What was wrong when it was last looked at; costs nothing.
+    Health,
     Entries {
         list: List,
         query: ListQuery,
@@ -317,6 +319,7 @@ impl Command {
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
+            | Command::Health
             | Command::Entries { .. }
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
@@ -358,6 +361,8 @@ impl Command {
 pub enum Answer {
     Version(Version),
     Status(Box<Status>),
+    #[serde(skip)]
+    Health(Vec<String>),
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),

@@ -7,9 +7,11 @@
 mod asker;
 mod consent;
 mod credentials;
+mod docs;
 mod document;
 mod door;
 mod error;
+mod health;
 mod lists;
 mod live;
 mod pace;
@@ -93,11 +95,11 @@ pub fn start_server(
     Server::start(address, tls, api(rooms))
 }
 
-pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(crate::places::listen(address)?)
 }
 
-/// Serves `/metrics` and `/healthz` until `stop` is done.
+/// Serves `/metrics`, `/healthz`, `/readyz` and the manual until `stop` is done.
 pub async fn serve_metrics(
     listener: TcpListener,
     rooms: Rooms,
@@ -113,14 +115,15 @@ fn api(mut rooms: Rooms) -> Router {
         let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
         router.route(route.path, route.handler.layer(guard))
     });
-    finish(ui::router().nest(BASE, v1), rooms)
+    finish(ui::router().merge(docs::router()).merge(health::router()).nest(BASE, v1), rooms)
 }
 
 fn metrics(rooms: Rooms) -> Router {
     let router = Router::new()
         .route("/metrics", get(routes::metrics))
-        .route("/healthz", get(routes::healthz))
-        .layer(Extension(Who::daemon()));
+        .layer(Extension(Who::daemon()))
+        .merge(health::router())
+        .merge(docs::router());
     finish(router, rooms)
 }
 

@@ -88,6 +88,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Tokens
         | Command::Version
         | Command::Status
+        | Command::Health
         | Command::Entries { .. }
         | Command::ReadSheet { .. }
         | Command::ExportList { .. }
