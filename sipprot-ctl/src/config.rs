@@ -6,6 +6,7 @@
 //! only the whole can tell.
 
 mod api;
+mod branding;
 mod check;
 mod documented;
 mod duration;
@@ -32,6 +33,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
 pub use api::Api;
+pub use branding::Branding;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -89,6 +91,8 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    /// Of the dashboard.
+    pub branding: Branding,
 }
 
 /// How much is kept of what was changed.
@@ -478,6 +482,7 @@ impl Default for Config {
             blocklists: Vec::new(),
             logs: Vec::new(),
             audit: Audit::default(),
+            branding: Branding::default(),
         }
     }
 }

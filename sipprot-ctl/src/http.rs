@@ -19,6 +19,7 @@ mod people;
 mod pieces;
 mod routes;
 mod serve;
+mod service;
 mod settings;
 mod sheets;
 mod socket;
@@ -27,6 +28,7 @@ mod table;
 mod tests;
 mod ui;
 mod watch;
+mod welcome;
 
 use std::future::Future;
 use std::io;
@@ -58,6 +60,7 @@ const BASE: &str = "/api/v1";
 pub struct Rooms {
     caller: Caller,
     access: Arc<Access>,
+    worn: welcome::Worn,
     /// For what is too large to be held: a directory.
     spool: PathBuf,
     /// Over TLS.
@@ -67,7 +70,8 @@ pub struct Rooms {
 
 impl Rooms {
     pub fn new(caller: Caller, access: Arc<Access>, spool: PathBuf) -> Self {
-        Self { caller, access, spool, secure: false, document: Bytes::new() }
+        let (worn, document) = (welcome::Worn::default(), Bytes::new());
+        Self { caller, access, worn, spool, secure: false, document }
     }
 }
 

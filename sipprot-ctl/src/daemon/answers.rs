@@ -119,6 +119,9 @@ impl Core {
                 return self.undo(number, right, consent, reply);
             }
             Command::Note(_) => self.note(),
+            Command::Doctor => return self.checkup(reply),
+            Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
+            Command::ActOnService(act) => return self.act_on_service(act, reply),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }

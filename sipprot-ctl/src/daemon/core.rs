@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::audit::Notes;
 use super::blocklists::Feed;
+use super::checkup::LastCheckup;
 use super::clock::Clock;
 use super::feed::Logs;
 use super::front::{self, Front};
@@ -107,6 +108,7 @@ pub struct Core {
     pub(super) health: Health,
     /// What is asked for is only tried.
     pub(super) rehearses: bool,
+    pub(super) last_checkup: LastCheckup,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -200,6 +202,7 @@ impl Core {
             live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
             health: Health::default(),
             rehearses: false,
+            last_checkup: LastCheckup::default(),
         };
         core.tell_policies(follow_geo)
             .and_then(|()| core.tell_countries())
