@@ -15,7 +15,7 @@ check() {
 passed() { nft list counter inet seen "$1" | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 wait_for() {
     local n
-    for n in $(seq 100); do "$@" >/dev/null 2>&1 && return 0; sleep 0.2; done
+    for n in $(seq 900); do "$@" >/dev/null 2>&1 && return 0; sleep 0.2; done
     return 1
 }
 is_up() { sipprot status --json; }
