@@ -15,12 +15,13 @@ check() {
 passed() { nft list counter inet seen "$1" | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 wait_for() {
     local n
-    for n in $(seq 100); do "$@" >/dev/null 2>&1 && return 0; sleep 0.2; done
+    for n in $(seq 900); do "$@" >/dev/null 2>&1 && return 0; sleep 0.2; done
     return 1
 }
 is_up() { sipprot status --json; }
 caps() { sed -n 's/^CapEff:\t//p' "/proc/$(systemctl show -p MainPID --value sipprot)/status"; }
 is_blocked() { sipprot check "$blocked" --json | grep -q '"blocked":true'; }
+ends_at() { sipprot check "$blocked" --json | sed -n 's/.*"expires_at":\([0-9]*\).*/\1/p'; }
 interface() { ip -o route get 192.0.2.1 | sed 's/.* dev \([^ ]*\).*/\1/'; }
 
 first_boot() {
@@ -54,7 +55,7 @@ first_boot() {
     sleep 2
     check "denied and blocked are dropped" test "$(passed denied)$(passed blocked)" = 00
 
-    local until=$(sipprot check $blocked --json | grep -o '"expires_at":[0-9]*' | head -1)
+    before=$(ends_at)
     local pid=$(systemctl show -p MainPID --value sipprot)
     nft reset counters >/dev/null
     check "upgrade" dpkg -i $here/new.deb
@@ -65,7 +66,8 @@ first_boot() {
     check "no packet came through" test "$(passed denied)$(passed blocked)" = 00
     check "others did" test "$(passed control)" -gt 0
     check "the block holds" is_blocked
-    check "until the same time" test "$(sipprot check $blocked --json | grep -o '"expires_at":[0-9]*' | head -1)" = "$until"
+    # It attacks on, which renews it.
+    check "at least until the same time" test "$(ends_at)" -ge "$before"
     say "maps: $(journalctl -u sipprot -o cat | grep -c 'took over the maps')"
     check "configuration stays" grep -q 'name = "pbx"' /etc/sipprot/sipprot.toml
 
@@ -85,7 +87,7 @@ second_boot() {
     check "the daemon answers" wait_for is_up
     check "no packet of the denied source came through, from the first on" test "$(passed denied)" = 0
     check "nor of the blocked one" test "$(passed blocked)" = 0
-    say "dropped: $(sipprot check $denied | grep Drops)"
+    say "dropped: $(sipprot top --once | grep Dropped)"
     say "order: $(journalctl -b -o short-monotonic --no-pager | grep -E 'sipprot|network-pre|networking|Raise|Link UP|entered forwarding' | head -20)"
     check "remove" dpkg -r sipprot
     check "detached" sh -c "! ip link show | grep -q xdp"
@@ -111,6 +113,7 @@ case $stage in
     1) first_boot ;;
     2) second_boot ;;
 esac
+journalctl -u sipprot -o cat --no-pager | tail -25
 echo $((stage + 1)) >$here/stage
 say "end of boot $stage"
 sync
