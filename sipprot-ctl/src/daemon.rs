@@ -21,6 +21,7 @@ mod entries;
 mod events;
 mod evidence;
 mod feed;
+mod fleet;
 mod front;
 mod geo_update;
 pub(crate) mod geography;
@@ -48,7 +49,7 @@ mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
-mod sessions;
+pub(crate) mod sessions;
 mod settings;
 mod sheets;
 mod staged;
@@ -63,6 +64,7 @@ mod verify;
 mod why;
 
 pub use change::BY_HAND;
+pub(crate) use change::plain;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -78,6 +80,7 @@ use crate::api::{Call, Caller};
 use crate::config::Loaded;
 use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
 use crate::feed::Heard;
+use crate::fleet::News;
 use crate::http::{self, Rooms};
 
 use core::Core;
@@ -157,7 +160,8 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.announce(detach);
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
-    turn(&mut core, reader, calls, told).await?;
+    let news = core.fleet.news();
+    turn(&mut core, reader, calls, told, news).await?;
     info!("ending");
     core.live.end();
     let _ = stop.send(true);
@@ -191,6 +195,7 @@ async fn turn(
     mut reader: Option<EventReader>,
     mut calls: mpsc::Receiver<Call>,
     mut told: mpsc::Receiver<Heard>,
+    mut news: Option<mpsc::Receiver<News>>,
 ) -> anyhow::Result<()> {
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
@@ -215,6 +220,7 @@ async fn turn(
             },
             Some(call) = calls.recv() => urgency.at_leisure(|| core.answer(call)),
             Some(heard) = told.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            Some(news) = of_fleet(&mut news) => urgency.at_leisure(|| core.fleet_news(news)),
             _ = seconds.tick() => {
                 urgency.set(false);
                 core.second();
@@ -236,6 +242,10 @@ async fn next_batch(
         Some(reader) => reader.batch(BATCH_MAX, |event| core.event(&event)).await,
         None => pending().await,
     }
+}
+
+async fn of_fleet(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    news.as_mut()?.recv().await
 }
 
 async fn received(signal: &mut Signal) {

@@ -10,6 +10,7 @@ mod credentials;
 mod document;
 mod door;
 mod error;
+mod fleet;
 mod lists;
 mod live;
 mod pace;

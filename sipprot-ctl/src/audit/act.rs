@@ -79,6 +79,10 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::RemoveUser { name, .. } => ("user.remove", name.clone()),
         Command::AddToken(token) => ("token.add", token.name.clone()),
         Command::RevokeToken { name, .. } => ("token.revoke", name.clone()),
+        Command::FleetJudge(judge) => {
+            ("fleet.judge", several(judge.sources.iter().copied().map(address)))
+        }
+        Command::FleetProtect(protect) => ("fleet.protect", address(protect.network)),
         Command::Users
         | Command::Tokens
         | Command::Version
@@ -107,6 +111,9 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Settle { .. }
         | Command::Rehearse(_)
         | Command::Follow
+        | Command::Fleet
+        | Command::FleetHosts
+        | Command::FleetSources { .. }
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })

@@ -18,6 +18,7 @@ use super::audit::Notes;
 use super::blocklists::Feed;
 use super::clock::Clock;
 use super::feed::Logs;
+use super::fleet::Fleet;
 use super::front::{self, Front};
 use super::geo_update::GeoUpdate;
 use super::geography::{Geography, Opening, Told};
@@ -78,6 +79,7 @@ pub struct Core {
     pub(super) lists_stale: Arc<AtomicBool>,
     pub(super) guard: Guard,
     pub(super) feeds: Vec<Feed>,
+    pub(super) fleet: Fleet,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
@@ -179,6 +181,7 @@ impl Core {
             lists_stale: Arc::default(),
             guard,
             feeds: Vec::new(),
+            fleet: Fleet::default(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
             complaints: Vec::new(),

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, live, people, routes, settings, sheets};
+use super::{Rooms, fleet, lists, live, people, routes, settings, sheets};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
-    MadeToken, PeersAnswer, RemovedAnswer, Report, Right, Schema, SessionView, SettingsAnswer,
-    SettingsChanged, SheetAnswer, Status, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer,
-    Verification, Version, Why,
+    Command, Done, Entries, FleetAnswer, FleetHosts, FleetSources, GeoPreview, Ingested,
+    LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, RemovedAnswer, Report, Right,
+    Schema, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status, TokensAnswer, Top,
+    TrustAnswer, Undone, UsersAnswer, Verification, Version, Why,
 };
 
 pub(super) struct Route {
@@ -104,6 +104,13 @@ pub(super) fn routes() -> Vec<Route> {
         get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
+    ]);
+    all.extend([
+        get("/fleet", READ, |asker| routes::plain(asker, Command::Fleet)).gives::<FleetAnswer>("What this is of a fleet, a host or its hub, and how that fares."),
+        get("/fleet/hosts", READ, |asker| routes::plain(asker, Command::FleetHosts)).gives::<FleetHosts>("How each host of the fleet fares. The hub's."),
+        get("/fleet/sources", READ, fleet::sources).gives::<FleetSources>("Attackers that hosts reported, page by page. The hub's."),
+        post("/fleet/judge", ADMIN, fleet::judge).gives::<Done>("Spreads, rejects or recalls sources: all of them or none. The hub's."),
+        post("/fleet/protect", ADMIN, fleet::protect).gives::<Done>("Keeps a network from ever being spread. The hub's."),
     ]);
     all
 }

@@ -78,6 +78,11 @@ const ROUTES: &str = "
     read    GET    /settings/schema
     read    GET    /audit
     admin   POST   /audit/{number}/undo
+    read    GET    /fleet
+    read    GET    /fleet/hosts
+    read    GET    /fleet/sources
+    admin   POST   /fleet/judge
+    admin   POST   /fleet/protect
 ";
 
 /// What nobody may, an admin neither.
