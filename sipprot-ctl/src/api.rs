@@ -15,10 +15,13 @@ mod lists;
 mod live;
 mod report;
 mod schema;
+mod service;
 mod settings;
 mod sheet;
+mod summary;
 mod top;
 mod verify;
+mod welcome;
 mod who;
 mod why;
 
@@ -62,17 +65,21 @@ pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
 pub use schema::Network;
+pub use service::{ServiceAct, ServiceView, StopService};
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
     Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
+pub use welcome::Welcome;
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::{Difference, Schema, Scope};
+pub use crate::doctor::Checkup;
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -80,6 +87,8 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
+    /// What was wrong when it was last looked at; costs nothing.
+    Health,
     Entries {
         list: List,
         query: ListQuery,
@@ -158,6 +167,9 @@ pub enum Command {
     },
     Report {
         query: ReportQuery,
+    },
+    Summary {
+        query: SummaryQuery,
     },
     Learn,
     LearnProposal,
@@ -265,10 +277,16 @@ pub enum Command {
     Undo {
         number: u64,
         by: String,
+        /// Of who asks: what is taken back takes the right that it took to be done.
+        right: Right,
         consent: Consent,
     },
     /// Into the audit log.
     Note(AuditNote),
+    /// What may be wrong on this host.
+    Doctor,
+    Service,
+    ActOnService(ServiceAct),
     /// What this is of a fleet, and how that fares.
     Fleet,
     /// The rest of the fleet's is the hub's to answer.
@@ -297,6 +315,7 @@ impl Command {
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
             Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::ActOnService(act) => Some(act.by()),
             Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
@@ -316,6 +335,7 @@ impl Command {
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
+            | Command::Health
             | Command::Entries { .. }
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
@@ -326,6 +346,7 @@ impl Command {
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
+            | Command::Summary { .. }
             | Command::Learn
             | Command::LearnProposal
             | Command::GeoPreview(_)
@@ -344,6 +365,8 @@ impl Command {
             | Command::Settle { .. }
             | Command::Metrics
             | Command::Follow
+            | Command::Doctor
+            | Command::Service
             | Command::Fleet
             | Command::FleetHosts
             | Command::FleetSources { .. }
@@ -357,6 +380,8 @@ impl Command {
 pub enum Answer {
     Version(Version),
     Status(Box<Status>),
+    #[serde(skip)]
+    Health(Vec<String>),
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
@@ -365,6 +390,7 @@ pub enum Answer {
     Check(Box<Check>),
     Why(Box<Why>),
     Report(Report),
+    Summary(Box<Summary>),
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
@@ -394,6 +420,8 @@ pub enum Answer {
     #[serde(skip)]
     Follow(Live),
     Top(Box<Top>),
+    Checkup(Checkup),
+    Service(ServiceView),
     Fleet(Box<FleetAnswer>),
     FleetHosts(FleetHosts),
     FleetSources(FleetSources),

@@ -6,6 +6,7 @@
 //! only the whole can tell.
 
 mod api;
+mod branding;
 mod check;
 mod documented;
 mod duration;
@@ -32,6 +33,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
 pub use api::Api;
+pub use branding::Branding;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -89,6 +91,8 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    /// Of the dashboard.
+    pub branding: Branding,
     pub fleet: Fleet,
 }
 
@@ -496,6 +500,7 @@ impl Default for Config {
             logs: Vec::new(),
             audit: Audit::default(),
             fleet: Fleet::default(),
+            branding: Branding::default(),
         }
     }
 }

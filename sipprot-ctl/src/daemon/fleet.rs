@@ -302,7 +302,7 @@ impl Core {
 
     fn fleet_health(&mut self) -> Health {
         let interfaces = self.interface_views();
-        let problems = self.problems(&interfaces, self.known_fill());
+        let problems = self.known_problems();
         let percent = |it: &crate::datapath::Fill| it.used * 100 / it.max.max(1);
         let fullest = self.known_fill().iter().max_by_key(|it| percent(it));
         let fullest =
@@ -380,8 +380,7 @@ fn entry(network: IpNetwork, known: &Known) -> ListEntry {
         list: List::Deny,
         endpoint: None,
         note: format!("{}, {hosts}", known.rule),
-        // When it was listed, the list doesn't tell.
-        added_at: Timestamp::UNIX_EPOCH,
+        added_at: Timestamp::from_second(known.since.into()).unwrap_or(Timestamp::UNIX_EPOCH),
         added_by: AUTHOR.to_owned(),
         expires_at: Some(until),
         scope: Scope::All,

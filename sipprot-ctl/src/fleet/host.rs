@@ -99,17 +99,18 @@ impl Host {
         let directory = state_dir.join("fleet");
         std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let shared = Shared::default();
-        let sequence = kept::read(&directory, &mut shared.held());
+        *shared.held() = kept::read(&directory);
         let (signer, verifier) = (Signer::new(&bundle.seed)?, Verifier::new(&bundle.hub)?);
         let spool = Spool::open(&directory.join("reports"), &bundle.name)?;
         let (reports, told) = mpsc::channel(TOLD_MAX);
         let (health, fares) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let name = bundle.name.clone();
-        let duty = Duty { bundle, directory, shared: shared.clone(), news };
+        let duty = Duty { bundle, directory: directory.clone(), shared: shared.clone(), news };
+        let last = shared.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("fleet".to_owned()).spawn(move || {
-            let work = duty.work(signer, verifier, spool, (told, fares), sequence);
+            let work = duty.work(signer, verifier, spool, (told, fares));
             let ended = runtime.block_on(async {
                 let mut stopped = stopped;
                 tokio::select! {
@@ -119,6 +120,9 @@ impl Host {
             });
             if let Err(problem) = ended {
                 error!("the fleet: {problem:#}");
+            }
+            if let Err(problem) = kept::write(&directory, &last.held()) {
+                error!("the fleet's list: {problem:#}");
             }
             runtime.shutdown_timeout(Duration::from_millis(100));
         })?;
@@ -157,7 +161,6 @@ impl Duty {
         verifier: Verifier,
         spool: Spool,
         (told, fares): (mpsc::Receiver<Report>, watch::Receiver<Option<Health>>),
-        sequence: u64,
     ) -> anyhow::Result<()> {
         let way = Way {
             servers: self.bundle.servers.clone(),
@@ -178,7 +181,7 @@ impl Duty {
             signer,
             shared: self.shared.clone(),
         };
-        let follower = follow::Follower::new(self, channel, verifier, sequence);
+        let follower = follow::Follower::new(self, channel, verifier);
         tokio::select! {
             ended = sender.reports(spool, told) => ended,
             ended = sender.health(fares) => ended,

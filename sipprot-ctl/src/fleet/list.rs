@@ -27,6 +27,8 @@ pub fn widest(network: IpNetwork) -> u8 {
 /// What is known of an entry beside its network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
+    /// Unix seconds.
+    pub since: u32,
     pub until: u32,
     pub rule: Arc<str>,
     pub hosts: u8,
@@ -38,6 +40,8 @@ pub struct Held {
     pub generation: u64,
     pub revision: u64,
     pub recalled: u64,
+    /// Of the delta stream, the last that was seen.
+    pub sequence: u64,
     entries: Arc<BTreeMap<IpNetwork, Known>>,
     rules: BTreeMap<String, Arc<str>>,
 }
@@ -203,7 +207,7 @@ impl Held {
                 rule
             }
         };
-        let known = Known { until: listed.until, rule, hosts: listed.hosts };
+        let known = Known { since: listed.since, until: listed.until, rule, hosts: listed.hosts };
         Arc::make_mut(&mut self.entries).insert(listed.network, known);
     }
 }
@@ -247,7 +251,7 @@ mod tests {
 
     fn entry(network: &str, until: u32) -> Listed {
         let network = network.parse().unwrap();
-        Listed { network, until, rule: "BRUTEFORCE:register".to_owned(), hosts: 2 }
+        Listed { network, since: 1, until, rule: "BRUTEFORCE:register".to_owned(), hosts: 2 }
     }
 
     fn delta(revision: u64, changes: Vec<ListChange>) -> Delta {

@@ -120,6 +120,7 @@ pub struct Health {
 pub struct Listed {
     pub network: IpNetwork,
     /// Unix seconds.
+    pub since: u32,
     pub until: u32,
     pub rule: String,
     /// How many hosts reported it.
@@ -381,6 +382,7 @@ mod tests {
         let listed = |network: &str, until| {
             ListChange::Put(Listed {
                 network: network.parse().unwrap(),
+                since: 5,
                 until,
                 rule: "BRUTEFORCE:register".to_owned(),
                 hosts: 3,

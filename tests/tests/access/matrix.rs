@@ -77,6 +77,14 @@ const ROUTES: &str = "
     admin   PATCH  /settings
     read    GET    /settings/schema
     read    GET    /audit
+    lists   POST   /audit/{number}/undo
+    anyone  GET    /welcome
+    anyone  GET    /logo
+    read    GET    /doctor
+    read    GET    /service
+    admin   POST   /service/restart
+    admin   POST   /service/stop
+    read    GET    /report/summary
     admin   POST   /audit/{number}/undo
     read    GET    /fleet
     read    GET    /fleet/hosts

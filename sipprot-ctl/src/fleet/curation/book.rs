@@ -364,7 +364,8 @@ impl Source {
 
     pub(super) fn listed(&self, network: IpNetwork) -> Listed {
         let hosts = u8::try_from(self.proven().count()).unwrap_or(u8::MAX);
-        Listed { network, until: self.until, rule: self.rule.to_string(), hosts }
+        let since = self.judged.as_ref().map_or(0, |it| it.at);
+        Listed { network, since, until: self.until, rule: self.rule.to_string(), hosts }
     }
 }
 

@@ -28,8 +28,6 @@ pub(super) struct Follower {
     duty: Duty,
     channel: Channel,
     verifier: Verifier,
-    /// Of the delta stream, the last that was seen.
-    sequence: u64,
     poll: Duration,
     /// Something is not on the disk.
     dirty: bool,
@@ -45,9 +43,9 @@ enum Step {
 }
 
 impl Follower {
-    pub fn new(duty: Duty, channel: Channel, verifier: Verifier, sequence: u64) -> Self {
+    pub fn new(duty: Duty, channel: Channel, verifier: Verifier) -> Self {
         let poll = POLL_DEFAULT;
-        Self { duty, channel, verifier, sequence, poll, dirty: false, snapshot_after: 0 }
+        Self { duty, channel, verifier, poll, dirty: false, snapshot_after: 0 }
     }
 
     pub async fn follow(mut self) -> anyhow::Result<()> {
@@ -92,7 +90,7 @@ impl Follower {
         let stepped = self.duty.shared.held().step(delta, now());
         match stepped {
             Ok(taken) => {
-                self.sequence = self.sequence.max(incoming.sequence.unwrap_or_default());
+                self.seen(incoming.sequence);
                 taken.refused.iter().for_each(|why| self.duty.shared.refuse(*why));
                 self.dirty = true;
                 self.tell(News::Changed(taken.changes)).await;
@@ -100,11 +98,16 @@ impl Follower {
             }
             Err(Unfit::Gap) => Step::Gap,
             Err(Unfit::Refused(why)) => {
-                self.sequence = self.sequence.max(incoming.sequence.unwrap_or_default());
+                self.seen(incoming.sequence);
                 self.duty.shared.refuse(why);
                 Step::Ignored
             }
         }
+    }
+
+    fn seen(&self, sequence: Option<u64>) {
+        let mut held = self.duty.shared.held();
+        held.sequence = held.sequence.max(sequence.unwrap_or_default());
     }
 
     async fn tell(&self, news: News) {
@@ -153,14 +156,15 @@ impl Follower {
 
     /// All that the stream has from here on; false where something between is gone.
     async fn take_steps(&mut self) -> anyhow::Result<bool> {
-        while let Some(delta) = self.channel.delta_from(self.sequence + 1).await? {
-            let number = delta.sequence.unwrap_or_default();
-            if number <= self.sequence || self.step(&delta).await == Step::Gap {
+        loop {
+            let seen = self.duty.shared.held().sequence;
+            let Some(delta) = self.channel.delta_from(seen + 1).await? else { return Ok(true) };
+            let is_further = delta.sequence.is_some_and(|number| number > seen);
+            if !is_further || self.step(&delta).await == Step::Gap {
                 return Ok(false);
             }
-            self.sequence = number;
+            self.seen(delta.sequence);
         }
-        Ok(true)
     }
 
     async fn take_snapshot(&mut self) -> anyhow::Result<()> {
@@ -184,7 +188,8 @@ impl Follower {
             let is_known =
                 (manifest.generation, manifest.revision) == (held.generation, held.revision);
             if is_known {
-                self.sequence = self.sequence.max(manifest.sequence);
+                drop(held);
+                self.seen(Some(manifest.sequence));
                 return Ok(());
             }
         }
@@ -193,10 +198,10 @@ impl Follower {
         let mut held = self.duty.shared.held().clone();
         match held.replace(&manifest, listed, now()) {
             Ok(taken) => {
+                held.sequence = manifest.sequence;
                 let before = std::mem::replace(&mut *self.duty.shared.held(), held);
                 drop(before);
                 info!("the fleet's list: revision {}", manifest.revision);
-                self.sequence = manifest.sequence;
                 taken.refused.iter().for_each(|why| self.duty.shared.refuse(*why));
                 self.dirty = true;
                 self.tell(News::Changed(taken.changes)).await;
@@ -239,9 +244,7 @@ impl Follower {
         self.tell(News::Ended(ended)).await;
         if std::mem::take(&mut self.dirty) {
             let held = self.duty.shared.held().clone();
-            let bytes = kept::pack(&held, self.sequence);
-            drop(held);
-            if let Err(error) = kept::write(&self.duty.directory, &bytes) {
+            if let Err(error) = kept::write(&self.duty.directory, &held) {
                 self.dirty = true;
                 warn!("the fleet's list: {error:#}");
             }

@@ -24,13 +24,17 @@ struct Head {
     chunks: Vec<usize>,
 }
 
-/// Its bytes, made while the list is looked at; written afterwards.
-pub(super) fn pack(held: &Held, sequence: u64) -> Vec<u8> {
+fn pack(held: &Held) -> Vec<u8> {
     let mut chunks = Vec::new();
     let mut part = Vec::with_capacity(CHUNK_ENTRIES.min(held.len()));
     for (network, known) in held.iter() {
-        let (until, rule, hosts) = (known.until, known.rule.to_string(), known.hosts);
-        part.push(ListChange::Put(Listed { network: *network, until, rule, hosts }));
+        part.push(ListChange::Put(Listed {
+            network: *network,
+            since: known.since,
+            until: known.until,
+            rule: known.rule.to_string(),
+            hosts: known.hosts,
+        }));
         if part.len() == CHUNK_ENTRIES {
             chunks.push(pack_chunk(&std::mem::take(&mut part)));
         }
@@ -42,7 +46,7 @@ pub(super) fn pack(held: &Held, sequence: u64) -> Vec<u8> {
         generation: held.generation,
         revision: held.revision,
         recalled: held.recalled,
-        sequence,
+        sequence: held.sequence,
         chunks: chunks.iter().map(Vec::len).collect(),
     };
     let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
@@ -51,23 +55,23 @@ pub(super) fn pack(held: &Held, sequence: u64) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn write(directory: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write(directory: &Path, held: &Held) -> anyhow::Result<()> {
     let (path, new) = (directory.join(NAME), directory.join("list.new"));
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
     let mut file: File = file.with_context(|| new.display().to_string())?;
-    file.write_all(bytes)?;
+    file.write_all(&pack(held))?;
     file.sync_all()?;
     fs::rename(&new, &path)?;
     File::open(directory)?.sync_all().context("keeping the list")
 }
 
-/// The delta stream's number up to which it goes. What can't be read is fetched anew.
-pub(super) fn read(directory: &Path, held: &mut Held) -> u64 {
-    try_read(directory, held).unwrap_or_default()
+/// What can't be read is fetched anew.
+pub(super) fn read(directory: &Path) -> Held {
+    try_read(directory).unwrap_or_default()
 }
 
-fn try_read(directory: &Path, held: &mut Held) -> Option<u64> {
+fn try_read(directory: &Path) -> Option<Held> {
     let bytes = fs::read(directory.join(NAME)).ok()?;
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
@@ -78,10 +82,11 @@ fn try_read(directory: &Path, held: &mut Held) -> Option<u64> {
         all.extend(unpack_chunk(chunk).ok()?);
         rest = others;
     }
+    let mut held = Held::default();
     held.restore(all, super::now());
     (held.generation, held.revision) = (head.generation, head.revision);
-    held.recalled = head.recalled;
-    Some(head.sequence)
+    (held.recalled, held.sequence) = (head.recalled, head.sequence);
+    Some(held)
 }
 
 #[cfg(test)]
@@ -94,21 +99,23 @@ mod tests {
         let until = (super::super::now() + 3600) as u32;
         let listed = (0..CHUNK_ENTRIES as u32 + 5).map(|number| Listed {
             network: std::net::IpAddr::from((0x0b00_0000 + number).to_be_bytes()).into(),
+            since: 1,
             until,
             rule: format!("RULE:{}", number % 3),
             hosts: 1,
         });
         let mut held = Held::default();
-        (held.generation, held.revision, held.recalled) = (7, 9, 2);
+        (held.generation, held.revision) = (7, 9);
+        (held.recalled, held.sequence) = (2, 42);
         held.restore(listed, super::super::now());
-        let bytes = pack(&held, 42);
-        write(directory.path(), &bytes).unwrap();
-        let mut again = Held::default();
-        assert_eq!(read(directory.path(), &mut again), 42);
+        write(directory.path(), &held).unwrap();
+        let again = read(directory.path());
         assert!(again.iter().eq(held.iter()));
-        assert_eq!((again.generation, again.revision, again.recalled), (7, 9, 2));
+        assert_eq!((again.generation, again.revision), (7, 9));
+        assert_eq!((again.recalled, again.sequence), (2, 42));
+        let bytes = pack(&held);
         fs::write(directory.path().join(NAME), &bytes[..bytes.len() - 1]).unwrap();
-        let mut again = Held::default();
-        assert_eq!((read(directory.path(), &mut again), again.len(), again.revision), (0, 0, 0));
+        let again = read(directory.path());
+        assert_eq!((again.len(), again.revision), (0, 0));
     }
 }

@@ -59,7 +59,7 @@ impl Hub {
             Ok((done, message)) => {
                 info!("{message}");
                 self.keep_and_publish(done)?;
-                Ok(Ok(Answer::Done(Told { done: true, message })))
+                Ok(Ok(Answer::Done(Told::new(message))))
             }
             Err(fault) => Ok(Err(fault)),
         }

@@ -1,4 +1,4 @@
-//! The blocklist in bytes: a v4 entry takes eleven.
+//! The blocklist in bytes: a v4 entry takes sixteen.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -70,6 +70,7 @@ pub(super) fn pack_changes(into: &mut Vec<u8>, changes: &[ListChange]) {
         match change {
             ListChange::Put(listed) => {
                 pack_network(into, listed.network, 0);
+                into.extend_from_slice(&listed.since.to_be_bytes());
                 into.extend_from_slice(&listed.until.to_be_bytes());
                 into.push(numbers.get(listed.rule.as_str()).copied().unwrap_or_default());
                 into.push(listed.hosts);
@@ -124,10 +125,11 @@ pub(super) fn unpack_changes(
         changes.push(if flags & REMOVE != 0 {
             ListChange::Remove(network)
         } else {
-            let until = cursor.u32()?;
+            let (since, until) = (cursor.u32()?, cursor.u32()?);
             let rule = names.get(usize::from(cursor.u8()?)).ok_or(Refusal::Malformed)?;
             ListChange::Put(Listed {
                 network,
+                since,
                 until,
                 rule: (*rule).to_owned(),
                 hosts: cursor.u8()?,
@@ -164,6 +166,7 @@ mod tests {
     fn what_is_no_chunk_is_refused() {
         let entry = ListChange::Put(Listed {
             network: "198.51.100.7/32".parse().unwrap(),
+            since: 1,
             until: 1,
             rule: "a".to_owned(),
             hosts: 1,
