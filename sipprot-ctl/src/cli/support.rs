@@ -78,7 +78,7 @@ pub(super) fn run(context: &Context, support: &Support) -> Result<(), CliError> 
          before you send it\n",
         out.display()
     );
-    context.print(&Done { done: true, message }, |done| done.message.clone())
+    context.print(&Done::new(message), |done| done.message.clone())
 }
 
 /// The file, and those in the directory beside it.
