@@ -1,7 +1,7 @@
 //! A fleet over real NATS servers: a hub, and hosts with the real daemon and the real kernel.
 //!
-//! `SIPPROT_TEST_FULL=1` takes three NATS servers and sixty hosts, of which two have a kernel filter and
-//! the others follow the list alone, and kills each server in turn.
+//! With `SIPPROT_TEST_FULL=1` sixty hosts without a filter follow the list of a cluster of three servers, of
+//! which each is killed in turn, and the hub.
 
 use std::{
     net::{IpAddr, Ipv4Addr, UdpSocket},
@@ -18,7 +18,7 @@ use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     namespace::Namespace,
-    patience::{wait_for, wait_within},
+    patience::wait_for,
     pbx::Manners,
     process::Process,
     topology::{Family, UPLINK},
@@ -287,6 +287,11 @@ fn what_one_host_proves_all_know_and_can_be_told_to_forget() -> Result<()> {
     fleet.start_server(0)?;
     wait_for_denial(&other, later, true)?;
 
+    wait_for("the other host's health", || {
+        let hosts = fleet.json(&["fleet", "hosts"])?;
+        Ok((hosts["hosts"][1]["health"] == "protected").then_some(()))
+    })?;
+
     // Protected, private, its own: never.
     fleet.refused(&["fleet", "approve", "10.0.0.1"], REFUSED, "private")?;
     fleet.refused(&["fleet", "approve", "198.51.0.0/16"], REFUSED, "too-wide")?;
@@ -334,10 +339,9 @@ fn knock_passes(lab: &Lab, other: &Daemon, source: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// A host that speaks for another is not heard, and one that was removed neither.
-fn strangers(lab: &Lab, fleet: &Fleet, bundle: &Path) -> Result<()> {
-    let report = |last: u8| Report {
-        source: format!("198.51.100.{last}/32").parse().unwrap(),
+fn report(source: IpAddr) -> Report {
+    Report {
+        source: source.into(),
         grade: Grade::Proven,
         rule: "BRUTEFORCE:register".to_owned(),
         count: 11,
@@ -347,32 +351,124 @@ fn strangers(lab: &Lab, fleet: &Fleet, bundle: &Path) -> Result<()> {
         country: None,
         endpoint: None,
         account: None,
-    };
-    let place = lab.net.internet.clone();
-    let start = |name: &str, as_name: &str| -> Result<Host> {
-        let bundle = Bundle { name: as_name.to_owned(), ..Bundle::load(bundle)? };
-        let directory = lab.directory().join(name);
-        let (news, _) = tokio::sync::mpsc::channel(64);
-        place.run(move || Host::start(bundle, &directory, news))
-    };
-    let forger = start("forger", "pbx-02")?;
-    forger.report(report(201));
-    // The server does not let it.
-    wait_within(Duration::from_secs(20), "a refusal", || {
-        Ok(forger.shared().standing().problem.map(drop))
-    })
-    .or_else(|_| {
-        ensure!(forger.shared().standing().waiting == 1, "the report was taken");
-        Ok(())
-    })?;
-    assert_eq!(fleet.state_of("198.51.100.201".parse()?)?, None);
-    drop(forger);
+    }
+}
+
+/// A host without a daemon around it.
+fn start_host(lab: &Lab, place: &str, bundle: Bundle) -> Result<Host> {
+    let directory = lab.directory().join(place);
+    let (news, mut told) = tokio::sync::mpsc::channel(64);
+    std::thread::spawn(move || while told.blocking_recv().is_some() {});
+    lab.net.internet.run(move || Host::start(bundle, &directory, news))
+}
+
+/// A host that speaks for another is not heard, and one that was removed neither.
+fn strangers(lab: &Lab, fleet: &Fleet, bundle: &Path) -> Result<()> {
+    let own = Bundle::load(bundle)?;
+    let forger = start_host(lab, "forger", Bundle { name: "pbx-02".to_owned(), ..own.clone() })?;
+    let (forged, late): (IpAddr, IpAddr) = ("198.51.100.201".parse()?, "198.51.100.202".parse()?);
+    forger.report(report(forged));
     fleet.text(&["fleet", "remove-host", "pbx-01"])?;
-    let removed = start("removed", "pbx-01")?;
-    removed.report(report(202));
+    let removed = start_host(lab, "removed", own)?;
+    removed.report(report(late));
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(fleet.state_of("198.51.100.202".parse()?)?, None);
-    assert_eq!(removed.shared().standing().waiting, 1);
+    for (host, source) in [(&forger, forged), (&removed, late)] {
+        assert_eq!(fleet.state_of(source)?, None);
+        assert_eq!(host.shared().standing().waiting, 1, "{source}");
+    }
+    Ok(())
+}
+
+fn has(host: &Host, source: IpAddr) -> bool {
+    host.shared().held().get(source.into()).is_some()
+}
+
+/// Until all of them have it, or none: the median and the last but one in a hundred.
+fn until_all(hosts: &[Host], source: IpAddr, wanted: bool) -> Result<[Duration; 3]> {
+    let start = Instant::now();
+    let mut times = vec![None; hosts.len()];
+    while times.iter().any(Option::is_none) {
+        ensure!(start.elapsed() < Duration::from_secs(60), "{source} {wanted}: {times:?}");
+        for (host, time) in hosts.iter().zip(&mut times) {
+            if time.is_none() && has(host, source) == wanted {
+                *time = Some(start.elapsed());
+            }
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
+    times.sort();
+    let last = times.len() - 1;
+    Ok([times[last / 2], times[last * 99 / 100], times[last]])
+}
+
+#[test]
+fn sixty_hosts_and_a_cluster_that_loses_its_nodes() -> Result<()> {
+    let missing = missing().or(Lab::missing().is_some().then_some("a lab"));
+    let missing = missing.or(std::env::var_os("SIPPROT_BIN").is_none().then_some("SIPPROT_BIN"));
+    let is_full = std::env::var_os("SIPPROT_TEST_FULL").is_some();
+    let missing = missing.or((!is_full).then_some("SIPPROT_TEST_FULL=1"));
+    if let Some(missing) = missing {
+        println!("skipped: needs {missing}");
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let mut fleet = Fleet::new(&lab, 3)?;
+    std::fs::write(fleet.directory.join("hub.toml"), "spread = \"quorum\"\n")?;
+    let mut hosts = Vec::new();
+    for number in 0..60 {
+        let name = format!("host-{number:02}");
+        let bundle = Bundle::load(&fleet.add_host(&name)?)?;
+        hosts.push(start_host(&lab, &name, bundle)?);
+    }
+    fleet.start_hub()?;
+    let attack = |number: u32| -> IpAddr { Ipv4Addr::from(0xc633_6400 + number).into() };
+    let tell = |source: IpAddr| hosts[..3].iter().for_each(|host| host.report(report(source)));
+    tell(attack(0));
+    until_all(&hosts, attack(0), true)?;
+    for number in 1..6 {
+        tell(attack(number));
+        let spread = until_all(&hosts, attack(number), true)?;
+        let recalled = std::thread::scope(|scope| {
+            let timer = scope.spawn(|| until_all(&hosts, attack(number), false));
+            fleet.text(&["fleet", "recall", &attack(number).to_string()])?;
+            timer.join().map_err(|_| anyhow::anyhow!("the timer"))?
+        })?;
+        println!("p50, p99, max: spread {spread:?}; recalled, the command included, {recalled:?}");
+    }
+    let pause = Duration::from_secs(5);
+    let mut number = 6;
+    for index in 0..3 {
+        fleet.servers[index] = None;
+        for _ in 0..20 {
+            tell(attack(number));
+            number += 1;
+            std::thread::sleep(pause / 20);
+        }
+        fleet.start_server(index)?;
+        std::thread::sleep(pause);
+    }
+    fleet.hub.take().context("a hub")?.kill();
+    (number..number + 20).for_each(|number| tell(attack(number)));
+    number += 20;
+    std::thread::sleep(pause);
+    fleet.start_hub()?;
+    for number in 6..number {
+        until_all(&hosts, attack(number), true)?;
+    }
+    let listed = |host: &Host| {
+        let held = host.shared().held().clone();
+        let all: Vec<_> = held.iter().map(|(network, known)| (*network, known.clone())).collect();
+        (held.revision, all)
+    };
+    let first = listed(&hosts[0]);
+    assert_eq!(first.1.len() as u32, number - 5);
+    assert!(hosts.iter().all(|host| listed(host) == first));
+    let sources = fleet.json(&["fleet", "sources", "--limit", "1000"])?;
+    for source in sources["sources"].as_array().context("sources")? {
+        assert_eq!(source["count"], 33, "{source:#}");
+    }
+    println!("{}", fleet.text(&["fleet", "status", "--hub"])?);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
-use super::curation::{Book, Done};
+use super::curation::{Book, Done, Kept};
 use super::home::Home;
 use super::key::{Signer, Verifier};
 use super::message::{Health, ListChange, Reports as HostReports};
@@ -179,7 +179,7 @@ impl Hub {
             tokio::select! {
                 Some(batch) = told.recv() => self.take(batch).await?,
                 Some(call) = calls.recv() => self.answer(call)?,
-                Some(heard) = health.recv() => self.hear(&heard),
+                Some(heard) = health.recv() => self.hear(&heard)?,
                 Some(published) = acks.recv() => self.records.published(published.revision),
                 _ = seconds.tick() => {
                     self.connected = channel.is_connected();
@@ -239,13 +239,23 @@ impl Hub {
         HostReports::open(key, message)
     }
 
-    fn hear(&mut self, heard: &Incoming) {
+    fn hear(&mut self, heard: &Incoming) -> anyhow::Result<()> {
         let (host, now) = (subject::host(&heard.subject), now());
         let health = self.keys.get(host).ok_or(Refusal::Revoked);
         match health.and_then(|key| Health::open(key, &heard.payload)) {
-            Ok(health) => self.book.hear(host, health, now),
+            Ok(health) => {
+                if self.book.hear(host, health, now) {
+                    let kept = [Kept::Host(host.to_owned())].into();
+                    return self.records.keep(
+                        &self.book,
+                        &Done { list: Vec::new(), kept },
+                        Vec::new(),
+                    );
+                }
+            }
             Err(why) => self.book.refuse(host, why, None, now),
         }
+        Ok(())
     }
 
     /// First on the disk, then out. A disk that fails ends the hub: nothing is lost but time.

@@ -268,25 +268,26 @@ impl Book {
         weights.sum::<u64>() >= needed
     }
 
-    /// How a host fares.
-    pub fn hear(&mut self, host: &str, health: Health, now: i64) {
-        let Some(reporter) = self.hosts.get_mut(host).filter(|it| !it.revoked) else {
-            return self.refuse(host, Refusal::Revoked, None, now);
+    /// How a host fares; true where it wants others spared than before, which must be kept.
+    pub fn hear(&mut self, host: &str, health: Health, now: i64) -> bool {
+        let why = match self.hosts.get(host).filter(|it| !it.revoked) {
+            None => Some(Refusal::Revoked),
+            Some(_) if health.host != host => Some(Refusal::OtherHost),
+            Some(_) if health.sent_at > now + SKEW_S => Some(Refusal::Future),
+            Some(it) if health.sent_at < it.health.sent_at => Some(Refusal::Replayed),
+            Some(_) => None,
         };
-        if health.host != host {
-            return self.refuse(host, Refusal::OtherHost, None, now);
+        if let Some(why) = why {
+            self.refuse(host, why, None, now);
+            return false;
         }
-        if health.sent_at > now + SKEW_S {
-            return self.refuse(host, Refusal::Future, None, now);
-        }
-        if health.sent_at < reporter.health.sent_at {
-            return self.refuse(host, Refusal::Replayed, None, now);
-        }
+        let Some(reporter) = self.hosts.get_mut(host) else { return false };
         let is_other = reporter.health.spare != health.spare;
         (reporter.health, reporter.heard_at) = (health, now);
         if is_other {
             self.renew_guard();
         }
+        is_other
     }
 
     /// What ended, and what nobody needs any more.

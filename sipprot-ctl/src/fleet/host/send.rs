@@ -83,8 +83,9 @@ impl Sender {
     }
 
     pub async fn health(&self, mut fares: watch::Receiver<Option<Health>>) -> anyhow::Result<()> {
+        let mut unsent = false;
         loop {
-            let is_new = tokio::select! {
+            unsent |= tokio::select! {
                 changed = fares.changed() => match changed {
                     Ok(()) => true,
                     Err(_) => return Ok(()),
@@ -101,8 +102,9 @@ impl Sender {
                     (true, _) => Some("the fleet's servers refused something".to_owned()),
                 };
             });
-            let health = fares.borrow_and_update().clone().filter(|_| is_new && connected);
+            let health = fares.borrow_and_update().clone().filter(|_| unsent && connected);
             let Some(health) = health else { continue };
+            unsent = false;
             let message = self.completed(health).seal(&self.signer);
             if let Err(error) = self.channel.publish(subject::health(&self.name), message).await {
                 debug!("health was not sent: {error:#}");
