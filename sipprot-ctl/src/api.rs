@@ -8,6 +8,7 @@ mod answers;
 mod audit;
 mod consent;
 mod fault;
+mod fleet;
 mod geo;
 mod learn;
 mod lists;
@@ -46,6 +47,10 @@ pub use answers::{
 pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
+pub use fleet::{
+    FleetAccount, FleetAnswer, FleetEvidence, FleetHost, FleetHosts, FleetJudge, FleetNetwork,
+    FleetProtect, FleetQuery, FleetSource, FleetSources, Judgement, RefusedView,
+};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
@@ -282,6 +287,15 @@ pub enum Command {
     Doctor,
     Service,
     ActOnService(ServiceAct),
+    /// What this is of a fleet, and how that fares.
+    Fleet,
+    /// The rest of the fleet's is the hub's to answer.
+    FleetHosts,
+    FleetSources {
+        query: FleetQuery,
+    },
+    FleetJudge(FleetJudge),
+    FleetProtect(FleetProtect),
 }
 
 impl Command {
@@ -306,6 +320,8 @@ impl Command {
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
             Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
+            Command::FleetJudge(judge) => Some(&mut judge.by),
+            Command::FleetProtect(protect) => Some(&mut protect.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -351,6 +367,9 @@ impl Command {
             | Command::Follow
             | Command::Doctor
             | Command::Service
+            | Command::Fleet
+            | Command::FleetHosts
+            | Command::FleetSources { .. }
             | Command::Top { .. } => None,
         }
     }
@@ -403,6 +422,9 @@ pub enum Answer {
     Top(Box<Top>),
     Checkup(Checkup),
     Service(ServiceView),
+    Fleet(Box<FleetAnswer>),
+    FleetHosts(FleetHosts),
+    FleetSources(FleetSources),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

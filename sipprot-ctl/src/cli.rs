@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod events;
 mod filter;
+mod fleet;
 mod geo;
 mod learn;
 mod lists;
@@ -168,6 +169,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Map(map) => map::run(&context, map.verb),
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
+        Verb::Fleet(it) => fleet::run(&context, it),
+        Verb::Hub { dir } => fleet::hub(&context, &dir),
         Verb::Version => version::run(&context),
         Verb::Update { dry_run } => update::run(&context, dry_run),
         Verb::Completions { shell } => complete::script(shell),

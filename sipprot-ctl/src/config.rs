@@ -93,6 +93,23 @@ pub struct Config {
     pub audit: Audit,
     /// Of the dashboard.
     pub branding: Branding,
+    pub fleet: Fleet,
+}
+
+/// Whether this host belongs to a fleet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fleet {
+    /// What `sipprot fleet add-host` printed; without it there is no fleet.
+    pub credentials: Option<PathBuf>,
+    pub mode: Mode,
+    /// Whether reports name endpoints and accounts.
+    pub names: bool,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { credentials: None, mode: Mode::Enforce, names: false }
+    }
 }
 
 /// How much is kept of what was changed.
@@ -482,6 +499,7 @@ impl Default for Config {
             blocklists: Vec::new(),
             logs: Vec::new(),
             audit: Audit::default(),
+            fleet: Fleet::default(),
             branding: Branding::default(),
         }
     }

@@ -22,6 +22,7 @@ mod entries;
 mod events;
 mod evidence;
 mod feed;
+mod fleet;
 mod front;
 mod geo_update;
 pub(crate) mod geography;
@@ -51,7 +52,7 @@ pub mod rescued;
 mod restore;
 pub(crate) mod scope;
 mod service;
-mod sessions;
+pub(crate) mod sessions;
 mod settings;
 mod sheets;
 mod staged;
@@ -66,6 +67,7 @@ mod verify;
 mod why;
 
 pub use change::BY_HAND;
+pub(crate) use change::plain;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -83,6 +85,7 @@ use crate::datapath::{
     Datapath, EventReader, LinkWatch, Links, Object, Options as DatapathOptions,
 };
 use crate::feed::Heard;
+use crate::fleet::News;
 use crate::http::{self, Rooms};
 
 use core::Core;
@@ -169,7 +172,8 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
     manager.ready(core.in_short());
-    turn(&mut core, Told { links, calls, logs: told, reader }, &mut manager).await?;
+    let news = core.fleet.news();
+    turn(&mut core, Told { links, calls, logs: told, reader, news }, &mut manager).await?;
     info!("ending");
     manager.ending();
     core.live.end();
@@ -204,11 +208,12 @@ struct Told {
     calls: mpsc::Receiver<Call>,
     logs: mpsc::Receiver<Heard>,
     links: LinkWatch,
+    news: Option<mpsc::Receiver<News>>,
 }
 
 /// Everything in turn, until a signal ends it.
 async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Result<()> {
-    let Told { mut reader, mut calls, mut logs, links } = told;
+    let Told { mut reader, mut calls, mut logs, links, mut news } = told;
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -235,6 +240,7 @@ async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Res
             changed = changed(&links) => if changed.concern(core.wanted_interfaces()) {
                 urgency.at_leisure(|| core.reconcile());
             },
+            Some(news) = of_fleet(&mut news) => urgency.at_leisure(|| core.fleet_news(news)),
             _ = seconds.tick() => {
                 urgency.set(false);
                 manager.alive(|| core.in_short());
@@ -261,6 +267,10 @@ async fn next_batch(
         Some(reader) => reader.batch(BATCH_MAX, |event| core.event(&event)).await,
         None => pending().await,
     }
+}
+
+async fn of_fleet(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    news.as_mut()?.recv().await
 }
 
 async fn changed(links: &LinkWatch) -> Links {

@@ -11,6 +11,7 @@ mod docs;
 mod document;
 mod door;
 mod error;
+mod fleet;
 mod health;
 mod lists;
 mod live;

@@ -25,6 +25,8 @@ pub mod doctor;
 pub mod feed;
 /// What an operator's URL names: lists of networks, country databases.
 pub mod fetch;
+/// The fleet: a hub, its hosts, and what they share.
+pub mod fleet;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// The API on its socket, and `/metrics`.

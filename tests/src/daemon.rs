@@ -73,10 +73,15 @@ pub fn owned(lines: &[&str]) -> Vec<String> {
 impl Daemon {
     /// Configured with the default settings, in a bpffs and directories of its own.
     pub(crate) fn new(host: &Namespace, program: &Path, lab: &Path) -> Result<Self> {
+        Self::named("sipprot", host, program, lab)
+    }
+
+    /// One of several in a lab, each with its own host and directory.
+    pub fn named(name: &str, host: &Namespace, program: &Path, lab: &Path) -> Result<Self> {
         ensure!(program.is_file(), "no sipprot at {}", program.display());
         let program = program.canonicalize().context("find sipprot")?;
         mount_bpffs(&lab.join("bpf"))?;
-        let directory = lab.join("sipprot");
+        let directory = lab.join(name);
         std::fs::create_dir_all(directory.join("state")).context("make the state directory")?;
         let daemon = Self { host: host.clone(), program, directory, process: None, starts: 0 };
         daemon.configure(&Settings::default())?;
@@ -133,7 +138,8 @@ impl Daemon {
     }
 
     pub fn pin_dir(&self) -> PathBuf {
-        self.directory.with_file_name("bpf").join("sipprot")
+        let name = self.directory.file_name().unwrap_or_default();
+        self.directory.with_file_name("bpf").join(name)
     }
 
     /// Starts it, and waits for nothing.

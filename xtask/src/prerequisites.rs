@@ -119,6 +119,8 @@ pub const PACKAGES: &[Package] = {
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
+        package("nats-server", Lab, Program("nats-server"), "what a fleet talks over")
+            .with_service("nats-server"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),

@@ -84,6 +84,10 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::RemoveUser { name, .. } => ("user.remove", name.clone()),
         Command::AddToken(token) => ("token.add", token.name.clone()),
         Command::RevokeToken { name, .. } => ("token.revoke", name.clone()),
+        Command::FleetJudge(judge) => {
+            ("fleet.judge", several(judge.sources.iter().copied().map(address)))
+        }
+        Command::FleetProtect(protect) => ("fleet.protect", address(protect.network)),
         Command::Users
         | Command::Tokens
         | Command::Version
@@ -116,6 +120,9 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Follow
         | Command::Doctor
         | Command::Service
+        | Command::Fleet
+        | Command::FleetHosts
+        | Command::FleetSources { .. }
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })

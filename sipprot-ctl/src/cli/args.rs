@@ -139,6 +139,14 @@ pub enum Verb {
     User(super::people::User),
     /// API tokens.
     Token(super::people::Token),
+    /// Hosts that tell each other of attackers, by a hub.
+    Fleet(super::fleet::Fleet),
+    /// Take a fleet's reports, and publish its blocklist.
+    Hub {
+        /// The fleet's directory, made by 'sipprot fleet init'.
+        #[arg(long, value_name = "DIR", default_value = crate::fleet::home::DEFAULT)]
+        dir: PathBuf,
+    },
     /// Tell whether the kernel holds what the store promises; exits 1 when they differ.
     ///
     /// The JSON object (--json) has: agrees, repaired, kinds [{kind, promised, found, missing,

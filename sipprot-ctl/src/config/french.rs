@@ -42,6 +42,10 @@ const SECTION: &[(&str, &str)] = &[
     ("audit", "Le journal de tout ce qui est changé."),
     ("branding", "Le nom et l'apparence du tableau de bord."),
     (
+        "fleet",
+        "Des hôtes qui se signalent les attaquants, par un serveur maître. Sans identifiants il n'y en a pas.",
+    ),
+    (
         "endpoint",
         "Un PBX protégé, avec ce qui diffère des réglages de l'hôte. Autant qu'il y a de PBX ; les adresses \
          qu'aucun point de terminaison ne réclame suivent les réglages de l'hôte.",
@@ -274,6 +278,20 @@ const HELP: &[(&str, &str)] = &[
         "Des boutons et des liens. Les pages la foncent ou l'éclaircissent là où elle ne se lirait pas.",
     ),
     ("branding.ground", "Derrière le nom et le logo."),
+    (
+        "fleet.credentials",
+        "Le fichier que `sipprot fleet add-host` a écrit pour cet hôte sur le serveur maître. Il contient une clé \
+         secrète.",
+    ),
+    (
+        "fleet.mode",
+        "enforce rejette qui est sur la liste de la flotte, sauf ceux que cet hôte autorise, à qui il fait confiance ou \
+         qu'il épargne ; observe le dit seulement dans `check` ; off quitte la flotte.",
+    ),
+    (
+        "fleet.names",
+        "Si les rapports au serveur maître nomment le point de terminaison et le compte attaqués.",
+    ),
     (
         "endpoint[NAME].name",
         "Comment l'état, les rapports et les métriques l'appellent. Requis, et unique.",

@@ -107,6 +107,10 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "observe", help: "Protections to watch before they bite." },
     Section { name: "audit", help: "The log of everything that is changed." },
     Section { name: "branding", help: "What the dashboard is called and how it looks." },
+    Section {
+        name: "fleet",
+        help: "Hosts that tell each other of attackers, by a hub. Without credentials there is none.",
+    },
 ];
 
 pub(super) const KEYS: &[Key<Config>] = keys! { Config;
@@ -271,6 +275,13 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Of buttons and links. Pages darken or lighten it where it could not be read.";
     "branding.ground" = branding.ground, OrNone(COLOUR),
         "Behind name and logo.";
+
+    "fleet.credentials" = fleet.credentials, OrNone(AbsolutePath),
+        "The file that `sipprot fleet add-host` printed for this host on the hub. It holds a secret key.";
+    "fleet.mode" = fleet.mode, OneOf::<Mode>::new(),
+        "enforce drops who is on the fleet's list, but for whom this host allows, trusts or spares; observe only tells in `check` who is on it; off leaves the fleet.";
+    "fleet.names" = fleet.names, Flag,
+        "Whether reports to the hub name the endpoint and the account that were attacked.";
 };
 
 pub(super) const ENDPOINT: Section = Section {

@@ -193,7 +193,8 @@ impl Core {
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
-            let is_ours = entry.origin != Origin::Feed && !self.is_configured(entry);
+            let is_others = matches!(entry.origin, Origin::Feed | Origin::Fleet);
+            let is_ours = !is_others && !self.is_configured(entry);
             is_ours && entry.network.prefix() >= network.prefix()
         });
         for entry in &own {
@@ -324,6 +325,7 @@ impl Core {
         if lists_changed {
             self.open_blocklists();
         }
+        let relisted = self.open_fleet() || relisted;
         if relisted && let Err(error) = self.load_lists() {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }

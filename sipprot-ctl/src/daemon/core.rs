@@ -19,6 +19,7 @@ use super::blocklists::Feed;
 use super::checkup::LastCheckup;
 use super::clock::Clock;
 use super::feed::Logs;
+use super::fleet::Fleet;
 use super::front::{self, Front};
 use super::geo_update::GeoUpdate;
 use super::geography::{Geography, Opening, Told};
@@ -79,6 +80,7 @@ pub struct Core {
     pub(super) lists_stale: Arc<AtomicBool>,
     pub(super) guard: Guard,
     pub(super) feeds: Vec<Feed>,
+    pub(super) fleet: Fleet,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
@@ -181,6 +183,7 @@ impl Core {
             lists_stale: Arc::default(),
             guard,
             feeds: Vec::new(),
+            fleet: Fleet::default(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
             complaints: Vec::new(),

@@ -149,6 +149,7 @@ impl Core {
         problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
         problems.extend(self.reload_complaint.clone());
         problems.extend(self.blocklist_problems());
+        problems.extend(self.fleet.problem());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
         problems.extend(self.geo_problems());

@@ -39,6 +39,7 @@ impl Core {
         }
         self.end_pending_due();
         self.look_at_blocklists();
+        self.look_at_fleet();
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();

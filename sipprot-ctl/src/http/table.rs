@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, live, people, routes, service, settings, sheets, welcome};
+use super::{Rooms, fleet, lists, live, people, routes, service, settings, sheets, welcome};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Checkup, Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
-    MadeToken, PeersAnswer, RemovedAnswer, Report, Right, Schema, ServiceView, SessionView,
-    SettingsAnswer, SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer,
-    Undone, UsersAnswer, Verification, Version, Welcome, Why,
+    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetSources, GeoPreview, Ingested,
+    LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, RemovedAnswer, Report, Right,
+    Schema, ServiceView, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status,
+    Summary, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer, Verification, Version, Welcome,
+    Why,
 };
 
 pub(super) struct Route {
@@ -113,6 +114,11 @@ pub(super) fn routes() -> Vec<Route> {
         get("/service", READ, |asker| routes::plain(asker, Command::Service)).gives::<ServiceView>("Whether systemd runs the daemon."),
         post("/service/restart", ADMIN, service::restart).gives::<Done>("Restarts the daemon, by systemd. The kernel goes on protecting."),
         post("/service/stop", ADMIN, service::stop).gives::<Done>("Stops the daemon, by systemd, for a while or for good. The kernel goes on protecting."),
+        get("/fleet", READ, |asker| routes::plain(asker, Command::Fleet)).gives::<FleetAnswer>("What this is of a fleet, a host or its hub, and how that fares."),
+        get("/fleet/hosts", READ, |asker| routes::plain(asker, Command::FleetHosts)).gives::<FleetHosts>("How each host of the fleet fares. The hub's."),
+        get("/fleet/sources", READ, fleet::sources).gives::<FleetSources>("Attackers that hosts reported, page by page. The hub's."),
+        post("/fleet/judge", ADMIN, fleet::judge).gives::<Done>("Spreads, rejects or recalls sources: all of them or none. The hub's."),
+        post("/fleet/protect", ADMIN, fleet::protect).gives::<Done>("Keeps a network from ever being spread. The hub's."),
     ]);
     all
 }

@@ -85,6 +85,12 @@ const ROUTES: &str = "
     admin   POST   /service/restart
     admin   POST   /service/stop
     read    GET    /report/summary
+    admin   POST   /audit/{number}/undo
+    read    GET    /fleet
+    read    GET    /fleet/hosts
+    read    GET    /fleet/sources
+    admin   POST   /fleet/judge
+    admin   POST   /fleet/protect
 ";
 
 /// What nobody may, an admin neither.
