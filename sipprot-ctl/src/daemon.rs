@@ -8,6 +8,7 @@ mod abuse;
 mod accept;
 mod access;
 mod aggregate;
+mod ahead;
 mod alerts;
 mod answers;
 mod audit;
@@ -198,6 +199,8 @@ async fn turn(
     let mut hang_up = listen(SignalKind::hangup())?;
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (going, mut later) = mpsc::unbounded_channel();
+    core.going = Some(going);
     let mut urgency = Urgency::default();
     urgency.set(true);
     loop {
@@ -221,7 +224,8 @@ async fn turn(
                 core.take_databases().await;
                 urgency.set(true);
             }
-            () = received(&mut hang_up) => urgency.at_leisure(|| core.reload_and_log()),
+            () = received(&mut hang_up) => urgency.at_leisure(|| core.hang_up()),
+            Some(later) = later.recv() => urgency.at_leisure(|| core.go_on(later)),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),
         }

@@ -23,6 +23,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod through;
 mod ui;
 mod watch;
 

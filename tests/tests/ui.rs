@@ -35,8 +35,7 @@ fn the_dashboard_in_a_browser() -> Result<()> {
         return Ok(());
     };
     for (name, role) in [("ann", "admin"), ("bob", "viewer")] {
-        let added = daemon.cli_with(&["user", "add", name, "--role", role], PASSWORD)?;
-        ensure!(added.status.success(), "{added:?}");
+        daemon.add_user(name, role, PASSWORD)?;
     }
     lab.office().register()?;
     let payloads: Vec<String> = serde_json::from_str(PAYLOADS)?;

@@ -41,6 +41,10 @@ const SECTION: &[(&str, &str)] = &[
     ("observe", "Protections à observer avant qu'elles ne mordent."),
     ("audit", "Le journal de tout ce qui est changé."),
     (
+        "report",
+        "Ce dont sont faits les rapports : les attaques de chaque jour, les blocages passés, les alertes.",
+    ),
+    (
         "endpoint",
         "Un PBX protégé, avec ce qui diffère des réglages de l'hôte. Autant qu'il y a de PBX ; les adresses \
          qu'aucun point de terminaison ne réclame suivent les réglages de l'hôte.",
@@ -262,6 +266,14 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("audit.records_max", "Enregistrements gardés ; au-delà, le plus ancien s'en va."),
     ("audit.keep_for", "Combien de temps un enregistrement est gardé."),
+    (
+        "report.rows_max",
+        "Lignes d'attaques gardées, et autant de blocages passés ; au-delà, les plus anciennes s'en vont.",
+    ),
+    (
+        "report.keep_for",
+        "Combien de temps elles et les alertes sont gardées. Les jours plus anciens n'ont pas de rapport.",
+    ),
     (
         "endpoint[NAME].name",
         "Comment l'état, les rapports et les métriques l'appellent. Requis, et unique.",

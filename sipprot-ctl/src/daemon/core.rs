@@ -14,6 +14,8 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::ahead::{Ahead, Going};
+use super::answers::Reply;
 use super::audit::Notes;
 use super::blocklists::Feed;
 use super::clock::Clock;
@@ -68,6 +70,11 @@ pub struct Core {
     pub(super) geography: Arc<Geography>,
     pub(super) told_countries: Option<Told>,
     pub(super) opening: Option<Opening>,
+    /// Read for a change that is about to be made.
+    pub(super) ahead: Option<Ahead>,
+    pub(super) going: Option<Going>,
+    /// Who wait for the end of `opening`, to have the kernel compared.
+    pub(super) compares: Vec<Reply>,
     pub(super) geo_update: GeoUpdate,
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
@@ -171,6 +178,9 @@ impl Core {
             geography: Arc::new(geography),
             told_countries: None,
             opening: None,
+            ahead: None,
+            going: None,
+            compares: Vec::new(),
             geo_update: GeoUpdate::default(),
             config,
             expiring: BTreeSet::new(),

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use sipprot_common::source::SourceKey;
 use tracing::{debug, error, warn};
 
+use super::answers::Outcome;
 use super::clock::Clock;
 use super::core::Core;
 use crate::api::{Consent, LiveKind};
@@ -21,7 +22,7 @@ const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
 const GEOGRAPHY_EVERY: u64 = 5;
 const SSHD_EVERY: u64 = 60;
-const AUDIT_EVERY: u64 = 60;
+const TRIM_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -62,8 +63,9 @@ impl Core {
         {
             self.write_memory();
         }
-        if self.seconds.is_multiple_of(AUDIT_EVERY) {
+        if self.seconds.is_multiple_of(TRIM_EVERY) {
             self.trim_audit();
+            self.trim_report();
         }
         if self.seconds.is_multiple_of(SSHD_EVERY) {
             self.look_at_sshd();
@@ -186,8 +188,18 @@ impl Core {
         self.lost_before = counts.lost;
     }
 
+    /// By a signal.
+    pub(super) fn hang_up(&mut self) {
+        self.journal.begin(Some(self.own_record("reload", String::new(), "SIGHUP")));
+        match self.must_read_ahead(None) {
+            Some(config) => self.read_ahead(config, None),
+            None => self.reload_and_log(),
+        }
+        self.journal.begin(None);
+    }
+
     pub(super) fn reload_and_log(&mut self) {
-        if let Err(fault) = self.reload(Consent::default()) {
+        if let Outcome::Now(Err(fault)) = self.reload_as_asked(Consent::default()) {
             error!("the configuration stays as it was: {fault}");
         }
     }
