@@ -16,6 +16,7 @@ mod report;
 mod schema;
 mod settings;
 mod sheet;
+mod summary;
 mod top;
 mod verify;
 mod who;
@@ -62,6 +63,7 @@ pub use settings::{
     Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
 pub use who::{Door, Right, Who};
@@ -155,6 +157,9 @@ pub enum Command {
     },
     Report {
         query: ReportQuery,
+    },
+    Summary {
+        query: SummaryQuery,
     },
     Learn,
     LearnProposal,
@@ -262,6 +267,8 @@ pub enum Command {
     Undo {
         number: u64,
         by: String,
+        /// Of who asks: what is taken back takes the right that it took to be done.
+        right: Right,
         consent: Consent,
     },
     /// Into the audit log.
@@ -312,6 +319,7 @@ impl Command {
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
+            | Command::Summary { .. }
             | Command::Learn
             | Command::LearnProposal
             | Command::GeoPreview(_)
@@ -348,6 +356,7 @@ pub enum Answer {
     Check(Box<Check>),
     Why(Box<Why>),
     Report(Report),
+    Summary(Box<Summary>),
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),

@@ -93,6 +93,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Check { .. }
         | Command::Why { .. }
         | Command::Report { .. }
+        | Command::Summary { .. }
         | Command::Learn
         | Command::LearnProposal
         | Command::GeoPreview(_)

@@ -85,7 +85,7 @@ impl Core {
         let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
         let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Refuses a block of an operator, or says what is to wait for their confirmation.
@@ -168,7 +168,7 @@ impl Core {
         }
         info!("{message} (by {by})");
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     fn would_unblock(&mut self, asked: IpAddr, network: IpNetwork) -> Result<Done, Fault> {
@@ -181,7 +181,7 @@ impl Core {
             ),
             false => format!("nothing stands against {asked}"),
         };
-        Ok(Done { done: false, message })
+        Ok(Done::said(message))
     }
 
     /// Takes the source itself off the denylist; wider networks are returned, not lifted.
@@ -210,7 +210,7 @@ impl Core {
         let now = self.clock.time_now();
         if self.rehearses && self.engine.explain(source, now).trust.is_some() {
             let message = format!("{asked} would lose its trust, and gain none for a day");
-            return only_said(Done { done: false, message });
+            return only_said(Done::said(message));
         }
         let before = Persisted::trust_of(source, &self.engine.state());
         let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
@@ -225,7 +225,7 @@ impl Core {
         self.write_memory();
         let message = format!("{asked} is no longer trusted, and gains no trust for a day");
         let stored = self.journal.write_for_good(Vec::new());
-        Outcome::Stored(stored, Done { done: true, message })
+        Outcome::Stored(stored, Done::new(message))
     }
 
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
@@ -330,10 +330,7 @@ impl Core {
         self.follow_logs();
         self.follow_front();
         info!("configuration reloaded");
-        Ok(Done {
-            done: true,
-            message: format!("the configuration is in force{}", self.deadline()),
-        })
+        Ok(Done::new(format!("the configuration is in force{}", self.deadline())))
     }
 
     /// What is in force.

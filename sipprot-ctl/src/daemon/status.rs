@@ -51,6 +51,7 @@ impl Core {
             },
             geo: self.geo_view(),
             pending: self.pending_view(),
+            confirm_within_s: self.config.confirm_within.as_secs(),
             logs: self.log_views(),
             config_files: self.files.iter().map(|file| file.display().to_string()).collect(),
         }

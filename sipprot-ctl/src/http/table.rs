@@ -13,8 +13,8 @@ use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
     Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
     MadeToken, PeersAnswer, RemovedAnswer, Report, Right, Schema, SessionView, SettingsAnswer,
-    SettingsChanged, SheetAnswer, Status, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer,
-    Verification, Version, Why,
+    SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer, Undone,
+    UsersAnswer, Verification, Version, Why,
 };
 
 pub(super) struct Route {
@@ -93,7 +93,7 @@ pub(super) fn routes() -> Vec<Route> {
         patch("/settings", ADMIN, settings::change).gives::<SettingsChanged>("Changes several settings at once, or none."),
         get("/settings/schema", READ, |asker| routes::plain(asker, Command::Schema)).gives::<Schema>("Everything that can be set: types, bounds, defaults, help in English and French."),
         get("/audit", READ, settings::audit).gives::<AuditAnswer>("Who changed what, page by page."),
-        post("/audit/{number}/undo", ADMIN, settings::undo).gives::<Undone>("Takes back what a record tells, if it is still so."),
+        post("/audit/{number}/undo", LISTS, settings::undo).gives::<Undone>("Takes back what a record tells, if it is still so."),
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
     ]);
     all.extend([
@@ -104,6 +104,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/blocks/deny", LISTS, lists::deny_blocks).gives::<Done>("Puts blocked addresses on the denylist.").tried(),
         get("/report/csv", READ, lists::report_csv).sends("text/csv", "The report's rows as a CSV file."),
         get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
+        get("/report/summary", READ, lists::summary).gives::<Summary>("Sums of some days' attacks: by time, kind, country and endpoint."),
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
     ]);

@@ -46,7 +46,7 @@ fn echo() -> Caller {
                     Ok(Answer::Follow(live))
                 }
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
-                command => Ok(Answer::Done(Done { done: true, message: format!("{command:?}") })),
+                command => Ok(Answer::Done(Done::new(format!("{command:?}")))),
             };
             let _ = call.reply.send(answer);
         }

@@ -77,7 +77,8 @@ const ROUTES: &str = "
     admin   PATCH  /settings
     read    GET    /settings/schema
     read    GET    /audit
-    admin   POST   /audit/{number}/undo
+    lists   POST   /audit/{number}/undo
+    read    GET    /report/summary
 ";
 
 /// What nobody may, an admin neither.

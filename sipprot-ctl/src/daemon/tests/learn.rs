@@ -153,7 +153,12 @@ async fn a_proposal_is_accepted_in_parts_and_can_be_undone() {
     assert!(check(&mut core, "198.51.100.200").await.peer);
 
     // All of the second acceptance is one record.
-    let undo = |number| Command::Undo { number, by: "ann".to_owned(), consent: Consent::default() };
+    let undo = |number| Command::Undo {
+        number,
+        by: "ann".to_owned(),
+        right: crate::api::Right::Admin,
+        consent: Consent::default(),
+    };
     let last = super::audit::log(&mut core).await[0].number;
     ask(&mut core, undo(last)).await.unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);

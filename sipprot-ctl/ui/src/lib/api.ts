@@ -2,7 +2,7 @@
 
 import type { Fault, Session } from "./types";
 
-const BASE = "/api/v1";
+export const BASE = "/api/v1";
 const CSRF_HEADER = "x-csrf-token";
 const CONFIRM_HEADER = "sipprot-confirm";
 
