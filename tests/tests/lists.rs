@@ -161,6 +161,12 @@ fn the_kernel_is_held_against_the_store() -> Result<()> {
         &["list", "dynamic", "move", "198.51.100.11", "--to", "deny"],
         &["deny", "aggregate"],
         &["unblock", "--all", "--yes"],
+        // One within the other, which go together.
+        &["deny", "add", "198.18.7.64/28"],
+        &["deny", "add", "198.18.7.65"],
+        &["deny", "remove", "198.18.7.64/28", "198.18.7.65"],
+        &["undo"],
+        &["undo"],
     ] {
         println!("{}", daemon.text(arguments)?.lines().last().unwrap_or_default());
         agrees(&daemon)?;

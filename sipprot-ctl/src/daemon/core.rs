@@ -1,6 +1,6 @@
 //! What the daemon is made of, how it comes up and how it ends.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
@@ -89,6 +89,8 @@ pub struct Core {
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
     pub(super) fresh_edits: Vec<(Timestamp, ListEntry)>,
+    /// Entries that were taken out a moment ago, which the store may still have.
+    pub(super) leaving: HashMap<ListKey, Timestamp>,
     pub(super) complaints: Vec<String>,
     pub(super) store_notes: Vec<String>,
     pub(super) reload_complaint: Option<String>,
@@ -191,6 +193,7 @@ impl Core {
             feeds: Vec::new(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
+            leaving: HashMap::new(),
             complaints: Vec::new(),
             store_notes,
             reload_complaint: None,

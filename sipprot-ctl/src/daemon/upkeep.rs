@@ -162,6 +162,7 @@ impl Core {
             let limit = self.clock.timestamp_now() - SignedDuration::from_secs(5);
             self.fresh_denials.retain(|entry| entry.added_at > limit);
             self.fresh_edits.retain(|(at, _)| *at > limit);
+            self.leaving.retain(|_, at| *at > limit);
         }
     }
 
