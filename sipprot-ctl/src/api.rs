@@ -14,11 +14,13 @@ mod lists;
 mod live;
 mod report;
 mod schema;
+mod service;
 mod settings;
 mod sheet;
 mod summary;
 mod top;
 mod verify;
+mod welcome;
 mod who;
 mod why;
 
@@ -58,6 +60,7 @@ pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
 pub use schema::Network;
+pub use service::{ServiceAct, ServiceView, StopService};
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
     Undone,
@@ -66,10 +69,12 @@ pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
+pub use welcome::Welcome;
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::{Difference, Schema, Scope};
+pub use crate::doctor::Checkup;
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -77,6 +82,8 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
+    /// What was wrong when it was last looked at; costs nothing.
+    Health,
     Entries {
         list: List,
         query: ListQuery,
@@ -273,6 +280,10 @@ pub enum Command {
     },
     /// Into the audit log.
     Note(AuditNote),
+    /// What may be wrong on this host.
+    Doctor,
+    Service,
+    ActOnService(ServiceAct),
 }
 
 impl Command {
@@ -292,6 +303,7 @@ impl Command {
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
             Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::ActOnService(act) => Some(act.by()),
             Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
@@ -309,6 +321,7 @@ impl Command {
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
+            | Command::Health
             | Command::Entries { .. }
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
@@ -338,6 +351,8 @@ impl Command {
             | Command::Settle { .. }
             | Command::Metrics
             | Command::Follow
+            | Command::Doctor
+            | Command::Service
             | Command::Top { .. } => None,
         }
     }
@@ -348,6 +363,8 @@ impl Command {
 pub enum Answer {
     Version(Version),
     Status(Box<Status>),
+    #[serde(skip)]
+    Health(Vec<String>),
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
@@ -386,6 +403,8 @@ pub enum Answer {
     #[serde(skip)]
     Follow(Live),
     Top(Box<Top>),
+    Checkup(Checkup),
+    Service(ServiceView),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

@@ -6,6 +6,7 @@
 //! only the whole can tell.
 
 mod api;
+mod branding;
 mod check;
 mod documented;
 mod duration;
@@ -32,6 +33,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
 pub use api::Api;
+pub use branding::Branding;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -90,6 +92,8 @@ pub struct Config {
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
     pub report: ReportKept,
+    /// Of the dashboard.
+    pub branding: Branding,
 }
 
 /// How much is kept of what was changed.
@@ -492,6 +496,7 @@ impl Default for Config {
             logs: Vec::new(),
             audit: Audit::default(),
             report: ReportKept::default(),
+            branding: Branding::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod kernel;
 mod kernel_log;
 mod keys;
 mod link;
+mod links;
 mod lists;
 mod load;
 mod lock;
@@ -50,6 +51,7 @@ pub use endpoints::{EndpointDiffers, SharedPort, kept};
 pub use error::{DatapathError, Result};
 pub use events::{Batch, Event, EventReader};
 pub use kernel_log::KernelLog;
+pub use links::{LinkWatch, Links};
 pub use lists::{List, ListItem};
 pub use sources::{BlockTarget, Quarantined};
 

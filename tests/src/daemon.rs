@@ -141,16 +141,25 @@ impl Daemon {
 
     /// Starts it, and waits for nothing.
     pub fn launch(&mut self) -> Result<&mut Process> {
+        self.launch_with(&[])
+    }
+
+    fn launch_with(&mut self, arguments: &[&str]) -> Result<&mut Process> {
         self.starts += 1;
         let mut command = self.command();
-        command.arg("run").envs(self.environment.iter().cloned());
+        command.arg("run").args(arguments).envs(self.environment.iter().cloned());
         let log = self.directory.join(format!("run-{}.log", self.starts));
         Ok(self.process.insert(Process::start(command, &log)?))
     }
 
     /// Starts it, and waits until it answers and the uplink has its program.
     pub fn start(&mut self) -> Result<()> {
-        self.launch()?;
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments of `run`.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
+        self.launch_with(arguments)?;
         let start = Instant::now();
         let mut complaint = String::new();
         while start.elapsed() < START_LIMIT {

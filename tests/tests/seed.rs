@@ -112,7 +112,7 @@ GLOBAL OPTIONS:
     (
         "sipprot deny template",
         "IP_ADDRESS,NOTE,TIME,ADDED_BY
-192.168.24.1,\"réseau privé interne\",2023-09-01 15:44:35,\"Bicom France (support@example.com)\"
+192.0.2.1,\"réseau privé interne\",2023-09-01 15:44:35,\"Support (support@example.com)\"
 ",
     ),
 ];

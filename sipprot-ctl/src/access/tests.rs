@@ -107,6 +107,10 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(told(access.revoke_token("grafana", None)), "there is no token \"grafana\"");
 }
 
+fn edit() -> EditUser {
+    EditUser { role: None, password: None, end_logins: false, by: "root".to_owned() }
+}
+
 #[test]
 fn the_last_admin_stays() {
     let directory = tempfile::tempdir().unwrap();
@@ -115,11 +119,7 @@ fn the_last_admin_stays() {
         access.add_user(&user(name, role), at(0), None).unwrap();
     }
     let become_of = |name: &str, role| {
-        told(access.edit_user(
-            name,
-            &EditUser { role: Some(role), password: None, by: "root".to_owned() },
-            None,
-        ))
+        told(access.edit_user(name, &EditUser { role: Some(role), ..edit() }, None))
     };
     assert_eq!(
         told(access.add_user(&user("BOB", Role::Admin), at(0), None)),
@@ -156,9 +156,13 @@ fn another_password_ends_the_other_logins() {
     assert!(log_in(&access, "ann", "another horse battery", 7).is_ok());
     // By an admin, all of them.
     let password = Some(Secret("a third horse battery".to_owned()));
-    let edit = EditUser { role: None, password, by: "root".to_owned() };
-    access.edit_user("ann", &edit, None).unwrap();
+    access.edit_user("ann", &EditUser { password, ..edit() }, None).unwrap();
     assert_eq!(who(&access, &own, 8), None);
+    // Or without another password.
+    let cookie = log_in(&access, "ann", "a third horse battery", 9).unwrap();
+    access.edit_user("ann", &EditUser { end_logins: true, ..edit() }, None).unwrap();
+    assert_eq!(who(&access, &cookie, 10), None);
+    assert!(log_in(&access, "ann", "a third horse battery", 11).is_ok());
 }
 
 #[test]

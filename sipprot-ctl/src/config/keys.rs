@@ -5,6 +5,7 @@
 
 use toml_edit::Value;
 
+use super::branding::{BRAND, COLOUR};
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CONTACT, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many,
@@ -109,6 +110,7 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "report",
         help: "What reports are made of: attacks of each day, past blocks, alerts.",
     },
+    Section { name: "branding", help: "What the dashboard is called and how it looks." },
 ];
 
 pub(super) const KEYS: &[Key<Config>] = keys! { Config;
@@ -269,6 +271,15 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Rows of attacks that are kept, and as many past blocks; past it, the oldest go.";
     "report.keep_for" = report.keep_for, Span(DAY, 3650 * DAY),
         "How long they and alerts are kept. Older days have no report.";
+
+    "branding.name" = branding.name, BRAND,
+        "What stands at the top of every page.";
+    "branding.logo" = branding.logo, OrNone(AbsolutePath),
+        "An image on this host, shown beside the name: SVG, PNG, JPEG or WebP, up to 64 KiB. Everybody who reaches the dashboard sees it.";
+    "branding.colour" = branding.colour, OrNone(COLOUR),
+        "Of buttons and links. Pages darken or lighten it where it could not be read.";
+    "branding.ground" = branding.ground, OrNone(COLOUR),
+        "Behind name and logo.";
 };
 
 pub(super) const ENDPOINT: Section = Section {

@@ -68,16 +68,19 @@ impl Core {
         config.geo.databases != self.config.geo.databases || self.geography.has_changed()
     }
 
-    pub(super) fn go_on(&mut self, later: Later) {
+    /// True if a signal had asked for it.
+    pub(super) fn go_on(&mut self, later: Later) -> bool {
         let Later { ahead, asked, act } = later;
         self.ahead = Some(ahead);
         self.journal.begin(act);
+        let by_signal = asked.is_none();
         match asked {
             Some((command, reply)) => self.carry_out_command(command, reply),
             None => self.reload_and_log(),
         }
         self.journal.begin(None);
         self.ahead = None;
+        by_signal
     }
 
     /// The databases that a configuration names.

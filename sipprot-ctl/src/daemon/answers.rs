@@ -57,6 +57,7 @@ impl Core {
             Command::GeoPreview(change) => return self.preview_geo(change, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
+            Command::Health => Outcome::Now(Ok(Answer::Health(self.known_problems()))),
             Command::Metrics => Outcome::Now(self.metrics_text()),
             Command::Blocks { query } => Outcome::Now(self.blocks(&query).map(Answer::Blocks)),
             Command::Trust { query } => Outcome::Now(self.trust_answer(&query).map(Answer::Trust)),
@@ -121,6 +122,9 @@ impl Core {
                 return self.undo(number, right, consent, reply);
             }
             Command::Note(_) => self.note(),
+            Command::Doctor => return self.checkup(reply),
+            Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
+            Command::ActOnService(act) => return self.act_on_service(act, reply),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }

@@ -78,7 +78,7 @@ impl Core {
         let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
         let record =
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
-        info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
+        info!(source = %address(network), "blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
@@ -265,7 +265,9 @@ impl Core {
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         let plan = Self::planned(plan, &self.lessons);
-        if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
+        // There may be none from the start, where the daemon waits for them.
+        let names_none = self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty();
+        if names_none && !self.wanted_interfaces().is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = match guarding {

@@ -7,6 +7,7 @@ use tracing::{debug, error, warn};
 use super::answers::Outcome;
 use super::clock::Clock;
 use super::core::Core;
+use super::own::Own;
 use crate::api::{Consent, LiveKind};
 use crate::datapath::{BlockTarget, List as KernelList};
 use crate::rules::Observation;
@@ -54,6 +55,7 @@ impl Core {
         }
         if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
             self.look_at_endpoints();
+            self.look_at_own();
         }
         if self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_learned();
@@ -73,6 +75,15 @@ impl Core {
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) {
             self.look_for_newer_countries();
             self.look_at_databases();
+        }
+    }
+
+    /// Addresses and gateways come after us when the host boots, and may change later.
+    fn look_at_own(&mut self) {
+        let own = Own::look();
+        if own != self.own {
+            self.own = own;
+            self.engine.apply(self.rule_settings());
         }
     }
 
@@ -189,14 +200,17 @@ impl Core {
         self.lost_before = counts.lost;
     }
 
-    /// By a signal.
-    pub(super) fn hang_up(&mut self) {
+    /// By a signal. True if it is done; else it goes on once databases are read.
+    pub(super) fn hang_up(&mut self) -> bool {
         self.journal.begin(Some(self.own_record("reload", String::new(), "SIGHUP")));
-        match self.must_read_ahead(None) {
+        let ahead = self.must_read_ahead(None);
+        let is_done = ahead.is_none();
+        match ahead {
             Some(config) => self.read_ahead(config, None),
             None => self.reload_and_log(),
         }
         self.journal.begin(None);
+        is_done
     }
 
     pub(super) fn reload_and_log(&mut self) {

@@ -78,6 +78,12 @@ const ROUTES: &str = "
     read    GET    /settings/schema
     read    GET    /audit
     lists   POST   /audit/{number}/undo
+    anyone  GET    /welcome
+    anyone  GET    /logo
+    read    GET    /doctor
+    read    GET    /service
+    admin   POST   /service/restart
+    admin   POST   /service/stop
     read    GET    /report/summary
 ";
 

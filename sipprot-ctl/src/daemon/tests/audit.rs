@@ -242,7 +242,7 @@ async fn users_and_tokens_are_taken_back_and_nothing_is_told_of_their_secrets() 
     };
     let edit = |role| Command::EditUser {
         name: "bob".to_owned(),
-        edit: EditUser { role: Some(role), password: None, by: by() },
+        edit: EditUser { role: Some(role), password: None, end_logins: false, by: by() },
     };
     let token = Command::AddToken(NewToken {
         name: "grafana".to_owned(),
