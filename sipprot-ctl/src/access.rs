@@ -10,6 +10,7 @@ mod password;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +24,11 @@ use crate::api::{
     Code, EditUser, Fault, LogIn, MadeToken, NewPassword, NewToken, NewUser, Secret, SessionView,
     TokensAnswer, UsersAnswer, Who,
 };
-use crate::store::{Change, Store, StoreError};
+use crate::store::{AuditRecord, Change, Pair, Store, StoreError};
 use book::Book;
 
 pub use book::Times;
-pub use secret::csrf_token;
+pub use secret::{csrf_token, random as random_secret};
 
 /// What API tokens begin with, so that whoever finds one knows what it is.
 pub const TOKEN_START: &str = "sipprot_";
@@ -91,9 +92,10 @@ impl Access {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores what the book decides, then notes it there.
+    /// Stores what the book decides, with the record of who asked for it, then notes it there.
     fn change<T>(
         &self,
+        record: Option<AuditRecord>,
         decide: impl FnOnce(&Book) -> Result<(Vec<Change>, T), Fault>,
     ) -> Result<T, Fault> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +103,11 @@ impl Access {
             return Err(Fault::unavailable("the store can't be used: see the daemon's log"));
         };
         let (changes, result) = decide(&self.book())?;
-        store.apply(&changes).map_err(|error| {
+        let stored = match record {
+            Some(record) => store.apply(&[Change::audited(record, changes.clone())]),
+            None => store.apply(&changes),
+        };
+        stored.map_err(|error| {
             error!("store: {error}");
             Fault::unavailable("the store can't be written: see the daemon's log")
         })?;
@@ -184,7 +190,7 @@ impl Access {
             return Err(Refusal::Wrong);
         }
         let cookie = made()?;
-        self.change(|book| {
+        self.change(None, |book| {
             // It may have got another password, or have gone, meanwhile.
             let same = book.user(name).map(|user| &user.password) == known.as_ref();
             let changes = book.log_in(name, &secret::hash(&cookie), from, now);
@@ -219,7 +225,7 @@ impl Access {
     }
 
     pub fn log_out(&self, cookie: &str) -> Result<(), Fault> {
-        self.change(|book| Ok((book.log_out(&secret::hash(cookie)), ())))
+        self.change(None, |book| Ok((book.log_out(&secret::hash(cookie)), ())))
     }
 
     /// One's own; the login that asks for it goes on.
@@ -241,7 +247,7 @@ impl Access {
         }
         let hash = hashed(&new.new.0)?;
         let keep = secret::hash(cookie);
-        self.change(|book| Ok((book.set_password(name, hash, Some(&keep))?, ())))?;
+        self.change(None, |book| Ok((book.set_password(name, hash, Some(&keep))?, ())))?;
         info!("{name} has another password");
         Ok(())
     }
@@ -253,14 +259,24 @@ impl Access {
         UsersAnswer { users: self.book().users(now) }
     }
 
-    pub fn add_user(&self, new: &NewUser, now: Timestamp) -> Result<(), Fault> {
+    pub fn add_user(
+        &self,
+        new: &NewUser,
+        now: Timestamp,
+        record: Option<AuditRecord>,
+    ) -> Result<(), Fault> {
         book::check_name(&new.name)?;
         password::check("password", &new.name, &new.password.0)?;
         let hash = hashed(&new.password.0)?;
-        self.change(|book| Ok((book.add_user(new, hash, now)?, ())))
+        self.change(record, |book| Ok((book.add_user(new, hash, now)?, ())))
     }
 
-    pub fn edit_user(&self, name: &str, edit: &EditUser) -> Result<(), Fault> {
+    pub fn edit_user(
+        &self,
+        name: &str,
+        edit: &EditUser,
+        record: Option<AuditRecord>,
+    ) -> Result<(), Fault> {
         let hash = match &edit.password {
             Some(given) => {
                 password::check("password", name, &given.0)?;
@@ -268,30 +284,45 @@ impl Access {
             }
             None => None,
         };
-        self.change(|book| Ok((book.edit_user(name, edit, hash)?, ())))
+        self.change(record, |book| Ok((book.edit_user(name, edit, hash)?, ())))
     }
 
-    pub fn remove_user(&self, name: &str) -> Result<(), Fault> {
-        self.change(|book| Ok((book.remove_user(name)?, ())))
+    pub fn remove_user(&self, name: &str, record: Option<AuditRecord>) -> Result<(), Fault> {
+        self.change(record, |book| Ok((book.remove_user(name)?, ())))
     }
 
     pub fn tokens(&self) -> TokensAnswer {
         TokensAnswer { tokens: self.book().tokens() }
     }
 
-    pub fn add_token(&self, new: &NewToken, now: Timestamp) -> Result<MadeToken, Fault> {
+    pub fn add_token(
+        &self,
+        new: &NewToken,
+        now: Timestamp,
+        record: Option<AuditRecord>,
+    ) -> Result<MadeToken, Fault> {
         book::check_name(&new.name)?;
         let token = format!("{TOKEN_START}{}", made()?);
-        self.change(|book| {
-            let record = book.add_token(new, secret::hash(&token), now)?;
-            let expires_at = record.expires_at.map(|at| at.as_second());
-            let (name, token) = (record.name.clone(), Secret(token.clone()));
-            Ok((vec![Change::PutToken(record)], MadeToken { name, token, expires_at }))
+        self.change(record, |book| {
+            let made = book.add_token(new, secret::hash(&token), now)?;
+            let expires_at = made.expires_at.map(|at| at.as_second());
+            let (name, token) = (made.name.clone(), Secret(token.clone()));
+            Ok((vec![Change::PutToken(made)], MadeToken { name, token, expires_at }))
         })
     }
 
-    pub fn revoke_token(&self, name: &str) -> Result<(), Fault> {
-        self.change(|book| Ok((book.revoke_token(name)?, ())))
+    pub fn revoke_token(&self, name: &str, record: Option<AuditRecord>) -> Result<(), Fault> {
+        self.change(record, |book| Ok((book.revoke_token(name)?, ())))
+    }
+
+    /// Whether a user or token is still what a change made of it.
+    pub fn is_as_left(&self, pair: &Pair) -> bool {
+        self.book().is_as_left(pair)
+    }
+
+    /// Takes back what a record tells of users and tokens.
+    pub fn take_back(&self, pairs: &[Pair], record: AuditRecord) -> Result<(), Fault> {
+        self.change(Some(record), |book| Ok((book.taken_back(pairs)?, ())))
     }
 }
 

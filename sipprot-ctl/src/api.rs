@@ -42,7 +42,7 @@ pub use answers::{
     AlertView, BlockView, BlocklistView, BlocklistsAnswer, BlocksAnswer, Check, Counts, Done,
     EndpointSetting, EndpointView, Entries, Entry, EventView, GeoData, GeoPolicyView, GeoView,
     GuardView, Ingested, InterfaceView, ListCounts, LogView, MapFill, PeerView, PeersAnswer,
-    Status, StoreView, TrustAnswer, TrustView, Version, country_name,
+    SeenView, Status, StoreView, TrustAnswer, TrustView, Version, country_name,
 };
 pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
@@ -128,6 +128,8 @@ pub enum Command {
     /// What waits for a confirmation stays, or is taken back.
     Confirm {
         cancel: bool,
+        /// Of whoever confirms: what only an admin may change, only an admin confirms.
+        right: Right,
         by: String,
     },
     Blocks {

@@ -104,6 +104,11 @@ impl Spared {
     }
 }
 
+/// Is an address on an ordered list?
+pub fn has(networks: &[IpNetwork], address: IpAddr) -> bool {
+    overlapping(networks, address.into()).next().is_some()
+}
+
 /// The networks of an ordered list that hold an address, or hold or lie in a network.
 pub fn overlapping(networks: &[IpNetwork], wanted: IpNetwork) -> impl Iterator<Item = IpNetwork> {
     let wider = (0..wanted.prefix()).filter_map(move |prefix| {

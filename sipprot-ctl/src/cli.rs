@@ -5,6 +5,7 @@
 //! there is no daemon.
 
 mod args;
+mod ask;
 mod audit;
 mod change;
 mod check;

@@ -40,7 +40,7 @@ pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use schema::{SECRET, Schema, is_secret, schema};
-pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
+pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name, version_of};
 pub(crate) use values::choices;
 pub use values::{
     BlockScope, Choice, GeoMode, LogKind, LogLevel, Mode, PortRange, Protection, RuleScope, Scope,
@@ -91,6 +91,7 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    pub report: ReportKept,
     /// Of the dashboard.
     pub branding: Branding,
     pub fleet: Fleet,
@@ -122,6 +123,19 @@ pub struct Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self { records_max: 100_000, keep_for: Duration::from_secs(90 * 86_400) }
+    }
+}
+
+/// How much is kept of what reports tell.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReportKept {
+    pub rows_max: u32,
+    pub keep_for: Duration,
+}
+
+impl Default for ReportKept {
+    fn default() -> Self {
+        Self { rows_max: 200_000, keep_for: Duration::from_secs(400 * 86_400) }
     }
 }
 
@@ -365,9 +379,8 @@ impl Config {
 
     /// Where the daemon is reached, whatever else is wrong with the files.
     pub fn socket(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
-        let main = path.unwrap_or(Path::new(DEFAULT_PATH));
         let mut texts = Vec::new();
-        let files = read::find_files(path, main, false)?;
+        let files = read::find_files(path, false)?;
         for file in &files {
             texts.push((file.as_path(), std::fs::read_to_string(file).unwrap_or_default()));
         }
@@ -376,9 +389,9 @@ impl Config {
 
     /// The same with other texts in place of some files, of which one may be new.
     pub fn load_with(path: Option<&Path>, others: &[(&Path, &str)]) -> Result<Loaded, ConfigError> {
-        let main = path.unwrap_or(Path::new(DEFAULT_PATH));
+        let main = read::main_file(path);
         let begun = others.iter().any(|(file, _)| *file == main);
-        let files = read::find_files(if begun { None } else { path }, main, begun)?;
+        let files = read::find_files(path, begun)?;
         let mut texts = Vec::new();
         for file in &files {
             let other = others.iter().find(|(known, _)| known == file);
@@ -500,6 +513,7 @@ impl Default for Config {
             logs: Vec::new(),
             audit: Audit::default(),
             fleet: Fleet::default(),
+            report: ReportKept::default(),
             branding: Branding::default(),
         }
     }

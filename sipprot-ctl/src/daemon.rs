@@ -8,6 +8,7 @@ mod abuse;
 mod accept;
 mod access;
 mod aggregate;
+mod ahead;
 mod alerts;
 mod answers;
 mod audit;
@@ -220,6 +221,8 @@ async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Res
     let mut hang_up = listen(SignalKind::hangup())?;
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (going, mut later) = mpsc::unbounded_channel();
+    core.going = Some(going);
     let mut urgency = Urgency::default();
     urgency.set(true);
     loop {
@@ -250,8 +253,14 @@ async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Res
             }
             () = received(&mut hang_up) => urgency.at_leisure(|| {
                 manager.reloading();
-                core.reload_and_log();
-                manager.reloaded();
+                if core.hang_up() {
+                    manager.reloaded();
+                }
+            }),
+            Some(later) = later.recv() => urgency.at_leisure(|| {
+                if core.go_on(later) {
+                    manager.reloaded();
+                }
             }),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),

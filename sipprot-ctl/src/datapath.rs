@@ -7,6 +7,7 @@
 mod attach;
 mod clock;
 mod compare;
+mod compare_countries;
 mod countries;
 mod counts;
 pub mod dump;
@@ -44,6 +45,7 @@ use sipprot_common::abi::{
 pub use attach::{Attachment, Egress, Mode};
 pub use clock::{Clock, monotonic_ns, monotonic_precise_ns};
 pub use compare::{Differs, ListDifferences};
+pub use compare_countries::{CountryDifferences, CountryDiffers};
 pub use counts::Fill;
 pub use endpoints::{EndpointDiffers, SharedPort, kept};
 pub use error::{DatapathError, Result};

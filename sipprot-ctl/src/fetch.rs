@@ -3,8 +3,12 @@
 //! Owns the HTTP client and its limits. What is fetched goes to a writer; whether it is any good, and
 //! what it replaces, is the caller's affair. Calls block: async callers use a thread of their own.
 
+use std::fs;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// How much is borne of a server that may be slow, huge or hostile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +41,9 @@ pub enum FetchError {
     Write(io::Error),
 }
 
+/// Where systems keep the certificates of authorities that they trust.
+const BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 const REDIRECTS_MAX: u32 = 5;
 const CONNECT_TIME: Duration = Duration::from_secs(20);
 const PIECE: usize = 64 << 10;
@@ -51,6 +58,22 @@ pub fn is_url(text: &str) -> bool {
     })
 }
 
+/// Whom this host trusts, an operator's own authority among them; without any, whom browsers trust.
+fn roots() -> RootCerts {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let mut places = named.into_iter().chain(BUNDLES.map(PathBuf::from));
+    let trusted = |place: PathBuf| {
+        let text = fs::read(place).ok()?;
+        let all = parse_pem(&text).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        let all: Vec<Certificate<'static>> = all.collect();
+        (!all.is_empty()).then_some(all)
+    };
+    places.find_map(trusted).map_or(RootCerts::WebPki, RootCerts::from)
+}
+
 /// Writes the body behind a URL to `into`; returns its bytes. What was written before an error is worth
 /// nothing.
 pub fn fetch(url: &str, limits: Limits, into: &mut dyn Write) -> Result<u64, FetchError> {
@@ -62,6 +85,7 @@ pub fn fetch(url: &str, limits: Limits, into: &mut dyn Write) -> Result<u64, Fet
         .timeout_connect(Some(CONNECT_TIME.min(limits.time)))
         .max_redirects(REDIRECTS_MAX)
         .user_agent(concat!("sipprot/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().root_certs(roots()).build())
         .build()
         .into();
     let response = agent.get(url).call().map_err(|error| match error {

@@ -27,6 +27,7 @@ mod socket;
 mod table;
 #[cfg(test)]
 mod tests;
+mod through;
 mod ui;
 mod watch;
 mod welcome;

@@ -29,6 +29,8 @@ pub mod fetch;
 pub mod fleet;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
+/// Bytes as hex digits.
+mod hex;
 /// The API on its socket, and `/metrics`.
 pub mod http;
 /// Who of this host listens where.

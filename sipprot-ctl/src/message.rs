@@ -18,7 +18,7 @@ pub use connections::{Connections, Direction, Segment};
 pub use digest::{Challenge, Credentials};
 pub use observe::{Nonces, Packet, observations};
 pub use split::Reader;
-pub use text::{clean, is_clean, signature};
+pub use text::{clean, is_clean, shortened, signature};
 pub use uri::Identity;
 
 use sipprot_common::sip::Method;

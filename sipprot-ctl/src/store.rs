@@ -84,6 +84,7 @@ impl Bulk for Vec<Change> {
 /// Bounds of what grows by itself; past them the oldest goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
+    /// At most, as of attacks; the configuration may say less.
     pub history_rows: u64,
     pub attack_rows: u64,
     /// Past it, a day's further sources are counted together.
@@ -96,8 +97,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            history_rows: 100_000,
-            attack_rows: 200_000,
+            history_rows: 1_000_000,
+            attack_rows: 1_000_000,
             attack_rows_a_day: 10_000,
             alert_rows: 20_000,
             audit_rows: 1_000_000,

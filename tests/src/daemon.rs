@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -35,6 +36,7 @@ pub struct Daemon {
     program: PathBuf,
     directory: PathBuf,
     process: Option<Process>,
+    environment: Vec<(String, OsString)>,
     starts: u32,
 }
 
@@ -83,7 +85,8 @@ impl Daemon {
         mount_bpffs(&lab.join("bpf"))?;
         let directory = lab.join(name);
         std::fs::create_dir_all(directory.join("state")).context("make the state directory")?;
-        let daemon = Self { host: host.clone(), program, directory, process: None, starts: 0 };
+        let (host, environment) = (host.clone(), Vec::new());
+        let daemon = Self { host, program, directory, process: None, environment, starts: 0 };
         daemon.configure(&Settings::default())?;
         Ok(daemon)
     }
@@ -150,7 +153,7 @@ impl Daemon {
     fn launch_with(&mut self, arguments: &[&str]) -> Result<&mut Process> {
         self.starts += 1;
         let mut command = self.command();
-        command.arg("run").args(arguments);
+        command.arg("run").args(arguments).envs(self.environment.iter().cloned());
         let log = self.directory.join(format!("run-{}.log", self.starts));
         Ok(self.process.insert(Process::start(command, &log)?))
     }
@@ -240,6 +243,18 @@ impl Daemon {
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("run sipprot")?;
         child.stdin.take().context("stdin")?.write_all(stdin.as_bytes()).context("write")?;
         child.wait_with_output().context("wait for sipprot")
+    }
+
+    /// Somebody who may log in.
+    pub fn add_user(&self, name: &str, role: &str, password: &str) -> Result<()> {
+        let added = self.cli_with(&["user", "add", name, "--role", role], password)?;
+        ensure!(added.status.success(), "{added:?}");
+        Ok(())
+    }
+
+    /// From its next start on it has these variables in its environment.
+    pub fn set_environment(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// Runs a verb that must succeed; returns what it printed.

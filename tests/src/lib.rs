@@ -20,6 +20,8 @@ pub mod datapath;
 pub mod demo;
 /// What removes a lab, also one whose process was killed.
 pub mod janitor;
+/// systemd's journal.
+pub mod journal;
 /// The whole lab, ready to use, and the guard that removes it.
 pub mod lab;
 /// A network namespace, and how to run something inside it.

@@ -11,10 +11,21 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::namespace::Namespace;
+use crate::{namespace::Namespace, process::Process};
 
 /// Makes `NAME.pem` and `NAME.key` in a directory, if they aren't there.
 pub fn certificate(directory: &Path, name: &str) -> Result<()> {
+    certificate_with(directory, name, &[])
+}
+
+/// The same for a server that clients know by its address.
+pub fn certificate_of(directory: &Path, name: &str, address: IpAddr) -> Result<()> {
+    let named = format!("subjectAltName=IP:{address}");
+    let server = "basicConstraints=critical,CA:FALSE";
+    certificate_with(directory, name, &["-addext", &named, "-addext", server])
+}
+
+fn certificate_with(directory: &Path, name: &str, more: &[&str]) -> Result<()> {
     let (chain, key) =
         (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
     if chain.exists() {
@@ -30,11 +41,35 @@ pub fn certificate(directory: &Path, name: &str) -> Result<()> {
         "ec_paramgen_curve:P-256",
         "-nodes",
     ]);
+    command.args(more);
     command.args(["-days", "2", "-subj", "/CN=pbx.example", "-out"]).arg(&chain);
     let output = command.arg("-keyout").arg(&key).output().context("run openssl")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "openssl req: {}", complaint.trim());
     Ok(())
+}
+
+/// Gives the files of a directory to whoever asks, over TLS; dropping it ends it.
+#[derive(Debug)]
+pub struct FileServer {
+    _process: Process,
+}
+
+impl FileServer {
+    /// With `NAME.pem` and `NAME.key` of another directory.
+    pub fn start(
+        namespace: &Namespace,
+        port: u16,
+        files: &Path,
+        (certificates, name): (&Path, &str),
+    ) -> Result<Self> {
+        let mut command = namespace.command("openssl");
+        command.args(["s_server", "-WWW", "-quiet", "-accept", &port.to_string()]);
+        command.arg("-cert").arg(certificates.join(format!("{name}.pem")));
+        command.arg("-key").arg(certificates.join(format!("{name}.key"))).current_dir(files);
+        let log = certificates.join(format!("{name}-server.log"));
+        Ok(Self { _process: Process::start(command, &log)? })
+    }
 }
 
 /// A connection; dropping it ends it.

@@ -18,8 +18,18 @@ pub fn cpu_seconds(process: u32) -> Result<f64> {
 
 /// MiB that are in memory now; what it maps of others counts as well.
 pub fn resident_mib(process: u32) -> Result<f64> {
+    status_mib(process, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub fn peak_mib(process: u32) -> Result<f64> {
+    status_mib(process, "VmHWM:")
+}
+
+fn status_mib(process: u32, field: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).context("status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    let kib = kib.with_context(|| format!("no {field}"))?;
     Ok(kib.parse::<f64>().context("KiB")? / 1024.0)
 }

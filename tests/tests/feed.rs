@@ -14,10 +14,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sipprot_tests::{
     daemon::{Daemon, Settings},
+    journal::Journal,
     lab::Lab,
     namespace::Namespace,
     office::PHONES,
-    patience::{PATIENCE, wait_for},
+    patience::{PATIENCE, wait_for, wait_within},
     pbx::{self, Manners, SIP_TLS_PORT},
     services::WebServer,
     sip,
@@ -201,6 +202,113 @@ fn a_tenant_s_syslog_acts_for_the_tenant_alone() -> Result<()> {
         Ok((all.len() == 2).then_some(()))
     })?;
     assert!(!reaches(&lab.net.attackers, victim.into(), PBXS[1])?);
+    Ok(())
+}
+
+/// util-linux's logger sends what a real Kamailio wrote.
+fn logger(from: &Namespace, more: &[&str], lines: &str) -> Result<()> {
+    let server = HOST.to_string();
+    for line in lines.lines() {
+        let mut logger = from.command("logger");
+        logger.args(["--server", &server, "--port", "1514", "--tag", "kamailio"]).args(more);
+        let status = logger.arg("--").arg(line).status().context("run logger")?;
+        ensure!(status.success(), "logger: {status}");
+    }
+    Ok(())
+}
+
+#[test]
+fn real_lines_by_a_real_logger_and_by_token() -> Result<()> {
+    let listen = |_: &Lab| {
+        let shared = "filters = [\"kamailio\"]";
+        vec![format!(
+            "log = [{{ name = \"tcp\", kind = \"syslog\", {shared}, listen = \"{HOST}:1514\" }}, \
+             {{ name = \"udp\", kind = \"syslog\", {shared}, listen = \"{HOST}:1514\", transport = \"udp\" }}, \
+             {{ name = \"api\", kind = \"api\", {shared} }}]"
+        )]
+    };
+    let Some((lab, daemon)) = protected(listen)? else { return Ok(()) };
+    let made = daemon.json(&["filter", "token"])?;
+    let [token, hash] = ["token", "log_token"].map(|key| made[key].as_str().unwrap_or_default());
+    let settings = Settings {
+        lines: listen(&lab),
+        endpoints: [vec![format!("log_token = {hash:?}")], Vec::new()],
+        ..Settings::default()
+    };
+    daemon.configure(&settings)?;
+    daemon.text(&["reload"])?;
+    // Other speakers, so that it listens anew.
+    let tcp = SocketAddr::new(HOST.into(), 1514);
+    let soon = Duration::from_secs(3);
+    wait_within(soon, "the listener", || {
+        Ok(lab.net.pbxs[0].run(|| Ok(TcpStream::connect(tcp)?)).ok())
+    })?;
+    // Of one who guesses over TLS: the wire shows nothing, and the PBX's own log is not followed.
+    let guesser: IpAddr = lab.newcomer().v4.into();
+    assert_eq!(guess_over_tls(&lab, guesser, LIMIT + 2)?, LIMIT + 2);
+    let written = lab.pbxs[0].log();
+    let told: Vec<&str> = written.lines().filter(|it| it.contains("sipprot: rejected")).collect();
+    ensure!(told.len() as u32 >= LIMIT, "{written}");
+    let of = |source: IpAddr| -> String {
+        let text = |line: &&str| line[line.find("sipprot:").unwrap_or(0)..].to_owned();
+        told.iter()
+            .map(|it| text(it).replace(&guesser.to_string(), &source.to_string()) + "\n")
+            .collect()
+    };
+    let element = format!("token=\"{token}\"");
+    let with_token = ["--udp", "--rfc5424", "--sd-id", "sipprot@32473", "--sd-param", &element];
+    for (name, more) in [("tcp", &["--tcp"][..]), ("udp", &with_token)] {
+        let source = lab.newcomer().v4.into();
+        logger(&lab.net.pbxs[0], more, &of(source))?;
+        let block = wait_for(name, || Ok(daemon.blocks(source)?.pop()))
+            .with_context(|| format!("{:?}", log(&daemon, name)))?;
+        assert_eq!(block["endpoint"], "pbx1", "{block}");
+    }
+    let source = lab.newcomer().v4.into();
+    let mut curl = lab.net.host.command("curl");
+    curl.args(["--silent", "--fail", "--unix-socket"]).arg(daemon.socket());
+    curl.args([
+        "--header",
+        &format!("Authorization: Bearer {token}"),
+        "--data-binary",
+        &of(source),
+    ]);
+    let output = curl.arg("http://localhost/api/v1/logs/api").output().context("run curl")?;
+    ensure!(output.status.success(), "curl: {output:?}");
+    assert_eq!(daemon.blocks(source)?.len(), 1, "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
+#[test]
+fn what_sshd_says_in_a_real_journal_blocks() -> Result<()> {
+    let Some((lab, mut daemon)) = protected(|_| Vec::new())? else { return Ok(()) };
+    let Some(sshd) = Sshd::start(&lab.net.host, &lab.directory())? else { return Ok(()) };
+    let Some(journal) = Journal::start(&lab.directory())? else { return Ok(()) };
+    let path = std::env::var("PATH").unwrap_or_default();
+    daemon.stop()?;
+    daemon.set_environment("PATH", format!("{}:{path}", journal.programs.display()));
+    let log_line = "log = [{ name = \"auth\", kind = \"journal\", filters = [\"sshd\"] }]";
+    daemon.configure(&Settings::of(&[log_line]))?;
+    daemon.start()?;
+    wait_for("journalctl", || Ok(log(&daemon, "auth")?["error"].is_null().then_some(())))?;
+    let cracker: IpAddr = lab.newcomer().v4.into();
+    let host = IpAddr::from(HOST);
+    // Each connection tries three passwords.
+    assert!(sshd.fail(&lab.net.attackers, cracker, host)?);
+    assert!(sshd.fail(&lab.net.attackers, cracker, host)?);
+    let told = std::fs::read_to_string(sshd.log_file())?;
+    // A stranger in the same journal, who only says that he is sshd's.
+    journal.write("cron", &told.replace(&cracker.to_string(), "198.51.100.250"))?;
+    let block = wait_for("the block", || {
+        // journalctl begins at the end: what was written before it looked is not for us.
+        journal.write("sshd", &told)?;
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(daemon.blocks(cracker)?.pop())
+    })
+    .with_context(|| format!("{:?}", log(&daemon, "auth")))?;
+    assert_eq!(block["rule"], "BRUTEFORCE:ssh", "{block}");
+    assert!(daemon.blocks("198.51.100.250".parse()?)?.is_empty());
+    assert!(!sshd.fail(&lab.net.attackers, cracker, host)?, "its packets are dropped");
     Ok(())
 }
 

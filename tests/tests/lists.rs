@@ -161,6 +161,12 @@ fn the_kernel_is_held_against_the_store() -> Result<()> {
         &["list", "dynamic", "move", "198.51.100.11", "--to", "deny"],
         &["deny", "aggregate"],
         &["unblock", "--all", "--yes"],
+        // One within the other, which go together.
+        &["deny", "add", "198.18.7.64/28"],
+        &["deny", "add", "198.18.7.65"],
+        &["deny", "remove", "198.18.7.64/28", "198.18.7.65"],
+        &["undo"],
+        &["undo"],
     ] {
         println!("{}", daemon.text(arguments)?.lines().last().unwrap_or_default());
         agrees(&daemon)?;
@@ -324,7 +330,7 @@ fn many_rows_agree_in_bounded_memory() -> Result<()> {
     let timed = |arguments: &[&str]| -> Result<Value> {
         let start = Instant::now();
         let answer = daemon.json(arguments)?;
-        let (seconds, peak) = (start.elapsed().as_secs_f64(), peak_mib(process)?);
+        let (seconds, peak) = (start.elapsed().as_secs_f64(), usage::peak_mib(process)?);
         println!("{arguments:?}: {seconds:.1} s; peak {peak:.0} MiB so far");
         Ok(answer)
     };
@@ -340,11 +346,4 @@ fn many_rows_agree_in_bounded_memory() -> Result<()> {
     agrees(&daemon)?;
     println!("at the end {:.0} MiB", usage::resident_mib(process)?);
     Ok(())
-}
-
-fn peak_mib(process: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
-    Ok(kib.parse::<f64>().context("KiB")? / 1024.0)
 }

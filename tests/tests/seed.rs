@@ -20,6 +20,116 @@ struct Command {
     has: &'static [&'static str],
 }
 
+impl Command {
+    fn line(&self) -> String {
+        format!("sipprot {}", self.words.join(" "))
+    }
+}
+
+/// Both outputs beside each other. `SIPPROT_WRITE_DOCS=1` writes it anew.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/seed-commands.md");
+const HEAD: &str = "# The commands of sipPROT 5, one by one
+
+What its documentation shows (addresses are other ones here), and below it what SIPprot prints in the lab. A test,
+`tests/tests/seed.rs`, runs each of these commands, and compares; with `SIPPROT_WRITE_DOCS=1` it writes this page.
+";
+
+/// As the documentation of sipPROT 5 has it, where it has it.
+const DOCUMENTED: &[(&str, &str)] = &[
+    (
+        "sipprot status",
+        "+---------------------+------------+
+| LIST                | NUM OF IPS |
++---------------------+------------+
+| Allow               |        493 |
++---------------------+------------+
+| Deny                |        482 |
++---------------------+------------+
+| Dynamic (temporary) |        100 |
++---------------------+------------+
+",
+    ),
+    (
+        "sipprot status -allow",
+        "Allowlist:
++-----------------+----------------+
+| IP ADDRESS      |        COUNTRY |
++-----------------+----------------+
+| 203.0.113.233   |      Argentina |
++-----------------+----------------+
+| 198.51.100.98   |      Australia |
++-----------------+----------------+
+",
+    ),
+    (
+        "sipprot report",
+        "Daily Firewall Report
+
+Host: PBXware-Standalone
+Date: Tue, 28 Feb 2023
+
++-----------------+-----------------------+-----------------+----------------+--------+
+|     ATTACKER IP |               COUNTRY |          METHOD |      VICTIM IP | BLOCKS |
++-----------------+-----------------------+-----------------+----------------+--------+
+|    198.51.100.32 | Palestinian Territory | SCANNER:21da605 |     192.0.2.106 |      1 |
++-----------------+-----------------------+-----------------+----------------+--------+
+|                 |                       |                 |          TOTAL |      1 |
++-----------------+-----------------------+-----------------+----------------+--------+
+",
+    ),
+    ("sipprot version", "sipPROT : 5.0.0+build.619.rev.1b112e5\n"),
+    (
+        "sipprot check 203.0.113.193",
+        "IP address '203.0.113.193' found in Allowlist
+IP address '203.0.113.193' found in Denylist
+",
+    ),
+    ("sipprot setup", "Setup redis repositories. If the repositories already exist, this is no-op.\n"),
+    (
+        "sipprot --help",
+        "NAME: sipPROT - CLI
+
+USAGE: sipPROT [global options] command [command options] [arguments...]
+
+VERSION: 5.1.0+build.777.rev.5ad785a
+
+COMMANDS:
+    status, s Prints number of IPs per list
+    report, r Prints out daily attack report
+    setup, Setup redis repositories. If the repositories already exist, this is no-op.
+    version, Print only the version
+    list, l Manages IP lists
+    help, h Shows a list of commands or help for one command
+
+GLOBAL OPTIONS:
+    --config FILE load configuration from FILE (default: \"/opt/sipprot/conf/sipprot.conf\")
+    --log value log URI e.g. stdout://, syslog:// or file:///var/log/sipprotd.log (default: \"stdout://\")
+    --debug include debug logs (default: false)
+    --help, -h show help
+    --version, -v print the version
+",
+    ),
+    (
+        "sipprot deny template",
+        "IP_ADDRESS,NOTE,TIME,ADDED_BY
+192.0.2.1,\"réseau privé interne\",2023-09-01 15:44:35,\"Support (support@example.com)\"
+",
+    ),
+];
+
+fn section(command: &Command, text: &str) -> String {
+    let line = command.line();
+    let known = DOCUMENTED.iter().find(|(documented, _)| *documented == line);
+    let before = known.map(|(_, text)| format!("sipPROT 5:\n\n```\n{text}```\n\nSIPprot:\n\n"));
+    format!("\n## `{line}`\n\n{}```\n{text}```\n", before.unwrap_or_default())
+}
+
+/// What the page says of a command.
+fn on_page<'a>(page: &'a str, command: &Command) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("\n## `{}`\n", command.line()))?;
+    Some(rest.split("\n## `").next().unwrap_or(rest))
+}
+
 const COMMANDS: &[Command] = &[
     Command {
         words: &["status"],
@@ -107,6 +217,25 @@ const COMMANDS: &[Command] = &[
     },
 ];
 
+/// The page is the output of some day; what the outputs must have, it has too.
+#[test]
+fn the_page_says_what_the_commands_say() -> Result<()> {
+    let page = std::fs::read_to_string(PAGE).context(PAGE)?;
+    for command in COMMANDS {
+        let told = on_page(&page, command).with_context(|| format!("no {}", command.line()))?;
+        assert!(
+            has_in_order(told, command.has),
+            "{}: {:#?} not in {told}",
+            command.line(),
+            command.has
+        );
+    }
+    for (line, text) in DOCUMENTED {
+        assert!(page.contains(&format!("## `{line}`\n\nsipPROT 5:\n\n```\n{text}")), "{line}");
+    }
+    Ok(())
+}
+
 fn has_in_order(text: &str, parts: &[&str]) -> bool {
     let mut rest = text;
     parts.iter().all(|part| match rest.find(part) {
@@ -148,15 +277,21 @@ fn every_command_says_what_it_said() -> Result<()> {
     let settings = Settings { lines: vec![line], ..Settings::default() };
     let Some((lab, daemon)) = Lab::protected(Manners::default(), &settings)? else { return Ok(()) };
     prepare(&lab, &daemon)?;
-    let mut wrong = Vec::new();
-    for Command { words, has } in COMMANDS {
-        let text = daemon.text(words)?;
-        println!("# sipprot {}\n{text}", words.join(" "));
+    let (mut wrong, mut page) = (Vec::new(), HEAD.to_owned());
+    let state = daemon.state_dir().display().to_string();
+    for command in COMMANDS {
+        let Command { words, has } = command;
+        let text = daemon.text(words)?.replace(&state, "/var/lib/sipprot");
+        println!("# {}\n{text}", command.line());
+        page += &section(command, &text);
         if !has_in_order(&text, has) {
             wrong.push(format!("sipprot {words:?} lacks one of {has:#?}:\n{text}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if std::env::var_os("SIPPROT_WRITE_DOCS").is_some() {
+        std::fs::write(PAGE, page).context(PAGE)?;
+    }
 
     // The record as other tools know it: its five fields first.
     let listed = daemon.text(&["list", "deny", "--covers", "198.51.100.200", "--json"])?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
+    patience::wait_for,
     pbx::Manners,
 };
 
@@ -104,14 +105,26 @@ fn a_bad_drop_in_changes_nothing() -> Result<()> {
     fs::write(&early, "rules.block_threshold = 8\nmode = \"of\"\n")?;
     let place = format!("{}:2: mode: expected", early.display());
     assert_eq!(fails(&daemon, &["config", "check"], &place)?, BAD_CONFIG);
-    fails(&daemon, &["reload"], &place)?;
-    let process = daemon.process_id().context("a running daemon")?.to_string();
-    let done = std::process::Command::new("kill").args(["-HUP", &process]).status()?;
-    ensure!(done.success(), "kill -HUP: {done}");
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let has_failed = || -> Result<bool> {
+        Ok(daemon.json(&["status"])?.to_string().contains("the last reload failed"))
+    };
+    let hang_up = || -> Result<()> {
+        let process = daemon.process_id().context("a running daemon")?.to_string();
+        let done = std::process::Command::new("kill").args(["-HUP", &process]).status()?;
+        ensure!(done.success(), "kill -HUP: {done}");
+        Ok(())
+    };
+    assert!(!has_failed()?);
+    hang_up()?;
+    wait_for("the failed reload", || Ok(has_failed()?.then_some(())))?;
     assert_eq!(daemon.text(&["config", "get", "rules.block_threshold"])?, "7\n");
-    let status = daemon.json(&["status"])?.to_string();
-    assert!(status.contains("the last reload failed"), "{status}");
+    fails(&daemon, &["reload"], &place)?;
+    fs::write(&early, "rules.block_threshold = 8\n")?;
+    hang_up()?;
+    wait_for("the reload", || Ok((!has_failed()?).then_some(())))?;
+    assert_eq!(daemon.text(&["config", "get", "rules.block_threshold"])?, "8\n");
+    let (what, _) = last(&daemon)?;
+    assert_eq!(what, "reload", "by a signal, and told all the same");
     Ok(())
 }
 

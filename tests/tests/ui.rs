@@ -42,8 +42,7 @@ fn protected() -> Result<Option<(Lab, Daemon)>> {
         return Ok(None);
     };
     for (name, role) in [("ann", "admin"), ("bob", "viewer")] {
-        let added = daemon.cli_with(&["user", "add", name, "--role", role], PASSWORD)?;
-        ensure!(added.status.success(), "{added:?}");
+        daemon.add_user(name, role, PASSWORD)?;
     }
     Ok(Some((lab, daemon)))
 }

@@ -103,6 +103,10 @@ impl Book {
     pub fn user(&self, name: &str) -> Option<&UserRecord> {
         self.users.get(name)
     }
+
+    pub fn token(&self, name: &str) -> Option<&TokenRecord> {
+        self.tokens.get(name)
+    }
 }
 
 /// Who somebody is.
@@ -234,12 +238,7 @@ impl Book {
         password: String,
         now: Timestamp,
     ) -> Result<Vec<Change>, Fault> {
-        if self.users.keys().any(|name| name.eq_ignore_ascii_case(&new.name)) {
-            return Err(Fault::new(Code::Conflict, format!("there is a user {:?}", new.name)));
-        }
-        if self.users.len() >= USERS_MAX {
-            return Err(Fault::new(Code::Full, format!("{USERS_MAX} users are as many as may be")));
-        }
+        self.has_room_for_user(&new.name)?;
         let user = UserRecord {
             name: new.name.clone(),
             role: new.role,
@@ -249,6 +248,17 @@ impl Book {
             last_login_at: None,
         };
         Ok(vec![Change::PutUser(user)])
+    }
+
+    /// Two names that differ in case alone would be taken for one another.
+    pub fn has_room_for_user(&self, name: &str) -> Result<(), Fault> {
+        if self.users.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(Fault::new(Code::Conflict, format!("there is a user {name:?}")));
+        }
+        if self.users.len() >= USERS_MAX {
+            return Err(Fault::new(Code::Full, format!("{USERS_MAX} users are as many as may be")));
+        }
+        Ok(())
     }
 
     pub fn edit_user(
@@ -286,7 +296,7 @@ impl Book {
         Ok(std::iter::once(Change::RemoveUser(name.to_owned())).chain(sessions).collect())
     }
 
-    fn not_the_last_admin(&self, name: &str) -> Result<(), Fault> {
+    pub fn not_the_last_admin(&self, name: &str) -> Result<(), Fault> {
         let mut admins = self.users.values().filter(|it| it.role == Role::Admin);
         match (admins.next(), admins.next()) {
             (Some(only), None) if only.name == name => {
@@ -320,12 +330,7 @@ impl Book {
         if self.tokens.contains_key(&new.name) {
             return Err(Fault::new(Code::Conflict, format!("there is a token {:?}", new.name)));
         }
-        if self.tokens.len() >= TOKENS_MAX {
-            return Err(Fault::new(
-                Code::Full,
-                format!("{TOKENS_MAX} tokens are as many as may be"),
-            ));
-        }
+        self.has_room_for_a_token()?;
         let expires_at = match new.expires_in_s {
             Some(0) => return Err(Fault::invalid("expires_in_s", "must be more than 0")),
             Some(seconds) => now.checked_add(Duration::from_secs(seconds)).ok(),
@@ -340,6 +345,14 @@ impl Book {
             expires_at,
             last_used_at: None,
         })
+    }
+
+    pub fn has_room_for_a_token(&self) -> Result<(), Fault> {
+        if self.tokens.len() >= TOKENS_MAX {
+            let message = format!("{TOKENS_MAX} tokens are as many as may be");
+            return Err(Fault::new(Code::Full, message));
+        }
+        Ok(())
     }
 
     pub fn revoke_token(&self, name: &str) -> Result<Vec<Change>, Fault> {

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 const BYTES: usize = 32;
 
 /// 256 random bits as hex digits.
@@ -21,8 +23,4 @@ pub fn hash(secret: &str) -> String {
 /// What a page of ours must know to change something; it follows from the cookie and does not tell it.
 pub fn csrf_token(cookie: &str) -> String {
     hash(&format!("csrf {cookie}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -47,7 +47,7 @@ fn told(result: Result<(), Fault>) -> String {
 fn a_login_lasts_as_long_as_it_may() {
     let directory = tempfile::tempdir().unwrap();
     let access = open(directory.path());
-    access.add_user(&user("ann", Role::Viewer), at(0)).unwrap();
+    access.add_user(&user("ann", Role::Viewer), at(0), None).unwrap();
     assert_eq!(log_in(&access, "ann", "wrong", 0), Err(Refusal::Wrong));
     assert_eq!(log_in(&access, "Ann", PASSWORD, 0), Err(Refusal::Wrong));
     let cookie = log_in(&access, "ann", PASSWORD, 0).unwrap();
@@ -67,15 +67,15 @@ fn a_login_lasts_as_long_as_it_may() {
 fn what_was_acknowledged_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let access = open(directory.path());
-    access.add_user(&user("ann", Role::Admin), at(0)).unwrap();
-    access.add_user(&user("bob", Role::Admin), at(0)).unwrap();
+    access.add_user(&user("ann", Role::Admin), at(0), None).unwrap();
+    access.add_user(&user("bob", Role::Admin), at(0), None).unwrap();
     let new = NewToken {
         name: "grafana".to_owned(),
         scope: Right::Lists,
         expires_in_s: Some(100),
         by: "ann".to_owned(),
     };
-    let token = access.add_token(&new, at(0)).unwrap().token.0;
+    let token = access.add_token(&new, at(0), None).unwrap().token.0;
     let (cookie, ended) =
         (log_in(&access, "ann", PASSWORD, 1), log_in(&access, "bob", PASSWORD, 1));
     let (cookie, ended) = (cookie.unwrap(), ended.unwrap());
@@ -102,9 +102,9 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(who(&access, &cookie, 6000), None);
     assert!(log_in(&access, "ann", PASSWORD, 6000).is_ok());
     assert!(access.by_token(&token, from(), at(99)).is_some());
-    access.revoke_token("grafana").unwrap();
+    access.revoke_token("grafana", None).unwrap();
     assert!(access.by_token(&token, from(), at(99)).is_none());
-    assert_eq!(told(access.revoke_token("grafana")), "there is no token \"grafana\"");
+    assert_eq!(told(access.revoke_token("grafana", None)), "there is no token \"grafana\"");
 }
 
 fn edit() -> EditUser {
@@ -116,27 +116,31 @@ fn the_last_admin_stays() {
     let directory = tempfile::tempdir().unwrap();
     let access = open(directory.path());
     for (name, role) in [("ann", Role::Admin), ("bob", Role::Viewer)] {
-        access.add_user(&user(name, role), at(0)).unwrap();
+        access.add_user(&user(name, role), at(0), None).unwrap();
     }
-    let become_of =
-        |name: &str, role| told(access.edit_user(name, &EditUser { role: Some(role), ..edit() }));
-    assert_eq!(told(access.add_user(&user("BOB", Role::Admin), at(0))), "there is a user \"BOB\"");
-    assert_eq!(told(access.remove_user("ann")), "ann is the last admin");
+    let become_of = |name: &str, role| {
+        told(access.edit_user(name, &EditUser { role: Some(role), ..edit() }, None))
+    };
+    assert_eq!(
+        told(access.add_user(&user("BOB", Role::Admin), at(0), None)),
+        "there is a user \"BOB\""
+    );
+    assert_eq!(told(access.remove_user("ann", None)), "ann is the last admin");
     assert_eq!(become_of("ann", Role::Viewer), "ann is the last admin");
     let cookie = log_in(&access, "bob", PASSWORD, 0).unwrap();
     assert_eq!(become_of("bob", Role::Admin), "done");
     assert_eq!(who(&access, &cookie, 1), Some(("bob".to_owned(), Right::Admin)), "at once");
     assert_eq!(become_of("ann", Role::Viewer), "done");
-    assert_eq!(told(access.remove_user("ann")), "done");
-    assert_eq!(told(access.remove_user("ann")), "there is no user \"ann\"");
-    assert_eq!(told(access.remove_user("bob")), "bob is the last admin");
+    assert_eq!(told(access.remove_user("ann", None)), "done");
+    assert_eq!(told(access.remove_user("ann", None)), "there is no user \"ann\"");
+    assert_eq!(told(access.remove_user("bob", None)), "bob is the last admin");
 }
 
 #[test]
 fn another_password_ends_the_other_logins() {
     let directory = tempfile::tempdir().unwrap();
     let access = open(directory.path());
-    access.add_user(&user("ann", Role::Admin), at(0)).unwrap();
+    access.add_user(&user("ann", Role::Admin), at(0), None).unwrap();
     let [own, other] = [0, 1].map(|now| log_in(&access, "ann", PASSWORD, now).unwrap());
     let (ann, _) = access.by_session(&own, from(), at(2)).unwrap();
     let change = |old: &str, new: &str| {
@@ -152,11 +156,11 @@ fn another_password_ends_the_other_logins() {
     assert!(log_in(&access, "ann", "another horse battery", 7).is_ok());
     // By an admin, all of them.
     let password = Some(Secret("a third horse battery".to_owned()));
-    access.edit_user("ann", &EditUser { password, ..edit() }).unwrap();
+    access.edit_user("ann", &EditUser { password, ..edit() }, None).unwrap();
     assert_eq!(who(&access, &own, 8), None);
     // Or without another password.
     let cookie = log_in(&access, "ann", "a third horse battery", 9).unwrap();
-    access.edit_user("ann", &EditUser { end_logins: true, ..edit() }).unwrap();
+    access.edit_user("ann", &EditUser { end_logins: true, ..edit() }, None).unwrap();
     assert_eq!(who(&access, &cookie, 10), None);
     assert!(log_in(&access, "ann", "a third horse battery", 11).is_ok());
 }
@@ -165,7 +169,7 @@ fn another_password_ends_the_other_logins() {
 fn failures_make_wait() {
     let directory = tempfile::tempdir().unwrap();
     let access = open(directory.path());
-    access.add_user(&user("ann", Role::Admin), at(0)).unwrap();
+    access.add_user(&user("ann", Role::Admin), at(0), None).unwrap();
     for _ in 0..3 {
         assert_eq!(log_in(&access, "ann", "wrong", 0), Err(Refusal::Wrong));
     }
@@ -177,7 +181,7 @@ fn failures_make_wait() {
 #[test]
 fn without_a_store_nothing_is_promised() {
     let access = Access::load(None, TIMES).unwrap();
-    let told = told(access.add_user(&user("ann", Role::Admin), at(0)));
+    let told = told(access.add_user(&user("ann", Role::Admin), at(0), None));
     assert_eq!(told, "the store can't be used: see the daemon's log");
     assert_eq!(log_in(&access, "ann", PASSWORD, 0), Err(Refusal::Wrong));
 }

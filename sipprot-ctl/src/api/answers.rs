@@ -462,6 +462,18 @@ pub struct BlocklistView {
     pub expires_at: Option<i64>,
     /// Why it could not be read again.
     pub problem: Option<String>,
+    /// While it only watches: what it would have stopped, of what the kernel told of.
+    #[serde(default)]
+    pub seen: SeenView,
+}
+
+/// Sources on a list that only watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SeenView {
+    pub events: u64,
+    pub sources: u64,
+    /// Of these, whom the rules trust: a mistake of the list, maybe.
+    pub trusted: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]

@@ -29,6 +29,7 @@ choices! {
         List = "list",
         Peer = "peer",
         Reload = "reload",
+        Confirm = "confirm",
         Health = "health",
         Lost = "lost",
     }

@@ -13,15 +13,8 @@ pub fn why_not(record: &AuditRecord) -> Option<String> {
     if let Some(what) = &record.left_out {
         return Some(format!("what was there before is not kept: {what}"));
     }
-    match record.what.as_str() {
-        "learn.discard" => return Some("what was learned is gone".to_owned()),
-        "confirm" => return Some("a confirmation changes nothing: undo what it kept".to_owned()),
-        "learn.accept" => {
-            let what = "it has several parts: undo it as its answer told, or change settings and \
-                        peers one by one";
-            return Some(what.to_owned());
-        }
-        _ => {}
+    if record.what == "confirm" {
+        return Some("a confirmation changes nothing: undo what it kept".to_owned());
     }
     if parts(record).next().is_none() {
         return Some("nothing that can be taken back was changed".to_owned());

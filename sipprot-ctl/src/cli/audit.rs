@@ -9,6 +9,7 @@ use super::lists::time;
 use super::table::{Align, Table};
 use super::{CliError, Context};
 use crate::api::{AuditAnswer, AuditChange, AuditView, Fault};
+use crate::message::shortened;
 
 /// How far back the last thing that can be undone is looked for.
 const LOOKED_AT: &str = "200";
@@ -48,7 +49,7 @@ fn table(answer: &AuditAnswer) -> String {
             record.who.clone(),
             record.from.clone(),
             record.what.clone(),
-            short(&record.target),
+            shortened(&record.target, 48),
             changes(record),
             record.undone_by.map(|by| format!("by {by}")).unwrap_or_default(),
         ]);
@@ -71,18 +72,10 @@ fn change(change: &AuditChange) -> String {
         (before, after) => {
             let value = |value: &Json| match value {
                 Json::Null => "default".to_owned(),
-                value => short(&value.to_string()),
+                value => shortened(&value.to_string(), 48),
             };
             format!("{thing}: {} → {}", value(before), value(after))
         }
-    }
-}
-
-fn short(text: &str) -> String {
-    const LENGTH: usize = 48;
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

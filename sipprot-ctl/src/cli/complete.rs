@@ -78,34 +78,36 @@ fn named_config(words: impl Iterator<Item = String>) -> Option<PathBuf> {
     }
 }
 
+/// Rows of a list that have what is typed: some more than are offered, since it may stand in their notes.
+fn rows<T: DeserializeOwned>(list: &str, current: &OsStr) -> Option<T> {
+    let begun = current.to_string_lossy();
+    let search = Some(&*begun).filter(|begun| !begun.is_empty());
+    ask(&format!("{list}{}", query(&[("search", search), ("limit", Some("200"))])))
+}
+
 /// Of the list that the line names.
 pub(super) fn entries(current: &OsStr) -> Vec<CompletionCandidate> {
     let list = std::env::args().find(|word| word == "allow" || word == "deny");
-    let begun = current.to_string_lossy();
-    let search = Some(&*begun).filter(|begun| !begun.is_empty());
-    let path = list.map(|list| {
-        format!("/lists/{list}{}", query(&[("search", search), ("limit", Some("200"))]))
-    });
-    let found: Option<Entries> = path.and_then(|path| ask(&path));
+    let found: Option<Entries> = list.and_then(|list| rows(&format!("/lists/{list}"), current));
     let entries = found.into_iter().flat_map(|found| found.entries);
     offered(current, entries.map(|entry| (entry.ip, Some(entry.note))))
 }
 
 /// Addresses that are cut off for a while.
 pub(super) fn blocked(current: &OsStr) -> Vec<CompletionCandidate> {
-    let found: Option<BlocksAnswer> = ask("/blocks");
+    let found: Option<BlocksAnswer> = rows("/blocks", current);
     let blocks = found.into_iter().flat_map(|found| found.blocks);
     offered(current, blocks.map(|block| (address(&block.source), Some(block.rule))))
 }
 
 pub(super) fn trusted(current: &OsStr) -> Vec<CompletionCandidate> {
-    let found: Option<TrustAnswer> = ask("/trust");
+    let found: Option<TrustAnswer> = rows("/trust", current);
     let trust = found.into_iter().flat_map(|found| found.trust);
     offered(current, trust.map(|it| (address(&it.source), Some(it.accounts.join(", ")))))
 }
 
 pub(super) fn peers(current: &OsStr) -> Vec<CompletionCandidate> {
-    let found: Option<PeersAnswer> = ask("/peers");
+    let found: Option<PeersAnswer> = rows("/peers", current);
     let peers = found.into_iter().flat_map(|found| found.peers);
     let added = peers.filter(|peer| peer.configured_in.is_none());
     offered(current, added.map(|peer| (peer.network.to_string(), Some(peer.note))))

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::args::FilterVerb;
 use super::table::{Align, Table};
 use super::{CliError, Context};
+use crate::access::random_secret;
 use crate::feed::filter::{Filter, Found, Line, Verdict, ready_names, ready_text};
 use crate::feed::{hash_of, lines::Lines};
 use crate::message::clean;
@@ -19,7 +20,6 @@ use crate::message::clean;
 const TOLD_MAX: usize = 10_000;
 const SHOWN_MAX: usize = 20;
 const TEXT_MAX: usize = 300;
-const TOKEN_BYTES: usize = 32;
 
 #[derive(Serialize, Default)]
 struct Tested {
@@ -223,10 +223,8 @@ struct Token {
 }
 
 fn token(context: &Context) -> Result<(), CliError> {
-    let mut bytes = [0; TOKEN_BYTES];
-    let read = File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut bytes));
-    read.map_err(|error| CliError::Failed(format!("no randomness: {error}")))?;
-    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = random_secret();
+    let token = token.map_err(|error| CliError::Failed(format!("no randomness: {error}")))?;
     let log_token = hash_of(&token);
     context.print(&Token { token, log_token }, |it| {
         format!(

@@ -8,6 +8,7 @@ use crate::api::{Affected, GeoChange, GeoPreview, GeoView, Status};
 use crate::daemon::{geography, preview};
 use crate::fetch::Limits;
 use crate::geo::{self, Geo, Updated};
+use crate::message::shortened;
 
 /// Rows that are shown; the JSON has more.
 const SHOWN: usize = 30;
@@ -142,20 +143,12 @@ fn affected(kinds: &[(&str, &Vec<Affected>)]) -> String {
             country,
             (*kind).to_owned(),
             if it.endpoints.is_empty() { "unknown".to_owned() } else { it.endpoints.join(" ") },
-            short(&it.who),
+            // An office has many accounts.
+            shortened(&it.who, 40),
             word.to_owned(),
         ]);
     }
     table.render()
-}
-
-/// An office has many accounts.
-fn short(who: &str) -> String {
-    const LENGTH: usize = 40;
-    match who.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", &who[..end]),
-        None => who.to_owned(),
-    }
 }
 
 fn update(context: &Context, source: &str) -> Result<(), CliError> {

@@ -1,8 +1,7 @@
 //! `sipprot learn`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use super::args::{Accept, LearnVerb};
+use super::ask::{agrees, is_terminal};
 use super::change::operator;
 use super::client::query;
 use super::lists::time;
@@ -50,25 +49,16 @@ fn accept(context: &Context, choice: Accept) -> Result<(), CliError> {
             return context.print(&plan, |_| String::new());
         }
         super::write_out(&changes("This will be done:", &plan))?;
-        if !std::io::stdin().is_terminal() {
+        if !is_terminal() {
             return Err(CliError::Failed("nothing is changed yet: add --yes".to_owned()));
         }
-        if !agrees()? {
+        if !agrees("Do it?", false)? {
             return super::write_out("nothing is changed\n");
         }
     }
     let request = LearnAccept { dry_run: false, ..request };
     let accepted: Accepted = client.post("/learn/accept", &request)?;
     context.print(&accepted, |accepted| changes("Done:", accepted))
-}
-
-fn agrees() -> Result<bool, CliError> {
-    let failed = |error: std::io::Error| CliError::Failed(format!("cannot ask: {error}"));
-    print!("Do it? [y/N] ");
-    std::io::stdout().flush().map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn changes(head: &str, accepted: &Accepted) -> String {

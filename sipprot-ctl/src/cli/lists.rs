@@ -20,9 +20,9 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
         Which::Allow(entries) => one(context, store::List::Allow, "allow", entries),
         Which::Deny(entries) => one(context, store::List::Deny, "deny", entries),
         Which::Dynamic(rows) => match rows.verb {
-            Some(RowsVerb::Move { addresses, note, confirm, .. }) => {
+            Some(RowsVerb::Move { addresses, note, confirm, dry_run, .. }) => {
                 let blocks = DenyBlocks { addresses, note, by: change::operator() };
-                let client = context.client()?.confirming(confirm);
+                let client = context.client()?.confirming(confirm).rehearsing(dry_run);
                 change::print(context, &client.post("/blocks/deny", &blocks)?)
             }
             None => {
@@ -99,6 +99,7 @@ fn blocklists_table(answer: &BlocklistsAnswer) -> String {
         ("ENTRIES", Align::Right),
         ("SPARED", Align::Right),
         ("TOO WIDE", Align::Right),
+        ("SEEN", Align::Right),
         ("READ", Align::Left),
         ("EXPIRES", Align::Left),
         ("SOURCE", Align::Left),
@@ -111,6 +112,7 @@ fn blocklists_table(answer: &BlocklistsAnswer) -> String {
             list.entries.to_string(),
             list.spared.to_string(),
             list.too_wide.to_string(),
+            list.seen.sources.to_string(),
             list.read_at.map(time).unwrap_or_default(),
             list.expires_at.map(time).unwrap_or_default(),
             list.source.clone(),

@@ -1,8 +1,7 @@
 //! Many entries or blocks at once.
 
-use std::io::{self, BufRead, IsTerminal};
-
 use super::args::{AggregateArgs, Block, EditArgs, Remove, RemoveCsv, Unblock};
+use super::ask::is_agreed;
 use super::change::{operator, print};
 use super::client::query;
 use super::{CliError, Context, sheets};
@@ -51,21 +50,6 @@ pub(super) fn remove(context: &Context, list: List, removal: Remove) -> Result<(
     }
     let done: SheetAnswer = client.post_large(&path, &wanted)?;
     context.print(&done, sheets::told)
-}
-
-/// Asks; where nobody can answer it was to be said before.
-pub(super) fn is_agreed(question: &str) -> Result<bool, CliError> {
-    if !io::stdin().is_terminal() {
-        let message = format!("{question} Nobody is here to ask: --yes does it");
-        return Err(CliError::Usage(message));
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| CliError::Failed(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 pub(super) fn aggregate(
@@ -120,7 +104,8 @@ pub(super) fn unblock(context: &Context, unblock: &Unblock) -> Result<(), CliErr
     let client = context.client()?.rehearsing(unblock.dry_run);
     let by = query(&[("by", Some(&operator()))]);
     if unblock.all {
-        if !unblock.yes && !is_agreed("Lift every block, containment and quarantine?")? {
+        let asks = !unblock.yes && !unblock.dry_run;
+        if asks && !is_agreed("Lift every block, containment and quarantine?")? {
             return Err(CliError::Failed("nothing is changed".to_owned()));
         }
         return print(context, &client.delete(&format!("/blocks{by}"))?);

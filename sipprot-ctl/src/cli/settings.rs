@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 use super::args::{GeoOff, GeoSet, How, OfEndpoint};
 use super::change::operator;
 use super::{CliError, Context};
-use crate::api::{Difference, SettingsAnswer, SettingsChange, SettingsChanged};
-use crate::config::{Config, Setting, differences, schema, section_name};
+use crate::api::{Difference, SettingView, SettingsAnswer, SettingsChange, SettingsChanged};
+use crate::config::{Config, Setting, differences, is_secret, schema, section_name, version_of};
 
 pub(super) fn get(context: &Context, keys: &[String], of: &OfEndpoint) -> Result<(), CliError> {
     let answer: SettingsAnswer = context.client()?.get("/settings")?;
@@ -127,6 +127,8 @@ fn assignments(words: &[String], of: &OfEndpoint) -> Result<BTreeMap<String, Jso
 struct Diff {
     files: Vec<String>,
     changes: Vec<Difference>,
+    /// Secrets, of which one at least is another in the files.
+    secrets: Vec<String>,
 }
 
 pub(super) fn diff(context: &Context, file: Option<PathBuf>) -> Result<(), CliError> {
@@ -134,16 +136,22 @@ pub(super) fn diff(context: &Context, file: Option<PathBuf>) -> Result<(), CliEr
     let loaded = Config::load(path.as_deref())?;
     let there = SettingsAnswer::of(&loaded);
     let running: SettingsAnswer = context.client()?.get("/settings")?;
+    let secrets = other_secrets(&running, &loaded.config);
     let plain = |answer: SettingsAnswer| -> Vec<Setting> {
-        let setting = |it: crate::api::SettingView| Setting { key: it.key, value: it.value };
+        let setting = |it: SettingView| Setting { key: it.key, value: it.value };
         answer.settings.into_iter().map(setting).collect()
     };
     let files = there.files.clone();
-    let diff = Diff { files, changes: differences(plain(running), plain(there)) };
+    let diff = Diff { files, changes: differences(plain(running), plain(there)), secrets };
     context.print(&diff, |diff| {
-        if diff.changes.is_empty() {
+        if diff.changes.is_empty() && diff.secrets.is_empty() {
             return "no difference: the files say what is in force\n".to_owned();
         }
+        let secrets = match diff.secrets.as_slice() {
+            [] => String::new(),
+            [only] => format!("{only}: another secret\n"),
+            several => format!("another secret, one at least of: {}\n", several.join(", ")),
+        };
         let line = |it: &Difference| {
             let value =
                 |value: &Option<Json>| value.as_ref().map_or("unset".to_owned(), Json::to_string);
@@ -151,8 +159,23 @@ pub(super) fn diff(context: &Context, file: Option<PathBuf>) -> Result<(), CliEr
             let place = place.unwrap_or_default();
             format!("{}: {} → {}{place}\n", it.key, value(&it.before), value(&it.after))
         };
-        diff.changes.iter().map(line).collect()
+        diff.changes.iter().map(line).collect::<String>() + &secrets
     })
+}
+
+/// No secret is told, but the version of what is in force knows them: with ours in their place it is
+/// the same, or one of them is another.
+fn other_secrets(running: &SettingsAnswer, files: &Config) -> Vec<String> {
+    let own: BTreeMap<String, Json> =
+        files.settings().into_iter().map(|it| (it.key, it.value)).collect();
+    let mut secrets = Vec::new();
+    let with_own = |it: &SettingView| {
+        let own = own.get(&it.key).filter(|_| is_secret(&it.key));
+        secrets.extend(own.map(|_| it.key.clone()));
+        Setting { key: it.key.clone(), value: own.unwrap_or(&it.value).clone() }
+    };
+    let settings: Vec<Setting> = running.settings.iter().map(with_own).collect();
+    if version_of(&settings) == running.version { Vec::new() } else { secrets }
 }
 
 #[cfg(test)]
@@ -160,6 +183,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Loaded;
 
     #[track_caller]
     fn check(words: &[&str], endpoint: Option<&str>, expected: Option<Json>) {
@@ -167,6 +191,30 @@ mod tests {
         let of = OfEndpoint { endpoint: endpoint.map(str::to_owned) };
         let found = assignments(&words, &of).ok().map(|found| json!(found));
         assert_eq!(found, expected, "{words:?}");
+    }
+
+    #[test]
+    fn another_secret_is_found_though_none_is_told() {
+        let read = |tokens: [&str; 2], mode: &str| {
+            let endpoint = |number: usize| {
+                let token = format!("sha256:{}", tokens[number].repeat(64));
+                format!(
+                    "[[endpoint]]\nname = \"e{number}\"\naddresses = [\"192.0.2.{number}\"]\n\
+                     mode = \"{mode}\"\nlog_token = \"{token}\"\n"
+                )
+            };
+            let text = format!("interfaces = [\"eth0\"]\n{}{}", endpoint(0), endpoint(1));
+            Config::parse("it".as_ref(), &text).unwrap()
+        };
+        let running = |config: Config| {
+            let (files, origins) = (Vec::new(), crate::config::Origins::default());
+            SettingsAnswer::of(&Loaded { config, files, origins })
+        };
+        let told = running(read(["a", "b"], "off"));
+        let keys = ["endpoint[e0].log_token".to_owned(), "endpoint[e1].log_token".to_owned()];
+        assert_eq!(other_secrets(&told, &read(["a", "b"], "off")), [""; 0]);
+        assert_eq!(other_secrets(&told, &read(["a", "b"], "enforce")), [""; 0]);
+        assert_eq!(other_secrets(&told, &read(["a", "c"], "off")), keys);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 mod draft;
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +11,12 @@ use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
+use super::ask::{agrees, ask, is_terminal};
 use super::change::operator;
 use super::client::{Client, ssh_client};
 use super::complete;
 use super::{CliError, Context, write_out};
-use crate::api::{Done, LearnStart, NewEntry, Scope};
+use crate::api::{Done, LearnStart, LearnState, LearnStatus, NewEntry, Scope};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::store::{Change, LearningRecord, List, ListEntry, Origin, Store, StoreError};
 use draft::{Draft, Endpoint, changes};
@@ -73,7 +73,7 @@ impl Setup {
 }
 
 pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
-    let asks = std::io::stdin().is_terminal() && !context.json;
+    let asks = is_terminal() && !context.json;
     if !asks && !setup.says_something() {
         return prepare(context);
     }
@@ -84,7 +84,7 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(CliError::Failed(format!("{}: {error}", file.display()))),
     };
-    let mut draft = Draft::proposed(&loaded.config, setup, ssh_client());
+    let mut draft = Draft::proposed(&loaded, &file, setup, ssh_client());
     if asks && !setup.yes {
         question(&mut draft, setup)?;
     }
@@ -104,15 +104,16 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
             return write_out("nothing is written\n");
         }
     }
-    let copy = if before.as_deref() == Some(after.as_str()) {
-        None
+    let shown = file.display();
+    let written = if before.as_deref() == Some(after.as_str()) {
+        format!("{shown} stays as it is\n")
     } else {
-        write(&file, before.is_some(), &after)?
+        let copy = write(&file, before.is_some(), &after)?;
+        let copy = copy.map(|copy| format!("; what it was is in {}", copy.display()));
+        format!("{shown} is written{}\n", copy.unwrap_or_default())
     };
     let done =
         carry_out(&Client::new(loaded.config.daemon.socket.clone()), &loaded.config, &draft)?;
-    let copy = copy.map(|copy| format!("; what it was is in {}", copy.display()));
-    let written = format!("{} is written{}\n", file.display(), copy.unwrap_or_default());
     say(context, true, format!("{written}{done}"))
 }
 
@@ -189,6 +190,12 @@ fn plan(draft: &Draft, file: &Path, before: Option<&str>, after: &str) -> String
         Some(_) => format!("This will change in {}:\n", file.display()),
     };
     text += &changes(before.unwrap_or_default(), after);
+    for endpoint in &draft.endpoints {
+        if let Some(place) = &endpoint.elsewhere {
+            let (name, place) = (&endpoint.name, place.display());
+            text += &format!("{name} has {} too: add it in {place}\n", endpoint.addresses());
+        }
+    }
     if let Some(address) = draft.trust {
         text += &format!("On the allowlist: {address}\n");
     }
@@ -221,9 +228,11 @@ fn carry_out(client: &Client, config: &Config, draft: &Draft) -> Result<String, 
     match Store::open(&config.daemon.state_dir) {
         Ok((store, _)) => {
             let failed = |error: StoreError| CliError::Failed(error.to_string());
-            let changes = records(draft, store.learning().map_err(failed)?.is_some());
-            store.apply(&changes).map_err(failed)?;
-            Ok("Now: systemctl start sipprot, or sipprot run\n".to_owned())
+            let learning = store.learning().map_err(failed)?;
+            let learns = learning.is_some_and(|record| record.ended.is_none());
+            store.apply(&records(draft, learns)).map_err(failed)?;
+            let learning = learning_told(draft.mode, learns);
+            Ok(format!("{learning}Now: systemctl start sipprot, or sipprot run\n"))
         }
         Err(StoreError::InUse { .. }) => {
             let mut said = Vec::new();
@@ -239,13 +248,27 @@ fn carry_out(client: &Client, config: &Config, draft: &Draft) -> Result<String, 
                 said.push(client.post::<_, Done>("/lists/allow", &entry)?.message);
             }
             said.push(client.post::<_, Done>("/reload", &())?.message);
-            if draft.mode == FirstMode::Learn {
+            let learning: LearnStatus = client.get("/learn")?;
+            let learns = matches!(learning.state, LearnState::Learning | LearnState::Ready);
+            if draft.mode == FirstMode::Learn && !learns {
                 let start = LearnStart { days: LEARN_DAYS, by: operator() };
                 said.push(client.post::<_, Done>("/learn", &start)?.message);
             }
-            Ok(said.iter().map(|line| format!("{line}\n")).collect())
+            let said: String = said.iter().map(|line| format!("{line}\n")).collect();
+            Ok(said + learning_told(draft.mode, learns))
         }
         Err(error) => Err(CliError::Failed(error.to_string())),
+    }
+}
+
+/// Of learning that goes on, whatever was to be begun.
+const fn learning_told(mode: FirstMode, learns: bool) -> &'static str {
+    match (mode, learns) {
+        (_, false) => "",
+        (FirstMode::Learn, true) => "The host learns already.\n",
+        (_, true) => {
+            "The host goes on learning: nothing is dropped by the rules until 'sipprot learn stop'.\n"
+        }
     }
 }
 
@@ -277,35 +300,11 @@ fn records(draft: &Draft, learns: bool) -> Vec<Change> {
     changes
 }
 
-/// What was typed, or the default.
-fn ask(question: &str, default: &str) -> Result<String, CliError> {
-    let failed = |error: std::io::Error| CliError::Failed(format!("cannot ask: {error}"));
-    write_out(&format!("{question} [{default}]: "))?;
-    std::io::stdout().flush().map_err(failed)?;
-    let mut answer = String::new();
-    if std::io::stdin().lock().read_line(&mut answer).map_err(failed)? == 0 {
-        return Err(CliError::Failed(
-            "nothing is written: the questions were not answered".to_owned(),
-        ));
-    }
-    let answer = answer.trim();
-    Ok(if answer.is_empty() { default } else { answer }.to_owned())
-}
-
-fn agrees(question: &str, default: bool) -> Result<bool, CliError> {
-    let answer = ask(question, if default { "Y/n" } else { "y/N" })?;
-    Ok(match answer.to_lowercase().as_str() {
-        "y" | "yes" => true,
-        "n" | "no" => false,
-        _ => default,
-    })
-}
-
 /// Of `--endpoint NAME=ADDRESS,ADDRESS`.
 fn named_endpoint(text: &str) -> Result<Endpoint, String> {
     let wrong = || "expected NAME=ADDRESS[,ADDRESS…]".to_owned();
     let (name, addresses) = text.split_once('=').ok_or_else(wrong)?;
     let addresses: Result<Vec<IpAddr>, _> = addresses.split(',').map(str::parse).collect();
     let addresses = addresses.map_err(|_| wrong())?;
-    Ok(Endpoint { name: name.to_owned(), found: addresses })
+    Ok(Endpoint::new(name, addresses))
 }

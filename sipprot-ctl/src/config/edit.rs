@@ -5,7 +5,9 @@
 use std::path::Path;
 
 use serde_json::Value as Json;
-use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
+use toml_edit::{
+    ArrayOfTables, Document, DocumentMut, InlineTable, Item, Table, TableLike, TomlError, Value,
+};
 
 use super::error::{ConfigError, Fault};
 use super::json::to_toml;
@@ -50,6 +52,7 @@ fn set(text: &str, name: KeyName<'_>, value: Value) -> Result<String, String> {
     {
         return Ok(text);
     }
+    let mut inline = is_written_inline(document.as_table(), name);
     let root: &mut dyn TableLike = match name.named {
         None => document.as_table_mut(),
         Some((kind, name)) => section(document.as_table_mut(), kind, name)?,
@@ -57,9 +60,8 @@ fn set(text: &str, name: KeyName<'_>, value: Value) -> Result<String, String> {
     let mut place = root;
     let (tables, last) = name.path.rsplit_once('.').unwrap_or(("", name.path));
     for table in tables.split('.').filter(|table| !table.is_empty()) {
-        let mut fresh = Table::new();
-        fresh.set_dotted(name.named.is_some());
-        let inner = place.entry(table).or_insert(Item::Table(fresh));
+        let inner = place.entry(table).or_insert_with(|| fresh_table(inline, name));
+        inline |= inner.is_inline_table();
         place = inner.as_table_like_mut().ok_or("expected a table")?;
     }
     match place.get_mut(last).and_then(Item::as_value_mut) {
@@ -68,9 +70,40 @@ fn set(text: &str, name: KeyName<'_>, value: Value) -> Result<String, String> {
             *known = value;
             *known.decor_mut() = decor;
         }
-        None => _ = place.insert(last, Item::Value(value)),
+        None => {
+            place.insert(last, Item::Value(value));
+            if inline {
+                place.fmt();
+                space_evenly(document.as_table_mut(), name);
+            }
+        }
     }
     Ok(document.to_string())
+}
+
+/// Whether the section is one of `endpoint = [{ … }]`.
+fn is_written_inline(root: &Table, name: KeyName<'_>) -> bool {
+    name.named.is_some_and(|(kind, _)| root.get(kind).is_some_and(Item::is_value))
+}
+
+/// A section within braces, whose values came or went: blanks and commas as usual.
+fn space_evenly(root: &mut Table, name: KeyName<'_>) {
+    if let Some((kind, of)) = name.named.filter(|_| is_written_inline(root, name))
+        && let Ok(section) = section(root, kind, of)
+    {
+        section.fmt();
+    }
+}
+
+fn fresh_table(inline: bool, name: KeyName<'_>) -> Item {
+    if inline {
+        let mut fresh = InlineTable::new();
+        fresh.set_dotted(true);
+        return Item::Value(Value::InlineTable(fresh));
+    }
+    let mut fresh = Table::new();
+    fresh.set_dotted(name.named.is_some());
+    Item::Table(fresh)
 }
 
 fn holds(table: &dyn TableLike, path: &str) -> bool {
@@ -89,7 +122,7 @@ fn section<'a>(
     name: &str,
 ) -> Result<&'a mut dyn TableLike, String> {
     let item = root.entry(kind).or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-    let is_it = |table: &dyn TableLike| table.get("name").and_then(Item::as_str) == Some(name);
+    let is_it = |table: &dyn TableLike| is_named(table, name);
     match item {
         Item::ArrayOfTables(tables) => {
             if !tables.iter().any(|table| is_it(table)) {
@@ -100,13 +133,35 @@ fn section<'a>(
             let known = tables.iter_mut().find(|table| is_it(*table));
             known.map(|table| table as _).ok_or_else(|| format!("there is no {kind} {name:?}"))
         }
-        Item::Value(Value::Array(array)) => array
-            .iter_mut()
-            .filter_map(Value::as_inline_table_mut)
-            .find(|table| is_it(*table))
-            .map(|table| table as _)
-            .ok_or_else(|| format!("there is no {kind} {name:?} in this file")),
+        Item::Value(Value::Array(array)) => {
+            if !array.iter().filter_map(Value::as_inline_table).any(|table| is_it(table)) {
+                let mut table = InlineTable::new();
+                table.insert("name", name.into());
+                array.push(table);
+            }
+            let mut tables = array.iter_mut().filter_map(Value::as_inline_table_mut);
+            let known = tables.find(|table| is_it(*table));
+            known.map(|table| table as _).ok_or_else(|| format!("there is no {kind} {name:?}"))
+        }
         _ => Err("expected tables".to_owned()),
+    }
+}
+
+fn is_named(table: &dyn TableLike, name: &str) -> bool {
+    table.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// The section of this name, if the text has it.
+fn known_section<'a>(root: &'a Table, kind: &str, name: &str) -> Option<&'a dyn TableLike> {
+    match root.get(kind)? {
+        Item::ArrayOfTables(tables) => {
+            tables.iter().find(|table| is_named(*table, name)).map(|table| table as _)
+        }
+        Item::Value(Value::Array(array)) => {
+            let mut tables = array.iter().filter_map(Value::as_inline_table);
+            tables.find(|table| is_named(*table, name)).map(|table| table as _)
+        }
+        _ => None,
     }
 }
 
@@ -142,31 +197,30 @@ fn beside_its_default(text: &str, path: &str, value: &Value) -> Option<String> {
 /// What it removes is the key and its value; comments stay.
 fn take_out(text: &str, name: KeyName<'_>) -> Result<String, String> {
     let document = Document::parse(text).map_err(|error| error.to_string())?;
-    let root: &dyn TableLike = match name.named {
+    let mut inline = is_written_inline(document.as_table(), name);
+    let mut place: &dyn TableLike = match name.named {
         None => document.as_table(),
         Some((kind, of)) => {
-            let is_it = |table: &&Table| table.get("name").and_then(Item::as_str) == Some(of);
-            let tables = document.get(kind).and_then(Item::as_array_of_tables);
-            let table = tables.and_then(|tables| tables.iter().find(is_it));
-            let table = table.ok_or_else(|| format!("there is no [[{kind}]] {of:?} here"))?;
+            let table = known_section(document.as_table(), kind, of);
+            let table = table.ok_or_else(|| format!("there is no {kind} {of:?} here"))?;
             if name.path.is_empty() {
                 return Ok(without_section(text, kind, of));
             }
             table
         }
     };
-    let mut place = root;
     let (tables, last) = name.path.rsplit_once('.').unwrap_or(("", name.path));
     for table in tables.split('.').filter(|table| !table.is_empty()) {
         let inner = place.get(table).ok_or("it is not set here")?;
-        if inner.is_inline_table() {
-            return Ok(without_inline(text, name));
-        }
+        inline |= inner.is_inline_table();
         place = inner.as_table_like().ok_or("expected a table")?;
     }
     let (Some(key), Some(item)) = (place.key(last), place.get(last)) else {
         return Err("it is not set here".to_owned());
     };
+    if inline {
+        return Ok(without_inline(text, name));
+    }
     let (Some(key), Some(value)) = (key.span(), item.span()) else {
         return Err("it can't be taken out".to_owned());
     };
@@ -182,8 +236,12 @@ fn take_out(text: &str, name: KeyName<'_>) -> Result<String, String> {
 
 fn without_section(text: &str, kind: &str, name: &str) -> String {
     let Ok(mut document) = text.parse::<DocumentMut>() else { return text.to_owned() };
-    if let Some(tables) = document.get_mut(kind).and_then(Item::as_array_of_tables_mut) {
-        tables.retain(|table| table.get("name").and_then(Item::as_str) != Some(name));
+    match document.get_mut(kind) {
+        Some(Item::ArrayOfTables(tables)) => tables.retain(|table| !is_named(table, name)),
+        Some(Item::Value(Value::Array(array))) => {
+            array.retain(|value| !value.as_inline_table().is_some_and(|it| is_named(it, name)));
+        }
+        _ => {}
     }
     document.to_string()
 }
@@ -195,11 +253,13 @@ fn without_inline(text: &str, name: KeyName<'_>) -> String {
         Some((kind, of)) => section(document.as_table_mut(), kind, of).ok(),
     };
     let (tables, last) = name.path.rsplit_once('.').unwrap_or(("", name.path));
-    for table in tables.split('.') {
+    for table in tables.split('.').filter(|table| !table.is_empty()) {
         place = place.and_then(|it| it.get_mut(table)).and_then(Item::as_table_like_mut);
     }
     if let Some(place) = place {
         place.remove(last);
+        place.fmt();
+        space_evenly(document.as_table_mut(), name);
     }
     document.to_string()
 }
@@ -286,6 +346,27 @@ mod tests {
     }
 
     #[test]
+    fn inline_sections() {
+        let before = "endpoint = [{ name = \"a\", mode = \"off\", geo.mode = \"off\" }, { name = \"b\" }] # ours\n";
+        let without = before.replace(" mode = \"off\",", "");
+        check(before, "endpoint[a].mode", None, &without);
+        check(&without, "endpoint[a].geo.mode", None, &without.replace(", geo.mode = \"off\"", ""));
+        check(before, "endpoint[b]", None, &before.replace(", { name = \"b\" }", ""));
+        let set = before.replace("\"b\" }", "\"b\", geo.mode = \"deny\" }");
+        check(before, "endpoint[b].geo.mode", Some(json!("deny")), &set);
+        let set = before.replace("\"b\" }", "\"b\" }, { name = \"c\", mode = \"off\" }");
+        check(before, "endpoint[c].mode", Some(json!("off")), &set);
+    }
+
+    #[test]
+    fn an_inline_table_of_a_section_leaves_its_comments_alone() {
+        let before = "[[endpoint]]\nname = \"a\" # one\ngeo = { mode = \"off\" } # two\n";
+        let set = before.replace("\"off\" }", "\"off\", countries = [\"FR\"] }");
+        check(before, "endpoint[a].geo.countries", Some(json!(["FR"])), &set);
+        check(&set, "endpoint[a].geo.countries", None, before);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (text, key, value) in [
             ("rules = 7\n", "rules.invite_limit", Some(json!(8))),
@@ -294,6 +375,9 @@ mod tests {
             ("", "mode", None),
             ("", "endpoint[a]", Some(json!("x"))),
             ("", "endpoint[a].mode", None),
+            ("endpoint = [{ name = \"a\" }]\n", "endpoint[a].mode", None),
+            ("endpoint = [{ name = \"a\" }]\n", "endpoint[b]", None),
+            ("geo = { mode = \"off\" }\n", "geo.countries", None),
             ("", "a[b", Some(json!(8))),
         ] {
             let edits = [(key.to_owned(), value)];

@@ -46,6 +46,10 @@ const SECTION: &[(&str, &str)] = &[
         "Des hôtes qui se signalent les attaquants, par un serveur maître. Sans identifiants il n'y en a pas.",
     ),
     (
+        "report",
+        "Ce dont sont faits les rapports : les attaques de chaque jour, les blocages passés, les alertes.",
+    ),
+    (
         "endpoint",
         "Un PBX protégé, avec ce qui diffère des réglages de l'hôte. Autant qu'il y a de PBX ; les adresses \
          qu'aucun point de terminaison ne réclame suivent les réglages de l'hôte.",
@@ -291,6 +295,14 @@ const HELP: &[(&str, &str)] = &[
     (
         "fleet.names",
         "Si les rapports au serveur maître nomment le point de terminaison et le compte attaqués.",
+    ),
+    (
+        "report.rows_max",
+        "Lignes d'attaques gardées, et autant de blocages passés ; au-delà, les plus anciennes s'en vont.",
+    ),
+    (
+        "report.keep_for",
+        "Combien de temps elles et les alertes sont gardées. Les jours plus anciens n'ont pas de rapport.",
     ),
     (
         "endpoint[NAME].name",

@@ -106,6 +106,10 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section { name: "observe", help: "Protections to watch before they bite." },
     Section { name: "audit", help: "The log of everything that is changed." },
+    Section {
+        name: "report",
+        help: "What reports are made of: attacks of each day, past blocks, alerts.",
+    },
     Section { name: "branding", help: "What the dashboard is called and how it looks." },
     Section {
         name: "fleet",
@@ -266,6 +270,11 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Records that are kept; past it, the oldest goes.";
     "audit.keep_for" = audit.keep_for, Span(DAY, 3650 * DAY),
         "How long a record is kept.";
+
+    "report.rows_max" = report.rows_max, Whole(1_000, 1_000_000),
+        "Rows of attacks that are kept, and as many past blocks; past it, the oldest go.";
+    "report.keep_for" = report.keep_for, Span(DAY, 3650 * DAY),
+        "How long they and alerts are kept. Older days have no report.";
 
     "branding.name" = branding.name, BRAND,
         "What stands at the top of every page.";

@@ -19,21 +19,23 @@ use super::{Config, DEFAULT_PATH, check};
 /// Headings in double brackets.
 const TABLES: [&str; 3] = [ENDPOINT.name, LOG.name, BLOCKLIST.name];
 
-/// The main file and its drop-ins, in reading order. `begun` is a main file that may not be there yet.
-pub(super) fn find_files(
-    named: Option<&Path>,
-    main: &Path,
-    begun: bool,
-) -> Result<Vec<PathBuf>, ConfigError> {
+/// The main file and its drop-ins, in reading order. One that is `begun` may not be there yet.
+pub(super) fn find_files(named: Option<&Path>, begun: bool) -> Result<Vec<PathBuf>, ConfigError> {
+    let main = main_file(named);
     let mut files = Vec::new();
     match std::fs::metadata(main) {
-        _ if begun => files.push(main.to_owned()),
-        Ok(_) => files.push(main.to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {}
-        Err(source) => return Err(ConfigError::Unreadable { path: main.to_owned(), source }),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() && !begun => {}
+        Err(source) if !begun => {
+            return Err(ConfigError::Unreadable { path: main.to_owned(), source });
+        }
+        _ => files.push(main.to_owned()),
     }
     files.extend(find_drop_ins(&main.with_extension("d"))?);
     Ok(files)
+}
+
+pub(super) fn main_file(named: Option<&Path>) -> &Path {
+    named.unwrap_or(Path::new(DEFAULT_PATH))
 }
 
 fn find_drop_ins(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {

@@ -14,6 +14,7 @@ use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
 };
 use super::{Config, Loaded};
+use crate::hex::hex;
 
 /// A key that is set, or has a default.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,17 +93,22 @@ impl Config {
 
     /// The same for every configuration that says the same, and another one for any that doesn't.
     pub fn version(&self) -> String {
-        let mut hash = Sha256::new();
-        for Setting { key, value } in self.settings() {
-            hash.update(format!("{key} = {value}\n"));
-        }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        version_of(&self.settings())
     }
 
     /// What `after` says otherwise.
     pub fn differences(&self, after: &Config) -> Vec<Difference> {
         differences(self.settings(), after.settings())
     }
+}
+
+/// Of all that is set, in its order.
+pub fn version_of(settings: &[Setting]) -> String {
+    let mut hash = Sha256::new();
+    for Setting { key, value } in settings {
+        hash.update(format!("{key} = {value}\n"));
+    }
+    hex(&hash.finalize()[..8])
 }
 
 /// In the order of `after`; what that leaves out comes last.

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tracing::{error, info};
 
 use super::answers::Reply;
+use super::audit::setting_pair;
 use super::change::text;
 use super::core::Core;
 use super::staged;
@@ -17,7 +18,7 @@ use crate::api::{
 };
 use crate::config::{Config, DEFAULT_PATH, Mode};
 use crate::report::address;
-use crate::store::{Change, LearnEnd, PeerRecord};
+use crate::store::{Change, LearnEnd, Pair, PeerRecord};
 
 /// Keys and their new values.
 type Edits = Vec<(String, Option<Json>)>;
@@ -72,7 +73,14 @@ impl Core {
             return Ok((accepted, Vec::new()));
         }
         // While the host learns, nothing of it acts yet: the end of learning comes last.
+        let keys = limits.iter().map(|it| it.key.as_str()).chain(mode.map(|_| "mode"));
+        let before: Vec<_> = keys.map(|key| (key.to_owned(), self.stated(key))).collect();
         self.apply_edits(&edits)?;
+        let pair = |(key, before): (String, Option<Json>)| {
+            setting_pair(&key, self.file_of(&key), [before, self.stated(&key)])
+        };
+        let pairs: Vec<Pair> = before.into_iter().map(pair).filter(Pair::is_change).collect();
+        self.journal.tell(|act| act.pairs = pairs);
         let mut changes = self.take_peers(&peers, &by)?;
         if ends {
             changes.extend(self.end_learning(LearnEnd::Accepted)?);

@@ -38,7 +38,10 @@ impl Core {
         self.journal.begin(None);
     }
 
-    fn carry_out_command(&mut self, command: Command, reply: Reply) {
+    pub(super) fn carry_out_command(&mut self, command: Command, reply: Reply) {
+        if let Some(config) = self.must_read_ahead(Some(&command)) {
+            return self.read_ahead(config, Some((command, reply)));
+        }
         let outcome = match command {
             Command::Rehearse(command) => self.rehearse(*command),
 
@@ -81,7 +84,7 @@ impl Core {
             }
             Command::DenyBlocks { blocks, consent } => self.deny_blocks(&blocks, consent),
             Command::UnblockAll { kind, by } => self.unblock_all(kind, &by),
-            Command::Confirm { cancel, by } => self.confirm(cancel, &by),
+            Command::Confirm { cancel, right, by } => self.confirm(cancel, right, &by),
             Command::Block { block, consent } => self.block_by_hand(block, consent),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),

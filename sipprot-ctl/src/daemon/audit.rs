@@ -177,8 +177,18 @@ fn view(record: &AuditRecord) -> AuditView {
 }
 
 fn change(pair: &Pair) -> AuditChange {
-    let (before, after) = pair.sides();
+    let (mut before, mut after) = pair.sides();
+    if let Pair::User { .. } | Pair::Token { .. } = pair {
+        [&mut before, &mut after].into_iter().for_each(without_proof);
+    }
     AuditChange { thing: pair.thing(), before, after }
+}
+
+/// Hashes prove nothing by themselves, but nobody needs them.
+fn without_proof(side: &mut Json) {
+    if let Json::Object(fields) = side {
+        fields.retain(|name, _| !matches!(name.as_str(), "password" | "hash"));
+    }
 }
 
 /// A setting's two values for the log, which has no secrets.

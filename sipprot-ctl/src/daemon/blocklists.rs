@@ -3,22 +3,25 @@
 //!
 //! What was read last lies in the state directory. It holds until it expires, however often its source fails.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
+use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::clock::after;
 use super::core::Core;
 use super::query::{self, Page};
-use crate::api::{BlocklistView, BlocklistsAnswer, Consent, Fault, ListQuery};
+use crate::api::{BlocklistView, BlocklistsAnswer, Consent, Fault, ListQuery, LiveKind, SeenView};
 use crate::blocklist::{self, Listed, Spared};
 use crate::config::{Blocklist, Mode, Scope};
 use crate::datapath::ListItem;
@@ -45,6 +48,35 @@ pub(super) struct Feed {
     due: Timestamp,
     reading: Option<Reading>,
     problem: Option<String>,
+    seen: Seen,
+}
+
+/// Sources that a list which only watches would have stopped.
+#[derive(Default)]
+struct Seen {
+    events: u64,
+    /// And whether each was trusted then.
+    sources: HashMap<SourceKey, bool>,
+}
+
+/// More sources are counted by their events alone.
+const SEEN_MAX: usize = 16_384;
+
+impl Seen {
+    fn note(&mut self, source: SourceKey, is_trusted: impl Fn() -> bool) {
+        self.events += 1;
+        if self.sources.len() < SEEN_MAX || self.sources.contains_key(&source) {
+            *self.sources.entry(source).or_default() |= is_trusted();
+        }
+    }
+
+    fn view(&self) -> SeenView {
+        SeenView {
+            events: self.events,
+            sources: self.sources.len() as u64,
+            trusted: self.sources.values().filter(|it| **it).count() as u64,
+        }
+    }
 }
 
 impl Feed {
@@ -59,6 +91,7 @@ impl Feed {
             due: Timestamp::UNIX_EPOCH,
             reading: None,
             problem: None,
+            seen: Seen::default(),
         }
     }
 
@@ -120,13 +153,20 @@ fn kept(state_dir: &Path, name: &str) -> PathBuf {
 }
 
 impl Core {
-    /// The lists as configured, with what was read of them last.
+    /// The lists as configured, with what was read of them last. One that is configured as before goes on.
     pub(super) fn open_blocklists(&mut self) {
         let spared = self.spared();
         let state_dir = self.config.daemon.state_dir.clone();
+        let mut before = std::mem::take(&mut self.feeds);
         let mut feeds = Vec::new();
         for config in self.config.blocklists.iter().filter(|it| it.mode != Mode::Off) {
-            let mut feed = Feed::new(config);
+            let same = before.iter().position(|feed| feed.config == *config);
+            let same = same.map(|place| before.swap_remove(place));
+            let mut feed = same.unwrap_or_else(|| Feed::new(config));
+            if feed.problem.is_some() {
+                // Maybe that was mended.
+                feed.due = Timestamp::UNIX_EPOCH;
+            }
             let path = kept(&state_dir, &config.name);
             if let Ok((listed, at)) = read_kept(&path, config) {
                 feed.take(listed, &spared, at);
@@ -186,13 +226,23 @@ impl Core {
         let name = &feed.config.name;
         match read {
             Ok(listed) => {
-                info!("the blocklist {name} has {} entries", listed.networks.len());
-                feed.take(listed, &spared, now) && feed.enforces()
+                let name = name.clone();
+                let (is_other, enforces) = (feed.take(listed, &spared, now), feed.enforces());
+                let what = format!("the blocklist {name} has {} entries", feed.networks.len());
+                info!("{what}");
+                if is_other {
+                    self.tell(LiveKind::List, what);
+                }
+                is_other && enforces
             }
             Err(error) => {
                 warn!("the blocklist {name}: {error:#}; what was read last stays until it expires");
-                feed.problem = Some(format!("{error:#}"));
+                let problem = format!("{error:#}");
+                let what = format!("the blocklist {name} could not be read: {problem}");
                 feed.due = feed.due.min(after(now, RETRY));
+                if feed.problem.replace(problem.clone()) != Some(problem) {
+                    self.tell(LiveKind::List, what);
+                }
                 false
             }
         }
@@ -200,14 +250,19 @@ impl Core {
 
     fn expire_blocklists(&mut self) -> bool {
         let now = self.clock.timestamp_now();
-        let mut any = false;
+        let (mut any, mut told) = (false, Vec::new());
         for feed in &mut self.feeds {
             let is_over = feed.expires_at().is_some_and(|at| at <= now);
             if is_over && !feed.networks.is_empty() {
-                warn!("the blocklist {} has expired: it denies nobody any more", feed.config.name);
+                let name = &feed.config.name;
+                told.push(format!("the blocklist {name} has expired: it denies nobody any more"));
                 feed.networks.clear();
                 any |= feed.enforces();
             }
+        }
+        for what in told {
+            warn!("{what}");
+            self.tell(LiveKind::List, what);
         }
         any
     }
@@ -228,9 +283,19 @@ impl Core {
     /// Lists that only watch, and have an address.
     pub(super) fn watching_feeds(&self, address: IpAddr) -> Vec<String> {
         let feeds = self.feeds.iter().filter(|feed| !feed.enforces());
-        let has =
-            |feed: &&Feed| blocklist::overlapping(&feed.networks, address.into()).next().is_some();
+        let has = |feed: &&Feed| blocklist::has(&feed.networks, address);
         feeds.filter(has).map(|feed| feed.config.name.clone()).collect()
+    }
+
+    /// Counts who is on a list that only watches.
+    pub(super) fn watch(&mut self, address: IpAddr) {
+        let engine = &self.engine;
+        let watching = self.feeds.iter_mut().filter(|feed| !feed.enforces());
+        for Feed { networks, seen, .. } in watching {
+            if blocklist::has(networks, address) {
+                seen.note(SourceKey::from(address), || engine.is_trusted(address));
+            }
+        }
     }
 
     /// `covers` chooses the lists that have an address.
@@ -249,11 +314,10 @@ impl Core {
             read_at: feed.read_at.map(Timestamp::as_second),
             expires_at: feed.expires_at().map(Timestamp::as_second),
             problem: feed.problem.clone(),
+            seen: feed.seen.view(),
         };
         let covers = |feed: &&Feed| {
-            query.covers.is_none_or(|address| {
-                blocklist::overlapping(&feed.networks, address.into()).next().is_some()
-            })
+            query.covers.is_none_or(|address| blocklist::has(&feed.networks, address))
         };
         let views = self.feeds.iter().filter(covers).map(view).collect();
         let query = ListQuery { covers: None, ..query.clone() };
@@ -274,17 +338,30 @@ fn begin(config: &Blocklist, state_dir: &Path) -> Reading {
     let (done, reading) = oneshot::channel();
     let (config, path) = (config.clone(), kept(state_dir, &config.name));
     tokio::task::spawn_blocking(move || {
-        let _ = done.send(read_anew(&config, &path));
+        let new = path.with_extension(format!("{}.new", READINGS.fetch_add(1, Ordering::Relaxed)));
+        let is_wanted = || !done.is_closed();
+        let read = read_anew(&config, &path, &new, is_wanted);
+        if read.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        let _ = done.send(read);
     });
     reading
 }
 
-/// Only what is right takes the place of what was read before.
-fn read_anew(config: &Blocklist, kept: &Path) -> anyhow::Result<Listed> {
+/// Each writes a file of its own: one that nobody waits for any more may still be at it.
+static READINGS: AtomicU64 = AtomicU64::new(0);
+
+/// Only what is right, and still wanted, takes the place of what was read before.
+fn read_anew(
+    config: &Blocklist,
+    kept: &Path,
+    new: &Path,
+    is_wanted: impl Fn() -> bool,
+) -> anyhow::Result<Listed> {
     let directory = kept.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(directory).context("the state directory")?;
-    let new = kept.with_extension("new");
-    let mut file = File::create(&new).context("the state directory")?;
+    let mut file = File::create(new).context("the state directory")?;
     let bytes = u64::from(config.entries_max) * BYTES_PER_ENTRY;
     match (&config.url, &config.file) {
         (Some(url), _) => {
@@ -299,8 +376,9 @@ fn read_anew(config: &Blocklist, kept: &Path) -> anyhow::Result<Listed> {
     }
     file.flush()?;
     file.sync_all()?;
-    let listed = blocklist::read(BufReader::new(File::open(&new)?), config)?;
-    fs::rename(&new, kept)?;
+    let listed = blocklist::read(BufReader::new(File::open(new)?), config)?;
+    anyhow::ensure!(is_wanted(), "it is configured otherwise by now");
+    fs::rename(new, kept)?;
     File::open(directory)?.sync_all()?;
     Ok(listed)
 }

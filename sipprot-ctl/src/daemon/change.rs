@@ -15,7 +15,6 @@ use super::carry::kernel_block;
 use super::clock::after;
 use super::core::Core;
 use super::entries::waiting;
-use super::geography::Geography;
 use super::guard::{self, Guarding};
 use super::memory::Persisted;
 use super::own::Own;
@@ -263,12 +262,7 @@ impl Core {
         loaded: Loaded,
         guarding: Guarding,
     ) -> Result<Done, Fault> {
-        // Reading a database takes long: only when it may have changed.
-        let other = loaded.config.geo.databases != self.config.geo.databases;
-        let geography = match other || self.geography.has_changed() {
-            true => Arc::new(Geography::open(&loaded.config)),
-            false => self.geography.clone(),
-        };
+        let geography = self.geography_of(&loaded.config);
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         let plan = Self::planned(plan, &self.lessons);

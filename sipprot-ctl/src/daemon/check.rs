@@ -155,6 +155,8 @@ impl Core {
         let mut entries = store.overlapping(list, network).map_err(|error| internal(&error))?;
         let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
         entries.extend(fresh.cloned());
+        // What goes together must not be kept for one another's sake.
+        entries.retain(|entry| !self.leaving.contains_key(&entry.key()));
         let mut items: Vec<ListItem> =
             entries.iter().filter_map(|entry| self.list_item(entry)).collect();
         if list == List::Deny {

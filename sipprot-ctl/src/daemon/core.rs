@@ -1,6 +1,6 @@
 //! What the daemon is made of, how it comes up and how it ends.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
@@ -14,6 +14,8 @@ use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
 use super::Options;
+use super::ahead::{Ahead, Going};
+use super::answers::Reply;
 use super::audit::Notes;
 use super::blocklists::Feed;
 use super::checkup::LastCheckup;
@@ -70,6 +72,11 @@ pub struct Core {
     pub(super) geography: Arc<Geography>,
     pub(super) told_countries: Option<Told>,
     pub(super) opening: Option<Opening>,
+    /// Read for a change that is about to be made.
+    pub(super) ahead: Option<Ahead>,
+    pub(super) going: Option<Going>,
+    /// Who wait for the end of `opening`, to have the kernel compared.
+    pub(super) compares: Vec<Reply>,
     pub(super) geo_update: GeoUpdate,
     /// List entries that end by themselves.
     pub(super) expiring: BTreeSet<Expiring>,
@@ -85,6 +92,8 @@ pub struct Core {
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
     pub(super) fresh_edits: Vec<(Timestamp, ListEntry)>,
+    /// Entries that were taken out a moment ago, which the store may still have.
+    pub(super) leaving: HashMap<ListKey, Timestamp>,
     pub(super) complaints: Vec<String>,
     pub(super) store_notes: Vec<String>,
     pub(super) reload_complaint: Option<String>,
@@ -175,6 +184,9 @@ impl Core {
             geography: Arc::new(geography),
             told_countries: None,
             opening: None,
+            ahead: None,
+            going: None,
+            compares: Vec::new(),
             geo_update: GeoUpdate::default(),
             config,
             expiring: BTreeSet::new(),
@@ -186,6 +198,7 @@ impl Core {
             fleet: Fleet::default(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
+            leaving: HashMap::new(),
             complaints: Vec::new(),
             store_notes,
             reload_complaint: None,

@@ -99,6 +99,7 @@ impl Core {
         self.kernel
             .with(|datapath| datapath.add_entry(kernel_list(entry.list), &item))
             .map_err(|error| self.fault("adding a list entry", &error))?;
+        self.leaving.remove(&entry.key());
         self.count_entry(entry);
         Ok(())
     }
@@ -252,6 +253,7 @@ impl Core {
     /// Out of the kernel and of the books; the store is the caller's.
     pub(super) fn take_out(&mut self, key: &ListKey) -> Result<(), Fault> {
         self.leave_kernel(key)?;
+        self.leaving.insert(key.clone(), self.clock.timestamp_now());
         self.fresh_denials.retain(|it| it.network != key.network);
         self.fresh_edits.retain(|(_, entry)| entry.key() != *key);
         let known = self.store.as_ref().and_then(|store| store.list_entry(key).ok().flatten());

@@ -30,6 +30,9 @@ impl Core {
         if header.flags & (EVENT_FLAG_TRUSTED | EVENT_FLAG_OUTBOUND) == 0 {
             self.trust_peer(packet.source().ip());
         }
+        if header.flags & EVENT_FLAG_OUTBOUND == 0 {
+            self.watch(packet.source().ip());
+        }
         let told = observations(&mut self.reader, &mut self.connections, &packet);
         for (mut observation, nonces) in told {
             self.weigh_nonces(&mut observation, nonces);

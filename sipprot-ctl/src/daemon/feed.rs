@@ -68,12 +68,14 @@ impl Core {
         let identity = Arc::new(identity(&self.config));
         let same_speakers = identity == self.logs.identity;
         let mut before = std::mem::take(&mut self.logs.all);
+        // What ends gives its socket back before another one wants it.
+        let wanted = wanted(&self.config);
+        before.retain(|it| {
+            wanted.contains(&it.log) && (same_speakers || it.log.kind != LogKind::Syslog)
+        });
         let mut all = Vec::new();
-        for log in wanted(&self.config) {
-            let known = before
-                .iter()
-                .position(|it| it.log == log && (same_speakers || log.kind != LogKind::Syslog));
-            if let Some(known) = known {
+        for log in wanted {
+            if let Some(known) = before.iter().position(|it| it.log == log) {
                 all.push(before.swap_remove(known));
                 continue;
             }
@@ -88,7 +90,6 @@ impl Core {
             }
             all.push(Following { log, tap, _reading: reading });
         }
-        drop(before);
         self.logs.all = all;
         self.logs.identity = identity;
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::core::Core;
+use super::verify::Countries;
 use crate::api::{GeoPolicyView, GeoView};
 use crate::config::{Config, GeoMode};
 use crate::datapath::{Result, monotonic_ns};
@@ -128,6 +129,15 @@ pub struct Opened {
 }
 
 impl Core {
+    pub(super) fn countries_told(&self) -> Countries {
+        match &self.told_countries {
+            Some(Told { geography, countries }) => {
+                Countries { geography: geography.clone(), countries: countries.clone() }
+            }
+            None => Countries { geography: self.geography.clone(), countries: Vec::new() },
+        }
+    }
+
     fn has_told_countries(&self) -> bool {
         self.told_countries.as_ref().is_some_and(|told| {
             let wanted = &self.plan.countries;
@@ -199,7 +209,16 @@ impl Core {
     /// Goes over to databases that have been opened meanwhile.
     pub(super) async fn take_databases(&mut self) {
         let Some(opening) = self.opening.take_if(|opening| opening.is_finished()) else { return };
-        let Ok(Opened { before, geography, countries, done }) = opening.await else { return };
+        if let Ok(opened) = opening.await {
+            self.take_opened(opened);
+        }
+        for reply in std::mem::take(&mut self.compares) {
+            self.compare(reply);
+        }
+    }
+
+    fn take_opened(&mut self, opened: Opened) {
+        let Opened { before, geography, countries, done } = opened;
         let mut appeared = false;
         // A reload may have named other databases meanwhile: then those are in force.
         if Arc::ptr_eq(&before, &self.geography) {

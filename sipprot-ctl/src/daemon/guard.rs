@@ -21,10 +21,11 @@ use super::core::Core;
 use super::geography::Geography;
 use super::plan::Plan;
 use super::sessions;
-use crate::api::{Consent, Done, Fault, PendingView};
+use crate::api::{Consent, Done, Fault, LiveKind, PendingView, Right};
 use crate::config::{Loaded, Scope, format_duration};
 use crate::datapath::{List as KernelList, ListItem};
 use crate::geo::is_exempt;
+use crate::report::utc;
 use crate::store::{Change, List, ListKey, PendingRecord, Store};
 
 /// The change that waits, and what the configuration was before it.
@@ -272,6 +273,11 @@ impl Core {
     /// From its deadline on the operators are let in by the kernel. Returns what keeps that in the store.
     pub(super) fn begin_pending(&mut self, pending: PendingRecord) -> Result<Change, Fault> {
         warn!("{} waits for its confirmation until {}", pending.what, pending.until);
+        let until = utc(pending.until);
+        self.tell(
+            LiveKind::Confirm,
+            format!("{} waits for a confirmation until {until}", pending.what),
+        );
         self.guard.pending = Some(pending.clone());
         for item in self.guard_items() {
             self.kernel
@@ -324,15 +330,19 @@ impl Core {
         ))
     }
 
-    pub(super) fn confirm(&mut self, cancel: bool, by: &str) -> Outcome {
-        now_or_fault(self.try_confirm(cancel, by))
+    pub(super) fn confirm(&mut self, cancel: bool, right: Right, by: &str) -> Outcome {
+        now_or_fault(self.try_confirm(cancel, right, by))
     }
 
-    fn try_confirm(&mut self, cancel: bool, by: &str) -> Result<Outcome, Fault> {
+    fn try_confirm(&mut self, cancel: bool, right: Right, by: &str) -> Result<Outcome, Fault> {
         let by = text("by", by)?;
         let Some(pending) = self.guard.waiting().cloned() else {
             return Err(Fault::not_found("nothing waits for a confirmation"));
         };
+        let is_of_settings = pending.geo || !pending.settings.is_empty();
+        if is_of_settings && right < Right::Admin {
+            return Err(Fault::forbidden("settings wait, which only an admin may change"));
+        }
         let bites = pending.until - self.config.confirm_within;
         if pending.geo && !cancel && self.clock.timestamp_now() < bites {
             let what = "countries bite only after five minutes of learning: confirm it when you \
@@ -346,6 +356,7 @@ impl Core {
             info!("{} is confirmed by {by}", pending.what);
             self.guard = Guard::default();
             self.end_guard(&pending);
+            self.tell(LiveKind::Confirm, format!("{} is confirmed by {by}", pending.what));
             (vec![Change::RemovePending], format!("{} stays", pending.what))
         };
         let stored = self.journal.write_for_good(changes);
@@ -371,6 +382,7 @@ impl Core {
     }
 
     fn take_back(&mut self, pending: &PendingRecord) -> Vec<Change> {
+        self.tell(LiveKind::Confirm, format!("{} is taken back", pending.what));
         for change in &pending.undo {
             let done = match change {
                 Change::PutList(entry) => self.put_in(entry),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sipprot_common::reason::Reason;
 use tracing::info;
 
@@ -25,13 +26,24 @@ pub struct Lessons {
     pub record: Option<LearningRecord>,
     /// After its end.
     pub learned: Option<Learning>,
+    /// Until something else is learned, or a restart: whoever discarded it may want it back.
+    pub discarded: Option<Discarded>,
     written: Time,
     /// Requests and would-be drops of each endpoint at the last look.
     counted: Vec<(u64, u64)>,
     counted_at: Time,
 }
 
+pub struct Discarded {
+    started_at: Timestamp,
+    pub learned: Learning,
+}
+
 impl Lessons {
+    pub fn has_discarded(&self, record: &LearningRecord) -> bool {
+        self.discarded.as_ref().is_some_and(|it| it.started_at == record.started_at)
+    }
+
     /// Before anything else: whether the host learns decides what the kernel is told.
     pub fn load(store: Option<&Store>) -> Result<Self, StoreError> {
         let record = store.map(Store::learning).transpose()?.flatten();
@@ -138,13 +150,15 @@ impl Core {
 
     fn try_discard_learned(&mut self, by: &str) -> Result<Outcome, Fault> {
         let by = text("by", by)?;
-        if self.lessons.record.is_none() {
+        let Some(started_at) = self.lessons.record.as_ref().map(|record| record.started_at) else {
             return Err(Fault::not_found("nothing was learned"));
-        }
+        };
         if self.lessons.goes_on() {
             self.end_learning(LearnEnd::Stopped)?;
         }
-        self.lessons = Lessons::default();
+        let learned = self.lessons.learned.take();
+        let discarded = learned.map(|learned| Discarded { started_at, learned });
+        self.lessons = Lessons { discarded, ..Lessons::default() };
         info!("what was learned is discarded by {by}");
         let message = format!("what was learned is forgotten, and the mode is {}", self.mode());
         let stored = self.journal.write_for_good(vec![Change::RemoveLearning]);

@@ -231,6 +231,10 @@ impl Core {
         let cut = self.cut_by(consent, |it| host.iter().any(|network| network.contains(it)))?;
         let undo = entries.iter().map(|entry| Change::RemoveList(entry.key())).collect();
         let pending = self.consider(cut, format!("the denial of {shown}"), &by, undo, consent)?;
+        let said = self.would(|| format!("{shown} would be on the denylist{}", waiting(&pending)));
+        if let Some(said) = said {
+            return Ok(only_said(said));
+        }
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
         let mut changes = Vec::new();
         for entry in entries {
@@ -275,6 +279,14 @@ impl Core {
         let lifted = Lifted { at: self.clock.timestamp_now(), by: by.clone() };
         let wanted = |it: &&BlockRecord| kind.is_none_or(|kind| it.kind == kind);
         let records: Vec<_> = self.ledger.blocks().filter(wanted).cloned().collect();
+        let said = self.would(|| match records.len() {
+            0 => "nobody is blocked".to_owned(),
+            1 => format!("{} would be unblocked", address(records[0].source)),
+            count => format!("{count} blocks would be lifted"),
+        });
+        if let Some(said) = said {
+            return only_said(said);
+        }
         let mut changes = Vec::new();
         for record in &records {
             let source = SourceKey::from(record.source.ip());

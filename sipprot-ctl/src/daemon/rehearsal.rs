@@ -21,6 +21,8 @@ impl Core {
             Command::RemoveEntry { list, network, by, consent } => {
                 self.remove_entry(list, network, &by, consent)
             }
+            Command::DenyBlocks { blocks, consent } => self.deny_blocks(&blocks, consent),
+            Command::UnblockAll { kind, by } => self.unblock_all(kind, &by),
             Command::Block { block, consent } => self.block_by_hand(block, consent),
             Command::Unblock { address, by } => self.unblock(address, &by),
             Command::RevokeTrust { address, by } => self.revoke_trust(address, &by),

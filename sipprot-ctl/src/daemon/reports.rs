@@ -7,16 +7,25 @@ use jiff::tz::TimeZone;
 
 use super::alerts::alert_view;
 use super::answers::{Reply, internal, no_store};
+use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::api::{Answer, Fault, Report, ReportQuery, SummaryQuery};
 use crate::report::summary::{self, Past};
 use crate::report::{self, Days};
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, StoreError};
 
 /// Days of one report.
 const DAYS_MAX: u32 = 3660;
 
 impl Core {
+    /// Old rows go.
+    pub(super) fn trim_report(&self) {
+        let limits = &self.config.report;
+        let before = timestamp(time(self.clock.timestamp_now()).before(limits.keep_for));
+        let rows_max = limits.rows_max.into();
+        self.journal.note(vec![Change::TrimReport { rows_max, before }]);
+    }
+
     pub(super) fn report(&mut self, query: &ReportQuery, reply: Reply) {
         let shown = query.clone();
         self.look_back(query, reply, move |store, days| {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value as Json;
 use tracing::{error, info, warn};
 
+use super::ahead::Ahead;
 use super::answers::Reply;
 use super::audit::setting_pair;
 use super::core::Core;
@@ -21,6 +22,7 @@ use crate::api::{Answer, Code, Consent, Fault, SettingsChange, SettingsChanged, 
 use crate::config::{
     Config, ConfigError, Difference, KeyName, Loaded, Origins, SECRET, is_secret, section_name,
 };
+use crate::message::shortened;
 use crate::store::{AuditRecord, Change, IntentRecord, Pair, PendingRecord, Store};
 
 /// What takes settings back, at most: it is kept with the change that waits.
@@ -47,6 +49,7 @@ pub(super) struct Ready {
     changes: Vec<Difference>,
     back: Values,
     record: AuditRecord,
+    ahead: Option<Ahead>,
 }
 
 impl Core {
@@ -143,7 +146,9 @@ impl Core {
             known => known.to_owned(),
         };
         let record = AuditRecord { pairs, target, ..record };
-        Ok(Ok((Staging { version, loaded, edits, changes, back, record, kept }, store)))
+        let reads = self.needs_databases(&loaded.config);
+        let staging = Staging { version, loaded, edits, changes, back, record, kept, reads };
+        Ok(Ok((staging, store)))
     }
 
     /// The whole configuration as it would be, and what of it differs.
@@ -291,7 +296,7 @@ impl Core {
         ready: Ready,
         consent: Consent,
     ) -> Result<(SettingsChanged, Vec<PathBuf>), Fault> {
-        let Ready { version, laid, loaded, changes, back, record } = ready;
+        let Ready { version, laid, loaded, changes, back, record, ahead } = ready;
         if version != self.config.version() || !laid.is_fresh() {
             return Err(conflict("the settings changed meanwhile: try again"));
         }
@@ -301,6 +306,7 @@ impl Core {
         })?;
         let by = record.who.clone();
         let asked = Guarding::Asked { consent, by: by.clone(), settings: back };
+        self.ahead = ahead;
         match self.put_in_force(loaded, asked) {
             Err(fault) => {
                 laid.take_back();
@@ -358,6 +364,8 @@ struct Staging {
     record: AuditRecord,
     /// What is to be stored with the record, after a crash.
     kept: Vec<Change>,
+    /// Whether country databases are to be read for it.
+    reads: bool,
 }
 
 impl Staging {
@@ -367,7 +375,7 @@ impl Staging {
 
     /// The intent first: what is found beside a file is explained by it.
     fn lay(self, store: &Store) -> Result<Ready, Fault> {
-        let Self { version, loaded, edits, changes, back, record, kept } = self;
+        let Self { version, loaded, edits, changes, back, record, kept, reads } = self;
         let files = Laid::sums(&edits);
         let intent = IntentRecord { record: record.clone(), changes: kept, files };
         store.apply(&[Change::PutIntent(intent)]).map_err(|error| {
@@ -381,7 +389,8 @@ impl Staging {
         if laid.is_err() {
             let _ = store.apply(&[Change::RemoveIntent]);
         }
-        Ok(Ready { version, laid: laid?, loaded, changes, back, record })
+        let (laid, ahead) = (laid?, reads.then(|| Ahead::read(&loaded.config)));
+        Ok(Ready { version, laid, loaded, changes, back, record, ahead })
     }
 }
 
@@ -547,6 +556,7 @@ pub(super) fn shown(changes: Vec<Difference>) -> Vec<Difference> {
 fn told(changes: &[Difference], otherwise: &str) -> String {
     const SHOWN: usize = 5;
     let one = |it: &Difference| {
+        let short = |value: &Json| shortened(&value.to_string(), 60);
         let value = |value: &Option<Json>| value.as_ref().map_or("unset".to_owned(), short);
         format!("{}: {} → {}", it.key, value(&it.before), value(&it.after))
     };
@@ -561,15 +571,6 @@ fn told(changes: &[Difference], otherwise: &str) -> String {
         true if otherwise.is_empty() => "written; in force is the same as before".to_owned(),
         true => otherwise.to_owned(),
         false => parts.join("; "),
-    }
-}
-
-fn short(value: &Json) -> String {
-    const LENGTH: usize = 60;
-    let text = value.to_string();
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 

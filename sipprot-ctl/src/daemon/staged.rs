@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tracing::{error, info, warn};
 
+use crate::hex::hex;
 use crate::store::{Change, IntentRecord, Store, StoreError};
 
 /// A file before and after; `None` was not there.
@@ -154,7 +155,7 @@ fn beside(file: &Path) -> PathBuf {
 }
 
 fn sum(text: &[u8]) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::guard;
 use crate::api::{Code, Consent, Done, Fault, Right, SettingsChange};
 use crate::audit;
 use crate::config::Scope;
-use crate::rules::Learning;
+use crate::rules::{Learning, Time};
 use crate::store::{
     AuditRecord, BlockRecord, Change, LearningRecord, Lifted, List, ListEntry, Pair, PeerRecord,
     TrustRecord,
@@ -23,6 +23,9 @@ impl Core {
     pub(super) fn undo(&mut self, number: u64, right: Right, consent: Consent, reply: Reply) {
         match self.consider_undo(number, right) {
             Err(fault) => _ = reply.send(Err(fault)),
+            Ok((record, act)) if audit::parts(&record).all(is_of_access) => {
+                self.take_access_back(record, act, reply);
+            }
             Ok((record, act)) => match settings_back(&record, &act) {
                 Some(change) => {
                     self.stage(&change, act, consent, reply);
@@ -96,10 +99,14 @@ impl Core {
             Pair::Trust { before, .. } => {
                 before.as_ref().is_some_and(|it| !self.engine.is_trusted(it.address))
             }
+            Pair::Learning { before: Some(before), after: None } => {
+                self.lessons.record.is_none() && self.lessons.has_discarded(before)
+            }
             Pair::Learning { after, .. } => {
                 let began = |it: &LearningRecord| (it.started_at, it.ended);
                 self.lessons.record.as_ref().map(began) == after.as_ref().map(began)
             }
+            Pair::User { .. } | Pair::Token { .. } => self.access.is_as_left(pair),
             Pair::Setting { key, after, .. } => self.stated(key) == *after,
             Pair::Standing { .. } => true,
         })
@@ -116,6 +123,8 @@ impl Core {
         let by = act.who.clone();
         self.journal.begin(Some(act));
         let mut changes = self.lists_back(&pairs, &message, &by, consent)?;
+        // What else the record tells may hang on the mode.
+        self.limits_back(&pairs)?;
         let mut trust = Vec::new();
         for pair in pairs {
             changes.extend(match pair {
@@ -127,6 +136,8 @@ impl Core {
                     Vec::new()
                 }
                 Pair::List { .. } | Pair::Setting { .. } | Pair::Standing { .. } => Vec::new(),
+                // They have records of their own.
+                Pair::User { .. } | Pair::Token { .. } => Vec::new(),
             });
         }
         changes.extend(self.trust_back(trust));
@@ -201,6 +212,20 @@ impl Core {
         Ok(changes)
     }
 
+    /// Settings that were changed along with something else.
+    fn limits_back(&mut self, pairs: &[Pair]) -> Result<(), Fault> {
+        let settings = pairs.iter().filter_map(|pair| match pair {
+            Pair::Setting { key, before, .. } => Some((key.clone(), before.clone())),
+            _ => None,
+        });
+        let settings: Vec<_> = settings.collect();
+        if settings.is_empty() || self.settings_go_back(&settings) {
+            return Ok(());
+        }
+        let what = "the settings can't be taken back: see the daemon's log. Nothing is changed";
+        Err(Fault::unavailable(what))
+    }
+
     fn block_back(
         &mut self,
         before: Option<BlockRecord>,
@@ -262,6 +287,12 @@ impl Core {
             return Ok(vec![Change::RemoveLearning]);
         };
         let goes_on = before.ended.is_none();
+        let mut changes = vec![Change::PutLearning(before.clone())];
+        if let Some(discarded) = self.lessons.discarded.take() {
+            let all = discarded.learned.since(Time::default());
+            changes.extend(all.into_iter().map(Change::PutLearned));
+            self.lessons.learned = Some(discarded.learned);
+        }
         self.lessons.record = Some(before.clone());
         self.plan_again()?;
         if goes_on {
@@ -269,7 +300,7 @@ impl Core {
             let learned = self.lessons.learned.take();
             self.engine.learn(learned.unwrap_or_else(|| Learning::new(began)));
         }
-        Ok(vec![Change::PutLearning(before)])
+        Ok(changes)
     }
 
     fn trust_back(&mut self, records: Vec<TrustRecord>) -> Vec<Change> {
@@ -295,8 +326,15 @@ fn is_only_told(before: &ListEntry, after: &ListEntry) -> bool {
     effect(before) == effect(after)
 }
 
-/// The change that takes settings back, if the record is of such.
+const fn is_of_access(pair: &Pair) -> bool {
+    matches!(pair, Pair::User { .. } | Pair::Token { .. })
+}
+
+/// The change that takes settings back, if the record is of such alone.
 fn settings_back(record: &AuditRecord, act: &AuditRecord) -> Option<SettingsChange> {
+    if audit::parts(record).any(|pair| !matches!(pair, Pair::Setting { .. })) {
+        return None;
+    }
     let values = audit::parts(record).filter_map(|pair| match pair {
         Pair::Setting { key, before, .. } => {
             Some((key.clone(), before.clone().unwrap_or(Json::Null)))

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use sipprot_common::source::SourceKey;
 use tracing::{debug, error, warn};
 
+use super::answers::Outcome;
 use super::clock::Clock;
 use super::core::Core;
 use super::own::Own;
@@ -22,7 +23,7 @@ const MEMORY_EVERY: u64 = 30;
 const ENDPOINTS_EVERY: u64 = 10;
 const GEOGRAPHY_EVERY: u64 = 5;
 const SSHD_EVERY: u64 = 60;
-const AUDIT_EVERY: u64 = 60;
+const TRIM_EVERY: u64 = 60;
 
 impl Core {
     /// Once a second; on an idle host it does next to nothing.
@@ -65,8 +66,9 @@ impl Core {
         {
             self.write_memory();
         }
-        if self.seconds.is_multiple_of(AUDIT_EVERY) {
+        if self.seconds.is_multiple_of(TRIM_EVERY) {
             self.trim_audit();
+            self.trim_report();
         }
         if self.seconds.is_multiple_of(SSHD_EVERY) {
             self.look_at_sshd();
@@ -172,6 +174,7 @@ impl Core {
             let limit = self.clock.timestamp_now() - SignedDuration::from_secs(5);
             self.fresh_denials.retain(|entry| entry.added_at > limit);
             self.fresh_edits.retain(|(at, _)| *at > limit);
+            self.leaving.retain(|_, at| *at > limit);
         }
     }
 
@@ -198,8 +201,21 @@ impl Core {
         self.lost_before = counts.lost;
     }
 
+    /// By a signal. True if it is done; else it goes on once databases are read.
+    pub(super) fn hang_up(&mut self) -> bool {
+        self.journal.begin(Some(self.own_record("reload", String::new(), "SIGHUP")));
+        let ahead = self.must_read_ahead(None);
+        let is_done = ahead.is_none();
+        match ahead {
+            Some(config) => self.read_ahead(config, None),
+            None => self.reload_and_log(),
+        }
+        self.journal.begin(None);
+        is_done
+    }
+
     pub(super) fn reload_and_log(&mut self) {
-        if let Err(fault) = self.reload(Consent::default()) {
+        if let Outcome::Now(Err(fault)) = self.reload_as_asked(Consent::default()) {
             error!("the configuration stays as it was: {fault}");
         }
     }

@@ -5,6 +5,7 @@
 //! wanted. If the lists changed, their comparison is worth nothing: whoever asked compares again.
 
 mod compare;
+mod countries;
 mod small;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use crate::datapath::{BlockTarget, Differs, ListItem, monotonic_ns};
 use crate::report::{address, utc};
 use crate::store::{BlockKey, BlockKind, BlockRecord, List};
 use compare::{Findings, Look, Promise};
+pub(super) use countries::Countries;
 
 /// A block that ends this soon is nobody's difference.
 const ENDS_SOON: SignedDuration = SignedDuration::from_secs(3);
@@ -30,6 +32,10 @@ const EARLIER: SignedDuration = SignedDuration::from_secs(2);
 
 impl Core {
     pub(super) fn compare(&mut self, reply: Reply) {
+        // Countries are on their way into the kernel: what is there is nobody's promise.
+        if self.opening.is_some() {
+            return self.compares.push(reply);
+        }
         let look = self.look_at_promises().map(|look| {
             move || match look.compare() {
                 Ok(findings) => {
@@ -66,6 +72,7 @@ impl Core {
             trusted: trusted.map(|source| (source, self.kernel_rate(source))).collect(),
             interfaces: self.wanted_interfaces().to_vec(),
             plan: small::Told::of(&self.plan),
+            countries: self.countries_told(),
         })
     }
 
@@ -88,6 +95,11 @@ impl Core {
         if lists_differ && findings.version != self.lists_version {
             return Err(Fault::new(Code::Conflict, "the lists changed meanwhile: try again"));
         }
+        let now = &self.countries_told().geography;
+        let others = findings.geography.as_ref().is_some_and(|it| !Arc::ptr_eq(it, now));
+        if !findings.countries.agrees() && (others || self.opening.is_some()) {
+            return Err(Fault::new(Code::Conflict, "the countries changed meanwhile: try again"));
+        }
         let mut kinds = Vec::new();
         for (list, differ) in [List::Allow, List::Deny].into_iter().zip(&findings.lists) {
             kinds.push(self.list_view(list, differ));
@@ -99,6 +111,8 @@ impl Core {
         kinds.push(trust);
         let is_told_right = findings.small.iter().all(KindView::agrees);
         kinds.extend(findings.small);
+        let is_in_country = findings.countries.agrees();
+        kinds.push(findings.countries);
         let agrees = kinds.iter().all(KindView::agrees);
         if !agrees {
             let what: Vec<&str> =
@@ -120,6 +134,10 @@ impl Core {
             if !is_told_right {
                 self.tell_kernel().map_err(|error| self.fault("repairing policies", &error))?;
                 self.reconcile();
+            }
+            if !is_in_country {
+                self.told_countries = None;
+                self.load_countries();
             }
             info!("the kernel is repaired");
         }

@@ -35,19 +35,20 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const PAGE_MAX: u64 = 64 << 10;
 
 pub fn look(config: &Config) -> Vec<Finding> {
-    let http = config.guards.http.ports.iter().flat_map(|range| range.first()..=range.last());
-    let ports: Vec<u16> = std::iter::once(80).chain(http).take(PORTS_MAX).collect();
     let mut answers = Vec::new();
-    for port in ports {
+    for port in ports(config) {
         let says = |path| asked(port, path).is_some_and(|page| is_phpmyadmin(&page));
         if let Some(path) = PATHS.into_iter().find(|path| says(path)) {
-            let url = format!("http://127.0.0.1:{port}{path}");
-            if !answers.contains(&url) {
-                answers.push(url);
-            }
+            answers.push(format!("http://127.0.0.1:{port}{path}"));
         }
     }
     vec![judge(&answers, &installed(Path::new("/")))]
+}
+
+/// Each once; 80, and those that are guarded.
+fn ports(config: &Config) -> Vec<u16> {
+    let http = config.guards.http.ports.iter().flat_map(|range| range.first()..=range.last());
+    std::iter::once(80).chain(http.filter(|port| *port != 80)).take(PORTS_MAX).collect()
 }
 
 fn judge(answers: &[String], installed: &[PathBuf]) -> Finding {
@@ -119,6 +120,15 @@ mod tests {
         assert!(matches!(found.as_slice(), [it] if it.ends_with("PHPMyAdmin-5.2")), "{found:?}");
         assert_eq!(judge(&[], &found).state, State::Warning);
         assert_eq!(judge(&[], &[]).state, State::Ok);
+    }
+
+    #[test]
+    fn each_port_is_asked_once() {
+        let check = |text: &str, expected: &[u16]| {
+            assert_eq!(ports(&Config::parse(Path::new("it"), text).unwrap()), expected, "{text}");
+        };
+        check("http.ports = [\"80\", \"8080:8081\"]\n", &[80, 8080, 8081]);
+        check("http.ports = [\"8080\"]\n", &[80, 8080]);
     }
 
     #[test]

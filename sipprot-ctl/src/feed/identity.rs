@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sipprot_common::source::Address;
 
 use super::tap::Whose;
+use crate::hex::hex;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -41,9 +42,7 @@ impl Identity {
 
 /// `sha256:` and 64 hex digits. Tokens are long and random: nothing slower is needed.
 pub fn hash_of(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(token.as_bytes())))
 }
 
 #[cfg(test)]

@@ -179,6 +179,11 @@ fn operation(route: &Route, taken: &mut SchemaGenerator, given: &mut SchemaGener
         .map(|name| parameter(("path", name), true, json!(""), path_schema(name, taken)))
         .collect();
     parameters.append(&mut takes.parameters);
+    if route.tries {
+        let what = "Only say what would be done, or why it would be refused.";
+        let schema = json!({"type": "boolean"});
+        parameters.push(parameter(("header", Consent::DRY_RUN), false, json!(what), schema));
+    }
     if !route.method.is_safe() && route.least != Least::Anyone {
         let what = "Of a page that is logged in by a cookie, as `GET /session` tells it.";
         let schema = json!({"type": "string"});

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Rooms;
 use super::asker::Cookie;
-use super::watch::Watched;
+use super::watch::watched;
 use crate::access::{Pass, TOKEN_START, csrf_token};
 use crate::api::{Code, Door, Fault, Right, Who};
 use crate::message::clean;
@@ -79,7 +79,7 @@ pub(super) async fn guard(
     let response = next.run(request).await;
     match (pass, from) {
         (Some(pass), Some(from)) => {
-            response.map(|body| Watched::over(body, rooms.access.clone(), pass, from))
+            response.map(|body| watched(body, rooms.access.clone(), pass, from))
         }
         _ => response,
     }

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::through::{Look, Piece, through};
 
 /// For a body's first bytes; then it must come by so many a second.
 const BODY_TIME: Duration = Duration::from_secs(20);
@@ -19,46 +20,34 @@ const WRITE_TIME: Duration = Duration::from_secs(60);
 
 /// Of every request.
 pub(super) async fn paced(request: Request) -> Request {
-    request.map(|body| {
-        let deadline = Instant::now() + BODY_TIME;
-        Body::new(Paced { body, deadline, sleep: Box::pin(sleep_until(deadline)) })
-    })
+    request.map(|body| through(body, Pace::until(Instant::now() + BODY_TIME)))
 }
 
-struct Paced {
-    body: Body,
+struct Pace {
     deadline: Instant,
     sleep: Pin<Box<Sleep>>,
 }
 
-impl HttpBody for Paced {
-    type Data = Bytes;
-    type Error = axum::Error;
+impl Pace {
+    fn until(deadline: Instant) -> Self {
+        Self { deadline, sleep: Box::pin(sleep_until(deadline)) }
+    }
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+impl Look for Pace {
+    fn look(&mut self, piece: Poll<Piece>, context: &mut Context<'_>) -> Poll<Piece> {
+        let Poll::Ready(piece) = piece else {
             ready!(self.sleep.as_mut().poll(context));
             let late = io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly");
             return Poll::Ready(Some(Err(axum::Error::new(late))));
         };
-        if let Some(Ok(frame)) = &frame {
+        if let Some(Ok(frame)) = &piece {
+            // Pieces are as small as a segment may be: each counts.
             let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            let deadline = self.deadline + Duration::from_secs(1) * (bytes / BODY_RATE_MIN) as u32;
-            self.deadline = deadline;
-            self.sleep.as_mut().reset(deadline);
+            self.deadline += Duration::from_micros(bytes * 1_000_000 / BODY_RATE_MIN);
+            self.sleep.as_mut().reset(self.deadline);
         }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        Poll::Ready(piece)
     }
 }
 
@@ -122,6 +111,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use hyper::body::{Body as HttpBody, Frame};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -139,10 +131,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for() {
-        let (never, deadline) = (that_never_comes(), Instant::now());
-        let mut slow = Paced { body: never, deadline, sleep: Box::pin(sleep_until(deadline)) };
-        let frame = std::future::poll_fn(|context| Pin::new(&mut slow).poll_frame(context)).await;
-        assert!(frame.unwrap().unwrap_err().to_string().contains("too slowly"));
+        let mut slow = through(that_never_comes(), Pace::until(Instant::now()));
+        let error = slow.frame().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("too slowly"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn small_pieces_give_time_as_large_ones_do() {
+        fn check(pieces: u32, bytes: usize) {
+            let start = Instant::now();
+            let mut pace = Pace::until(start);
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            for _ in 0..pieces {
+                let piece = Frame::data(Bytes::from(vec![b'x'; bytes]));
+                assert!(pace.look(Poll::Ready(Some(Ok(piece))), &mut context).is_ready());
+            }
+            let given = pace.deadline.duration_since(start).as_secs();
+            assert_eq!(given, 10, "{pieces} times {bytes}");
+        }
+        check(1, 40 << 10);
+        check(40, 1 << 10);
+        check(160, 256);
     }
 
     fn that_never_comes() -> Body {

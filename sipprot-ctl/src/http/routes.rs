@@ -38,11 +38,13 @@ pub(super) async fn add_entry(
 }
 
 pub(super) async fn confirm(asker: Asker, Params(By { by }): Params<By>) -> Called {
-    answer(&asker, Command::Confirm { cancel: false, by }).await
+    let right = asker.who.right;
+    answer(&asker, Command::Confirm { cancel: false, right, by }).await
 }
 
 pub(super) async fn cancel(asker: Asker, Params(By { by }): Params<By>) -> Called {
-    answer(&asker, Command::Confirm { cancel: true, by }).await
+    let right = asker.who.right;
+    answer(&asker, Command::Confirm { cancel: true, right, by }).await
 }
 
 pub(super) async fn reload(asker: Asker, Consented(consent): Consented) -> Called {

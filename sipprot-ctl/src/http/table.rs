@@ -27,6 +27,8 @@ pub(super) struct Route {
     /// When all is well.
     pub status: StatusCode,
     pub handler: MethodRouter<Rooms>,
+    /// Whether it may be tried without doing it: the daemon's `rehearse` knows the command.
+    pub tries: bool,
     pub takes: fn(&mut Takes, &mut SchemaGenerator),
     pub gives: Gives,
 }
@@ -43,22 +45,22 @@ pub(super) fn routes() -> Vec<Route> {
         get("/version", READ, |asker| routes::plain(asker, Command::Version)).gives::<Version>("Which sipprot this is."),
         get("/status", READ, |asker| routes::plain(asker, Command::Status)).gives::<Status>("Health, and how full everything is."),
         get("/lists/{list}", READ, lists::entries).gives::<Entries>("A list, page by page."),
-        post("/lists/{list}", LISTS, routes::add_entry).gives::<Done>("Adds an address or network to a list."),
-        patch("/lists/{list}", LISTS, lists::edit_entry).gives::<Done>("Changes note, scope, end or network of an entry."),
-        delete("/lists/{list}", LISTS, routes::remove_entry).gives::<Done>("Removes an address or network from a list."),
+        post("/lists/{list}", LISTS, routes::add_entry).gives::<Done>("Adds an address or network to a list.").tried(),
+        patch("/lists/{list}", LISTS, lists::edit_entry).gives::<Done>("Changes note, scope, end or network of an entry.").tried(),
+        delete("/lists/{list}", LISTS, routes::remove_entry).gives::<Done>("Removes an address or network from a list.").tried(),
         get("/lists/{list}/csv", READ, sheets::export).sends("text/csv", "A list as a CSV file."),
         post("/lists/{list}/import", LISTS, sheets::import).gives::<SheetAnswer>("Adds all of a CSV file, or nothing of it."),
         post("/lists/{list}/remove", LISTS, sheets::remove).gives::<SheetAnswer>("Removes all addresses of a CSV file, or none."),
         post("/confirm", LISTS, routes::confirm).gives::<Done>("Keeps the change that waits for its confirmation."),
         delete("/confirm", LISTS, routes::cancel).gives::<Done>("Takes back the change that waits for its confirmation."),
         get("/blocks", READ, lists::blocks).gives::<BlocksAnswer>("Who is blocked for a while."),
-        post("/blocks", LISTS, lists::block).gives::<Done>("Blocks an address for a while."),
-        delete("/blocks/{address}", LISTS, routes::unblock).gives::<Done>("Lifts the blocks of an address."),
+        post("/blocks", LISTS, lists::block).gives::<Done>("Blocks an address for a while.").tried(),
+        delete("/blocks/{address}", LISTS, routes::unblock).gives::<Done>("Lifts the blocks of an address.").tried(),
         get("/trust", READ, lists::trust).gives::<TrustAnswer>("Whom the rules trust."),
-        delete("/trust/{address}", ADMIN, routes::revoke_trust).gives::<Done>("Takes trust away."),
+        delete("/trust/{address}", ADMIN, routes::revoke_trust).gives::<Done>("Takes trust away.").tried(),
         get("/peers", READ, lists::peers).gives::<PeersAnswer>("Peers of the configuration, and those that were added."),
-        post("/peers", ADMIN, routes::add_peer).gives::<Done>("Trusts an address or network at once."),
-        delete("/peers", ADMIN, routes::remove_peer).gives::<Done>("Takes back a peer that was added."),
+        post("/peers", ADMIN, routes::add_peer).gives::<Done>("Trusts an address or network at once.").tried(),
+        delete("/peers", ADMIN, routes::remove_peer).gives::<Done>("Takes back a peer that was added.").tried(),
         get("/blocklists", READ, lists::blocklists).gives::<BlocklistsAnswer>("The lists of others, and how they fare."),
         get("/check/{address}", READ, routes::check).gives::<Check>("On which lists an address is, and what the kernel holds of it."),
         get("/why/{address}", READ, routes::why).gives::<Why>("Why an address is blocked, or not."),
@@ -71,7 +73,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/learn/stop", ADMIN, routes::stop_learning).gives::<Done>("Ends learning."),
         post("/geo/preview", READ, routes::preview_geo).gives::<GeoPreview>("Whom a change of countries would cut off. Changes nothing."),
         post("/logs/{log}", ANYONE, people::ingest).gives::<Ingested>("Takes lines of an endpoint's log."),
-        post("/reload", ADMIN, routes::reload).gives::<Done>("Reads the configuration again."),
+        post("/reload", ADMIN, routes::reload).gives::<Done>("Reads the configuration again.").tried(),
         get("/events", READ, live::follow).streams("What changes, as it changes: server-sent events, each of a LiveEvent."),
         get("/events/recent", READ, live::recent).gives::<LiveEvents>("The last changes."),
         get("/top", READ, routes::top).gives::<Top>("What is going on, with counts to make rates of."),
@@ -96,11 +98,11 @@ pub(super) fn routes() -> Vec<Route> {
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
     ]);
     all.extend([
-        post("/lists/{list}/delete", LISTS, lists::delete).gives::<RemovedAnswer>("Removes some entries by name, or all."),
-        post("/lists/{list}/move", LISTS, lists::move_entries).gives::<Done>("Moves entries to the other list."),
+        post("/lists/{list}/delete", LISTS, lists::delete).gives::<RemovedAnswer>("Removes some entries by name, or all.").tried(),
+        post("/lists/{list}/move", LISTS, lists::move_entries).gives::<Done>("Moves entries to the other list.").tried(),
         post("/lists/{list}/aggregate", LISTS, lists::aggregate).gives::<AggregateAnswer>("Lets one network take the place of entries that say together what it says."),
-        delete("/blocks", LISTS, lists::unblock_all).gives::<Done>("Lifts all blocks."),
-        post("/blocks/deny", LISTS, lists::deny_blocks).gives::<Done>("Puts blocked addresses on the denylist."),
+        delete("/blocks", LISTS, lists::unblock_all).gives::<Done>("Lifts all blocks.").tried(),
+        post("/blocks/deny", LISTS, lists::deny_blocks).gives::<Done>("Puts blocked addresses on the denylist.").tried(),
         get("/report/csv", READ, lists::report_csv).sends("text/csv", "The report's rows as a CSV file."),
         get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
         get("/report/summary", READ, lists::summary).gives::<Summary>("Sums of some days' attacks: by time, kind, country and endpoint."),
@@ -153,6 +155,7 @@ fn route<T: 'static, H: Documented<T>>(
         summary: "",
         status: StatusCode::OK,
         handler: on(filter, handler),
+        tries: false,
         takes: H::describe,
         gives: |_| json!({}),
     }
@@ -162,6 +165,11 @@ impl Route {
     /// Answers JSON of this type.
     fn gives<A: JsonSchema>(self, summary: &'static str) -> Self {
         Self { summary, gives: gives_json::<A>, ..self }
+    }
+
+    /// Takes the header of a dry run.
+    fn tried(self) -> Self {
+        Self { tries: true, ..self }
     }
 
     /// Answers server-sent events, without an end.

@@ -2,7 +2,6 @@
 //! no door before them. What they show comes from the API.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::Read;
 use std::sync::LazyLock;
 
@@ -15,6 +14,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::{Rooms, routes};
+use crate::hex::hex;
 
 /// Paths in `ui/dist` with their bytes, packed by gzip; none of them without Node.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/ui.rs"));
@@ -116,11 +116,7 @@ fn names(known: &str, tag: &str) -> bool {
 
 fn tag(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
-    let hex = digest.iter().take(16).fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    format!("\"{hex}\"")
+    format!("\"{}\"", hex(&digest[..16]))
 }
 
 pub(super) fn unpacked(packed: &[u8]) -> Vec<u8> {

@@ -16,6 +16,14 @@ pub fn clean(bytes: &[u8], length_max: usize) -> String {
         .collect()
 }
 
+/// Text of our own in one line: what is longer ends with an ellipsis.
+pub fn shortened(text: &str, length_max: usize) -> String {
+    match text.char_indices().nth(length_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// A Call-ID or branch, to be compared: as it is when short and plain, else with a hash of the whole.
 pub fn identifier(bytes: &[u8]) -> String {
     const SHORT: usize = 80;
@@ -61,6 +69,12 @@ mod tests {
         check("a\u{202e}b".as_bytes(), "a\u{fffd}b");
         check(&[b'x'; 500], "xxxxxxxxxxxx");
         check("éàüßéàüßéàüßéà".as_bytes(), "éàüßéàüßéàüß");
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(shortened("éàü", 3), "éàü");
+        assert_eq!(shortened("éàüß", 3), "éàü…");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::access::{TokenRecord, UserRecord};
 use super::codec::{self, Kind};
 use super::noted::LearningRecord;
 use super::records::{BlockRecord, Change, ListEntry, PeerRecord, SourceStanding, TrustRecord};
@@ -73,6 +74,14 @@ pub enum Pair {
         before: Option<LearningRecord>,
         after: Option<LearningRecord>,
     },
+    User {
+        before: Option<UserRecord>,
+        after: Option<UserRecord>,
+    },
+    Token {
+        before: Option<TokenRecord>,
+        after: Option<TokenRecord>,
+    },
     /// A key of the configuration; absent goes by its default.
     Setting {
         key: String,
@@ -92,6 +101,8 @@ macro_rules! both {
             Pair::Trust { before: $before, after: $after } => $result,
             Pair::Standing { before: $before, after: $after } => $result,
             Pair::Learning { before: $before, after: $after } => $result,
+            Pair::User { before: $before, after: $after } => $result,
+            Pair::Token { before: $before, after: $after } => $result,
             Pair::Setting { before: $before, after: $after, .. } => $result,
         }
     };
@@ -130,6 +141,12 @@ impl Pair {
             }
             (Pair::Learning { before, .. }, Pair::Learning { before: after, .. }) => {
                 Pair::Learning { before, after }
+            }
+            (Pair::User { before, .. }, Pair::User { before: after, .. }) => {
+                Pair::User { before, after }
+            }
+            (Pair::Token { before, .. }, Pair::Token { before: after, .. }) => {
+                Pair::Token { before, after }
             }
             (first, _) => first,
         }
@@ -227,6 +244,10 @@ impl Pair {
                 either(before, after, |it| format!("standing {}", address(it.source)))
             }
             Pair::Learning { .. } => "learning".to_owned(),
+            Pair::User { before, after } => either(before, after, |it| format!("user {}", it.name)),
+            Pair::Token { before, after } => {
+                either(before, after, |it| format!("token {}", it.name))
+            }
             Pair::Setting { key, .. } => key.clone(),
         }
     }

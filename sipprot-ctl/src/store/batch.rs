@@ -9,10 +9,12 @@ use std::net::Ipv4Addr;
 use ipnetwork::{IpNetwork, Ipv4Network};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use super::access::{TokenRecord, UserRecord};
 use super::audit::{AuditRecord, AuditRows, Audited, Pair};
 use super::codec::{self, Kind};
 use super::database::{Database, DatabaseError, Writes};
@@ -77,6 +79,7 @@ impl<'a> Batch<'a> {
             Change::RemoveLearning => self.remove_learning(),
             Change::Audited(audited) => self.add_audited(audited),
             Change::TrimAudit { records_max, before } => self.trim_audit(*records_max, *before),
+            Change::TrimReport { rows_max, before } => self.trim_report(*rows_max, *before),
             Change::PutIntent(intent) => self.put(codec::INTENT_KEY.to_vec(), intent),
             Change::RemoveIntent => self.remove(codec::INTENT_KEY.to_vec()),
             Change::PutUser(user) => self.put(codec::named_key(Kind::User, &user.name), user),
@@ -91,25 +94,47 @@ impl<'a> Batch<'a> {
 
     /// Drops the oldest rows past the bounds; the last step of a batch.
     pub fn trim(&mut self) -> Result<(), BatchError> {
-        let excess = self.rows.history.saturating_sub(self.limits.history_rows);
-        self.rows.history -= self.drop_oldest(Kind::History, excess)?;
-        let excess = self.rows.attacks.saturating_sub(self.limits.attack_rows);
-        self.rows.attacks -= self.drop_oldest(Kind::Attack, excess)?;
-        let excess = self.rows.alerts.saturating_sub(self.limits.alert_rows);
-        self.rows.alerts -= self.drop_oldest(Kind::Alert, excess)?;
+        let Limits { history_rows, attack_rows, alert_rows, .. } = self.limits;
+        self.rows.history -=
+            self.drop_oldest(Kind::History, self.rows.history, history_rows, &[])?;
+        self.rows.attacks -= self.drop_oldest(Kind::Attack, self.rows.attacks, attack_rows, &[])?;
+        self.rows.alerts -= self.drop_oldest(Kind::Alert, self.rows.alerts, alert_rows, &[])?;
         self.trim_audit(self.limits.audit_rows, Timestamp::MIN)
     }
 
-    fn drop_oldest(&mut self, kind: Kind, excess: u64) -> Result<u64, BatchError> {
+    fn trim_report(&mut self, rows_max: u64, before: Timestamp) -> Result<(), BatchError> {
+        let day = codec::attack_start(before.to_zoned(TimeZone::UTC).date());
+        let (block, alert) = (codec::history_start(before), codec::alert_start(before));
+        self.rows.history -=
+            self.drop_oldest(Kind::History, self.rows.history, rows_max, &block)?;
+        self.rows.attacks -= self.drop_oldest(Kind::Attack, self.rows.attacks, rows_max, &day)?;
+        self.rows.alerts -= self.drop_oldest(Kind::Alert, self.rows.alerts, u64::MAX, &alert)?;
+        Ok(())
+    }
+
+    /// Those past the bound, and those whose key is less than `start`; of many the rest goes with the
+    /// next batch.
+    fn drop_oldest(
+        &mut self,
+        kind: Kind,
+        rows: u64,
+        rows_max: u64,
+        start: &[u8],
+    ) -> Result<u64, BatchError> {
+        let excess = rows.saturating_sub(rows_max).min(DROPPED_MAX);
         let mut dropped = 0;
-        if excess > 0 {
-            for record in self.database.scan(&kind.prefix()) {
-                let (key, _) = record?;
+        if excess == 0 && start.is_empty() {
+            return Ok(0);
+        }
+        for record in self.database.scan(&kind.prefix()) {
+            let (key, _) = record?;
+            let is_old = key.as_slice() < start && dropped < DROPPED_MAX;
+            if dropped >= excess && !is_old {
+                break;
+            }
+            if !self.writes.get(&key).is_some_and(Option::is_none) {
                 self.writes.insert(key, None);
                 dropped += 1;
-                if dropped == excess {
-                    break;
-                }
             }
         }
         Ok(dropped)
@@ -221,6 +246,8 @@ impl<'a> Batch<'a> {
             Touched::Trust(_) => Pair::Trust { before: self.get(&key)?, after: None },
             Touched::Standing(_) => Pair::Standing { before: self.get(&key)?, after: None },
             Touched::Learning => Pair::Learning { before: self.get(&key)?, after: None },
+            Touched::User(_) => Pair::User { before: self.get(&key)?, after: None },
+            Touched::Token(_) => Pair::Token { before: self.get(&key)?, after: None },
         })
     }
 
@@ -318,6 +345,9 @@ impl<'a> Batch<'a> {
 const AUDIT_BYTES_MAX: usize = 1 << 20;
 const AUDIT_BYTES_ALL: u64 = 128 << 20;
 
+/// Rows that one batch drops: a great many at once would be a great deal of memory.
+const DROPPED_MAX: u64 = 20_000;
+
 /// A record that a change replaces or removes.
 enum Touched {
     List(ListKey),
@@ -326,6 +356,8 @@ enum Touched {
     Trust(TrustKey),
     Standing(IpNetwork),
     Learning,
+    User(String),
+    Token(String),
 }
 
 impl Touched {
@@ -342,6 +374,12 @@ impl Touched {
             Change::PutStanding(standing) => Self::Standing(standing.source),
             Change::RemoveStanding(source) => Self::Standing(*source),
             Change::PutLearning(_) | Change::RemoveLearning => Self::Learning,
+            Change::PutUser(UserRecord { name, .. }) | Change::RemoveUser(name) => {
+                Self::User(name.clone())
+            }
+            Change::PutToken(TokenRecord { name, .. }) | Change::RemoveToken(name) => {
+                Self::Token(name.clone())
+            }
             _ => return None,
         })
     }
@@ -354,6 +392,8 @@ impl Touched {
             Self::Trust(key) => codec::trust_key(key),
             Self::Standing(source) => codec::standing_key(*source),
             Self::Learning => Kind::Learning.prefix(),
+            Self::User(name) => codec::named_key(Kind::User, name),
+            Self::Token(name) => codec::named_key(Kind::Token, name),
         }
     }
 }

@@ -114,6 +114,7 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         | Change::PutLearned(_)
         | Change::Audited(_)
         | Change::TrimAudit { .. }
+        | Change::TrimReport { .. }
         | Change::PutIntent(_)
         | Change::RemoveIntent
         | Change::PutSession(_)
@@ -132,6 +133,7 @@ pub(super) fn holds(change: &Change) -> bool {
             | Change::PutLearned(_)
             | Change::Audited(_)
             | Change::TrimAudit { .. }
+            | Change::TrimReport { .. }
             | Change::PutIntent(_)
             | Change::RemoveIntent
             | Change::PutSession(_)

@@ -387,6 +387,12 @@ pub enum Change {
         records_max: u64,
         before: Timestamp,
     },
+    /// Rows of reports, which are attacks and past blocks, past a number, and from before a time, go.
+    /// So do the alerts.
+    TrimReport {
+        rows_max: u64,
+        before: Timestamp,
+    },
     PutIntent(IntentRecord),
     RemoveIntent,
 }

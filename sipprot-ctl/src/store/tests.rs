@@ -269,6 +269,33 @@ fn history_and_attacks_are_bounded() {
 }
 
 #[test]
+fn what_reports_are_made_of_is_kept_as_long_as_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let day = 86_400;
+    let date = |number: i64| time(number * day).to_zoned(jiff::tz::TimeZone::UTC).date();
+    for number in 0..6 {
+        store.put_block(block(&format!("203.0.113.{number}"), number * day)).unwrap();
+        let of_day = |source: &str| attack(source, &date(number).to_string(), 1);
+        store.add_attacks(vec![of_day("203.0.113.1"), of_day("203.0.113.2")]).unwrap();
+    }
+    let count = || {
+        let attacks = store.attacks(date(0)..=date(9)).count();
+        (store.history(time(0)..time(9 * day)).count(), attacks)
+    };
+    assert_eq!(count(), (6, 12));
+    let trim = |rows_max, number| {
+        store.apply(&[Change::TrimReport { rows_max, before: time(number * day) }]).unwrap();
+    };
+    trim(1000, 2);
+    assert_eq!(count(), (4, 8));
+    trim(3, 2);
+    assert_eq!(count(), (3, 3));
+    trim(3, 5);
+    assert_eq!(count(), (1, 2));
+}
+
+#[test]
 fn attacks_add_up() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());

@@ -57,9 +57,7 @@ impl Credentials {
 }
 
 pub fn add_user(daemon: &Daemon, name: &str, role: &str) -> Result<()> {
-    let added = daemon.cli_with(&["user", "add", name, "--role", role], PASSWORD)?;
-    ensure!(added.status.success(), "{added:?}");
-    Ok(())
+    daemon.add_user(name, role, PASSWORD)
 }
 
 pub fn add_token(daemon: &Daemon, name: &str, scope: &str, more: &[&str]) -> Result<Credentials> {

@@ -61,6 +61,9 @@ pub enum RowsVerb {
         /// Also if it may cut you off: it is taken back unless 'sipprot confirm' follows.
         #[arg(long)]
         confirm: bool,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -244,7 +247,7 @@ pub struct Unblock {
     #[arg(long)]
     pub yes: bool,
     /// Only say what would be done.
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long)]
     pub dry_run: bool,
 }
 

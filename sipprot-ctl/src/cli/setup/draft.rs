@@ -3,25 +3,35 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use ipnetwork::IpNetwork;
 use serde_json::json;
 
 use super::{FirstMode, Setup};
 use crate::cli::CliError;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Loaded, Mode, section_name};
 use crate::daemon::own::Own;
 use crate::doctor;
 use crate::listening::Socket;
+use crate::report::address;
 
 /// A PBX.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
     pub name: String,
     pub found: Vec<IpAddr>,
+    /// Addresses that the configuration gives it already.
+    known: Vec<IpNetwork>,
+    /// The file that has it, where that is not the one to be written.
+    pub elsewhere: Option<PathBuf>,
 }
 
 impl Endpoint {
+    pub fn new(name: &str, found: Vec<IpAddr>) -> Self {
+        Self { name: name.to_owned(), found, known: Vec::new(), elsewhere: None }
+    }
+
     pub fn addresses(&self) -> String {
         let all: Vec<String> = self.found.iter().map(IpAddr::to_string).collect();
         all.join(", ")
@@ -31,7 +41,7 @@ impl Endpoint {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draft {
     pub interfaces: Vec<String>,
-    /// Those that the configuration doesn't have yet.
+    /// Those with addresses that the configuration doesn't have yet.
     pub endpoints: Vec<Endpoint>,
     pub trust: Option<IpAddr>,
     pub mode: FirstMode,
@@ -40,7 +50,8 @@ pub struct Draft {
 const HEAD: &str = "# Every key, with its meaning and default: sipprot config default\n";
 
 impl Draft {
-    pub fn proposed(config: &Config, setup: &Setup, operator: Option<IpAddr>) -> Self {
+    pub fn proposed(loaded: &Loaded, file: &Path, setup: &Setup, operator: Option<IpAddr>) -> Self {
+        let config = &loaded.config;
         let interfaces = match (setup.interfaces.as_slice(), config.interfaces.as_slice()) {
             ([], []) => {
                 let route = fs::read_to_string("/proc/net/route").unwrap_or_default();
@@ -49,15 +60,13 @@ impl Draft {
             ([], known) => known.to_vec(),
             (named, _) => named.to_vec(),
         };
-        let mut endpoints = match setup.endpoints.as_slice() {
+        let endpoints = match setup.endpoints.as_slice() {
             [] => found(&doctor::pbxs(config), &Own::look()),
             named => named.to_vec(),
         };
-        let is_known = |address: &IpAddr| {
-            let mut networks = config.endpoints.iter().flat_map(|it| &it.addresses);
-            networks.any(|network| network.contains(*address))
-        };
-        endpoints.retain(|endpoint| !endpoint.found.iter().all(is_known));
+        let are_told = !setup.endpoints.is_empty();
+        let endpoints = endpoints.into_iter().map(|it| news_of(it, are_told, loaded, file));
+        let endpoints = endpoints.filter(|it| !it.found.is_empty()).collect();
         let mode = setup.mode.unwrap_or(match config.interfaces.is_empty() {
             true => FirstMode::Learn,
             false if config.mode == Mode::Enforce => FirstMode::Enforce,
@@ -81,12 +90,36 @@ impl Draft {
         if before.is_none() {
             text.insert_str(0, HEAD);
         }
-        for Endpoint { name, found } in &self.endpoints {
-            let addresses: Vec<String> = found.iter().map(|it| format!("\"{it}\"")).collect();
-            let addresses = addresses.join(", ");
-            text += &format!("\n[[endpoint]]\nname = {name:?}\naddresses = [{addresses}]\n");
+        for Endpoint { name, found, known, .. } in
+            self.endpoints.iter().filter(|it| it.elsewhere.is_none())
+        {
+            let known = known.iter().map(|it| address(*it));
+            let addresses: Vec<String> = known.chain(found.iter().map(IpAddr::to_string)).collect();
+            let section = section_name("endpoint", name);
+            let keys = [(format!("{section}.addresses"), Some(json!(addresses)))];
+            text = Config::edited(file, &text, &keys)?;
         }
         Ok(text)
+    }
+}
+
+/// A PBX with what of its addresses the configuration doesn't have: at all, or, if the operator says whose
+/// they are, as its own.
+fn news_of(endpoint: Endpoint, are_told: bool, loaded: &Loaded, file: &Path) -> Endpoint {
+    let Endpoint { name, mut found, .. } = endpoint;
+    let endpoints = &loaded.config.endpoints;
+    let is_known = |address: &IpAddr| {
+        let endpoints = endpoints.iter().filter(|it| !are_told || it.name == name);
+        endpoints.flat_map(|it| &it.addresses).any(|network| network.contains(*address))
+    };
+    found.retain(|address| !is_known(address));
+    let same = endpoints.iter().find(|it| it.name == name);
+    let written = loaded.origins.of(&section_name("endpoint", &name));
+    Endpoint {
+        known: same.map(|it| it.addresses.clone()).unwrap_or_default(),
+        elsewhere: written.map(|(place, _)| place.to_owned()).filter(|place| place != file),
+        name,
+        found,
     }
 }
 
@@ -108,7 +141,7 @@ fn found(sockets: &[Socket], own: &Own) -> Vec<Endpoint> {
         .map(|(program, mut found)| {
             found.sort();
             found.dedup();
-            Endpoint { name: program.to_owned(), found }
+            Endpoint::new(program, found)
         })
         .filter(|endpoint| !endpoint.found.is_empty())
         .collect()
@@ -160,7 +193,7 @@ mod tests {
         let found = vec!["192.0.2.11".parse().unwrap()];
         Draft {
             interfaces: vec!["eth0".to_owned()],
-            endpoints: vec![Endpoint { name: "kamailio".to_owned(), found }],
+            endpoints: vec![Endpoint::new("kamailio", found)],
             trust: None,
             mode,
         }
@@ -175,6 +208,36 @@ mod tests {
         );
         assert_eq!(text, expected);
         Config::parse(Path::new("t.toml"), &text).unwrap();
+    }
+
+    #[test]
+    fn an_address_more_goes_to_the_endpoint_that_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sipprot.toml");
+        let before = "interfaces = [\"eth0\"]\nmode = \"enforce\"\n[[endpoint]]\nname = \"kamailio\"\n\
+                      addresses = [\"192.0.2.11\"] # ours\n[[endpoint]]\nname = \"other\"\n\
+                      addresses = [\"192.0.2.12\"]\n";
+        fs::write(&file, before).unwrap();
+        let loaded = Config::load(Some(&file)).unwrap();
+        let news = |found: &[&str], are_told, file: &Path| {
+            let found = found.iter().map(|it| it.parse().unwrap()).collect();
+            news_of(Endpoint::new("kamailio", found), are_told, &loaded, file)
+        };
+        let all = ["192.0.2.11", "192.0.2.12", "192.0.2.13"];
+        let grown = news(&all, false, &file);
+        assert_eq!(grown.addresses(), "192.0.2.13");
+        let draft = Draft { endpoints: vec![grown], ..draft(FirstMode::Enforce) };
+        let after = draft.text(&file, Some(before)).unwrap();
+        let longer = "[\"192.0.2.11\", \"192.0.2.13\"] # ours";
+        assert_eq!(after, before.replace("[\"192.0.2.11\"] # ours", longer));
+        Config::parse(&file, &after).unwrap();
+
+        assert_eq!(news(&all[..2], false, &file).addresses(), "");
+        assert_eq!(news(&all[..2], true, &file).addresses(), "192.0.2.12", "as it was told");
+        let drop_in = news(&all, false, Path::new("another.toml"));
+        assert_eq!(drop_in.elsewhere.as_deref(), Some(file.as_path()));
+        let draft = Draft { endpoints: vec![drop_in], ..draft };
+        assert_eq!(draft.text(&file, Some(before)).unwrap(), before);
     }
 
     #[test]

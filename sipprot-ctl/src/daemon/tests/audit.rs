@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::api::{
-    AuditAnswer, AuditNote, AuditQuery, AuditView, Code, EditEntry, LearnStart, NewPeer, Noted,
-    ReportQuery, Right,
+    AuditAnswer, AuditNote, AuditQuery, AuditView, Code, EditEntry, EditUser, LearnStart, NewPeer,
+    NewToken, NewUser, Noted, ReportQuery, Right, Role, Secret,
 };
 
 pub async fn log(core: &mut Core) -> Vec<AuditView> {
@@ -207,14 +207,88 @@ async fn trust_peers_and_learning_are_taken_back() {
     undo_last(&mut core).await;
     assert!(!core.lessons.goes_on() && core.lessons.record.is_none());
     ask(&mut core, Command::LearnStart(LearnStart { days: 3, by: by() })).await.unwrap();
-    guess(&mut core, 20);
+    (20..32).for_each(|number| guess(&mut core, number));
     ask(&mut core, Command::LearnStop { by: by() }).await.unwrap();
     undo_last(&mut core).await;
     assert!(core.lessons.goes_on() && core.engine.learning().is_some());
+    let learned = core.learning().unwrap().since(Time::default()).len();
+    assert!(learned > 0);
     ask(&mut core, Command::LearnDiscard { by: by() }).await.unwrap();
+    assert!(core.learning().is_none());
+    undo_last(&mut core).await;
+    assert!(core.lessons.goes_on());
+    core.finish(false).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    assert_eq!(core.learning().unwrap().since(Time::default()).len(), learned, "all of it");
+    ask(&mut core, Command::LearnDiscard { by: by() }).await.unwrap();
+    core.finish(false).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
     let last = log(&mut core).await[0].number;
     let fault = ask(&mut core, undo_of(last)).await.unwrap_err();
-    assert!(fault.message.ends_with("what was learned is gone"), "{fault}");
+    assert_eq!(fault.code, Code::Conflict, "with the daemon that had it: {fault}");
+}
+
+#[tokio::test]
+async fn users_and_tokens_are_taken_back_and_nothing_is_told_of_their_secrets() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let add = |name: &str| {
+        Command::AddUser(NewUser {
+            name: name.to_owned(),
+            role: Role::Admin,
+            password: Secret("correct horse battery".to_owned()),
+            by: by(),
+        })
+    };
+    let edit = |role| Command::EditUser {
+        name: "bob".to_owned(),
+        edit: EditUser { role: Some(role), password: None, end_logins: false, by: by() },
+    };
+    let token = Command::AddToken(NewToken {
+        name: "grafana".to_owned(),
+        scope: Right::Read,
+        expires_in_s: None,
+        by: by(),
+    });
+    async fn all(core: &mut Core) -> (Vec<(String, Role)>, usize) {
+        let Ok(Answer::Users(users)) = ask(core, Command::Users).await else { panic!() };
+        let Ok(Answer::Tokens(tokens)) = ask(core, Command::Tokens).await else { panic!() };
+        let users = users.users.into_iter().map(|it| (it.name, it.role)).collect();
+        (users, tokens.tokens.len())
+    }
+    let gone = |name: &str| Command::RemoveUser { name: name.to_owned(), by: by() };
+    let revoke = Command::RevokeToken { name: "grafana".to_owned(), by: by() };
+    ask(&mut core, add("ann")).await.unwrap();
+    for command in [add("bob"), edit(Role::Viewer), gone("bob"), token, revoke] {
+        ask(&mut core, command).await.unwrap();
+    }
+    let told = log(&mut core).await;
+    let things: Vec<_> = told.iter().map(|it| it.changes[0].thing.as_str()).collect();
+    assert_eq!(
+        things,
+        ["token grafana", "token grafana", "user bob", "user bob", "user bob", "user ann"]
+    );
+    let text = serde_json::to_string(&told).unwrap();
+    assert!(!text.contains("argon2") && !text.contains("hash"), "{text}");
+
+    let ann = ("ann".to_owned(), Role::Admin);
+    let bob = |role| ("bob".to_owned(), role);
+    let expected = [
+        (vec![ann.clone()], 1),
+        (vec![ann.clone()], 0),
+        (vec![ann.clone(), bob(Role::Viewer)], 0),
+        (vec![ann.clone(), bob(Role::Admin)], 0),
+        (vec![ann.clone()], 0),
+    ];
+    for (number, expected) in (2..=6).rev().zip(expected) {
+        ask(&mut core, undo_of(number)).await.unwrap();
+        assert_eq!(all(&mut core).await, expected, "{number}");
+    }
+    let last = ask(&mut core, undo_of(1)).await.unwrap_err();
+    assert_eq!(last.message, "ann is the last admin");
+    core.finish(false).unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    assert_eq!(all(&mut core).await, (vec![ann], 0), "for good");
 }
 
 #[tokio::test]

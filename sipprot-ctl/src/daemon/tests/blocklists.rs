@@ -94,4 +94,52 @@ async fn a_list_may_only_watch() {
     let found = check(&mut core, "203.0.113.5").await;
     assert_eq!((found.denied, found.watched_by), (false, vec!["theirs".to_owned()]));
     assert_eq!(core.extra_items()[List::Deny as usize].len(), 0);
+
+    // Who comes from it is counted, and customers among them.
+    talk(&mut core, "203.0.113.7", Method::Register, Direction::Inbound, (1, 200), Proof::Nonce);
+    for source in ["203.0.113.5", "203.0.113.5", "203.0.113.7", "198.51.100.9"] {
+        core.watch(source.parse().unwrap());
+    }
+    let seen = view(&mut core).await.seen;
+    assert_eq!((seen.events, seen.sources, seen.trusted), (3, 2, 1));
+    core.open_blocklists();
+    assert_eq!(view(&mut core).await.seen, seen, "a reload forgets nothing of it");
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_list_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("list.txt");
+    let mut core = start_with(directory.path(), LIST, "expires = \"1h\"");
+    read_again(&mut core).await;
+    read_again(&mut core).await;
+    fs::remove_file(&file).unwrap();
+    read_again(&mut core).await;
+    read_again(&mut core).await;
+    core.feeds[0].read_long_ago();
+    core.look_at_blocklists();
+    let told: Vec<String> =
+        core.live.last(9, &Default::default()).iter().map(|it| it.what.clone()).collect();
+    let [read, failed, expired] = &told[..] else { panic!("each once: {told:?}") };
+    assert_eq!(read, "the blocklist theirs has 3 entries");
+    assert!(failed.starts_with("the blocklist theirs could not be read: "), "{failed}");
+    assert_eq!(expired, "the blocklist theirs has expired: it denies nobody any more");
+}
+
+#[tokio::test]
+async fn a_reading_that_nobody_waits_for_any_more_replaces_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut core = start_with(directory.path(), LIST, "");
+    read_again(&mut core).await;
+    let kept = directory.path().join("state/blocklists");
+    fs::write(directory.path().join("list.txt"), "203.0.113.99\n").unwrap();
+    core.feeds.iter_mut().for_each(Feed::make_due);
+    core.look_at_blocklists();
+    assert!(core.feeds[0].is_reading());
+    core.feeds.clear();
+    // Its thread ends in its own time.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let names: Vec<_> = fs::read_dir(&kept).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(names, ["theirs.txt"]);
+    assert_eq!(fs::read_to_string(kept.join("theirs.txt")).unwrap(), LIST);
 }

@@ -1,7 +1,7 @@
 //! Operators who would cut themselves off.
 
 use super::*;
-use crate::api::{Code, Done};
+use crate::api::{Code, Done, Right};
 
 const OPERATOR: &str = "203.0.113.7";
 
@@ -14,7 +14,7 @@ fn deny(network: &str, confirm: bool) -> Command {
 }
 
 fn confirm(cancel: bool) -> Command {
-    Command::Confirm { cancel, by: "ann".to_owned() }
+    Command::Confirm { cancel, right: Right::Admin, by: "ann".to_owned() }
 }
 
 async fn done(core: &mut Core, command: Command) -> String {
@@ -148,6 +148,42 @@ fn reload(confirm: bool) -> Command {
     Command::Reload { consent: consent(confirm) }
 }
 
+/// As the daemon's turn does, which has a way to go on.
+#[tokio::test]
+async fn databases_are_read_before_a_reload_and_not_by_the_judgement() {
+    use sipprot_common::abi::{GEO_DENY, GEO_OFF};
+    let directory = tempfile::tempdir().unwrap();
+    let mut core = start_with_file(directory.path(), "");
+    let (going, mut later) = tokio::sync::mpsc::unbounded_channel();
+    core.going = Some(going);
+    configure(directory.path(), DENY);
+    let other = directory.path().join("other");
+    std::fs::rename(directory.path().join("geoip"), &other).unwrap();
+    let text = std::fs::read_to_string(directory.path().join("sipprot.toml")).unwrap();
+    let text = text.replace("/geoip", "/other");
+    std::fs::write(directory.path().join("sipprot.toml"), text).unwrap();
+
+    let (reply, mut answer) = oneshot::channel();
+    core.answer(Call { who: Who::socket("ann"), command: reload(true), reply });
+    assert!(answer.try_recv().is_err() && geo_mode(&core) == GEO_OFF, "not yet");
+    core.go_on(later.recv().await.unwrap());
+    answer.await.unwrap().unwrap();
+    assert_eq!((geo_mode(&core), core.geography.is_available()), (GEO_DENY, true));
+    let told = super::audit::log(&mut core).await;
+    assert_eq!((told.len(), told[0].who.as_str(), told[0].what.as_str()), (1, "ann", "reload"));
+
+    // By a signal; where nothing has changed, at once.
+    configure(directory.path(), "");
+    core.hang_up();
+    core.go_on(later.recv().await.unwrap());
+    assert_eq!(geo_mode(&core), GEO_OFF);
+    core.hang_up();
+    assert!(later.try_recv().is_err());
+    core.journal.write_for_good(Vec::new()).await.unwrap().unwrap();
+    let told = super::audit::log(&mut core).await;
+    assert_eq!((told[0].what.as_str(), told[0].from.as_str()), ("reload", "for SIGHUP"));
+}
+
 const DENY: &str = "geo.mode = \"deny\"\ngeo.countries = [\"FR\"]\n";
 const ALLOW: &str = "geo.mode = \"allow\"\ngeo.countries = [\"FR\"]\n";
 
@@ -185,6 +221,9 @@ async fn countries_that_cut_off_wait_too() {
     refused(&mut core, confirm(false), "five minutes of learning").await;
     let soon = core.clock.timestamp_now() + jiff::SignedDuration::from_secs(5);
     core.guard.pending.as_mut().unwrap().until = soon;
+    let lists = Command::Confirm { cancel: true, right: Right::Lists, by: "bob".to_owned() };
+    let fault = ask(&mut core, lists).await.unwrap_err();
+    assert_eq!(fault.code, Code::Forbidden, "settings are an admin's: {fault}");
     done(&mut core, confirm(false)).await;
     pass(&mut core).await;
     assert_eq!(geo_mode(&core), GEO_DENY);

@@ -153,6 +153,23 @@ async fn a_proposal_is_accepted_in_parts_and_can_be_undone() {
     assert_eq!(status(&mut core).await.mode, "enforce");
     assert!(check(&mut core, "198.51.100.200").await.peer);
 
+    // All of the second acceptance is one record.
+    let undo = |number| Command::Undo {
+        number,
+        by: "ann".to_owned(),
+        right: crate::api::Right::Admin,
+        consent: Consent::default(),
+    };
+    let last = super::audit::log(&mut core).await[0].number;
+    ask(&mut core, undo(last)).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+    assert_eq!(state(&mut core).await.state, LearnState::Learning, "goes on");
+    assert!(!check(&mut core, "198.51.100.200").await.peer);
+    ask(&mut core, undo(last + 1)).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), enforced);
+    assert_eq!(state(&mut core).await.state, LearnState::Accepted);
+    assert!(check(&mut core, "198.51.100.200").await.peer);
+
     let copies: Vec<PathBuf> = done.undo[0].split(' ').skip(1).take(2).map(PathBuf::from).collect();
     std::fs::copy(&copies[0], &copies[1]).unwrap();
     ask(&mut core, Command::Reload { consent: Consent::default() }).await.unwrap();

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::*;
 use crate::api::{
     Aggregate, BlocksAnswer, Code, DenyBlocks, EditEntry, Entry, FoundMerges, ListQuery,
-    MoveEntries, RemoveEntries,
+    MoveEntries, RemoveEntries, Right,
 };
 
 const OPERATOR: &str = "203.0.113.7";
@@ -172,7 +172,7 @@ async fn edits_may_not_cut_off_the_operator() {
     fault(&mut core, edit_of(List::Deny, wider.clone()), Code::Refused, says).await;
     let confirmed = Command::EditEntry { list: List::Deny, edit: wider, consent: operator(true) };
     assert!(told(&mut core, confirmed).await.contains("taken back"));
-    let cancel = Command::Confirm { cancel: true, by: ann() };
+    let cancel = Command::Confirm { cancel: true, right: Right::Lists, by: ann() };
     told(&mut core, cancel).await;
     assert_eq!(shown(&mut core, List::Deny).await, ["203.0.113.64/26"]);
 }
@@ -241,7 +241,7 @@ async fn entries_move_between_the_lists() {
     let cutting = moving(List::Allow, OPERATOR, List::Deny, false);
     fault(&mut core, cutting, Code::Refused, "would cut off 203.0.113.7").await;
     told(&mut core, moving(List::Allow, OPERATOR, List::Deny, true)).await;
-    told(&mut core, Command::Confirm { cancel: true, by: ann() }).await;
+    told(&mut core, Command::Confirm { cancel: true, right: Right::Lists, by: ann() }).await;
     assert_eq!(shown(&mut core, List::Allow).await, ["198.51.100.9", OPERATOR]);
     assert!(shown(&mut core, List::Deny).await.is_empty());
     let lists = status(&mut core).await.lists;
@@ -296,7 +296,7 @@ async fn whoever_blocks_themselves_is_asked() {
     told(&mut core, block(true, Scope::All)).await;
     assert!(check(&mut core, OPERATOR).await.blocked);
     assert_eq!(core.guard_items().len(), 1);
-    told(&mut core, Command::Confirm { cancel: true, by: ann() }).await;
+    told(&mut core, Command::Confirm { cancel: true, right: Right::Lists, by: ann() }).await;
     assert!(!check(&mut core, OPERATOR).await.blocked);
     // Their SIP is not what they work by.
     told(&mut core, block(false, Scope::Sip)).await;

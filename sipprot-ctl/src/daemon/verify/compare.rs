@@ -8,7 +8,9 @@ use sipprot_common::source::SourceKey;
 use sipprot_common::{block, containment};
 
 use super::super::clock::Clock;
+use super::super::geography::Geography;
 use super::super::restore::item_of;
+use super::countries::Countries;
 use super::small::Told;
 use crate::api::KindView;
 use crate::datapath::{
@@ -54,6 +56,7 @@ pub struct Look {
     pub trusted: Vec<(SourceKey, u32)>,
     pub interfaces: Vec<String>,
     pub plan: Told,
+    pub countries: Countries,
 }
 
 /// How many entries are promised, and what differs.
@@ -78,6 +81,9 @@ pub struct Findings {
     pub doubtful_trust: Vec<SourceKey>,
     /// Policies and all else that comes of the configuration.
     pub small: Vec<KindView>,
+    pub countries: KindView,
+    /// From which these are.
+    pub geography: Option<Arc<Geography>>,
 }
 
 impl Findings {
@@ -102,6 +108,8 @@ impl Look {
         self.compare_blocks(&mut findings)?;
         self.compare_trust(&mut findings)?;
         findings.small = self.plan.compare(&self.datapath, &self.interfaces)?;
+        findings.countries = self.countries.compare(&self.datapath)?;
+        findings.geography = Some(self.countries.geography);
         Ok(findings)
     }
 
