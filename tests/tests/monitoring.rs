@@ -188,7 +188,7 @@ fn every_panel_shows_something() -> Result<()> {
     let all = left.len();
     println!("{all} queries");
     let start = Instant::now();
-    while !left.is_empty() && start.elapsed() < 3 * LIMIT {
+    while !left.is_empty() && start.elapsed() < 8 * LIMIT {
         attack(&lab)?;
         fs::write(&log, format!("{}a line\n", fs::read_to_string(&log)?))?;
         deny_a_country(&daemon, start)?;
@@ -205,7 +205,7 @@ fn every_panel_shows_something() -> Result<()> {
     Ok(())
 }
 
-/// Attackers' country is kept out, once there are blocks to look at.
+/// Attackers' country is kept out, once there are blocks to look at; it bites five minutes later.
 fn deny_a_country(daemon: &Daemon, start: Instant) -> Result<()> {
     if start.elapsed() > Duration::from_secs(30) {
         daemon.text(&["config", "set", "geo.countries", "KP,JP"])?;
