@@ -21,6 +21,7 @@ pub enum Command {
     ProgramById = 13,
     MapById = 14,
     Info = 15,
+    BtfLoad = 18,
     LookupBatch = 24,
     UpdateBatch = 26,
     DeleteBatch = 27,
@@ -97,6 +98,20 @@ struct MapCreate {
     inner_map: u32,
     numa_node: u32,
     name: [u8; 16],
+    ifindex: u32,
+    btf: u32,
+    key_type: u32,
+    value_type: u32,
+}
+
+#[repr(C)]
+struct BtfLoad {
+    btf: u64,
+    log: u64,
+    size: u32,
+    log_size: u32,
+    log_level: u32,
+    pad: u32,
 }
 
 /// The head of the kernel's `struct bpf_map_info`.
@@ -189,15 +204,22 @@ unsafe fn info<T: Default>(fd: BorrowedFd<'_>) -> io::Result<T> {
 }
 
 /// Makes an array of one value that user space can map into its memory.
+///
+/// It has types, as the array in the object has that stands for it in its slot: Linux 6.1 takes no other
+/// (`bpf_map_meta_equal` compares `timer_off`, which tells a structure from no type at all).
 pub fn mappable_array(value_size: u32, name: &str) -> io::Result<OwnedFd> {
     const ARRAY: u32 = 2;
     const MMAPABLE: u32 = 1 << 10;
+    let types = load_types(value_size)?;
     let mut call = MapCreate {
         kind: ARRAY,
         key_size: 4,
         value_size,
         max_entries: 1,
         flags: MMAPABLE,
+        btf: types.as_raw_fd() as u32,
+        key_type: KEY_TYPE,
+        value_type: VALUE_TYPE,
         ..MapCreate::default()
     };
     for (place, byte) in call.name.iter_mut().take(15).zip(name.bytes()) {
@@ -205,6 +227,38 @@ pub fn mappable_array(value_size: u32, name: &str) -> io::Result<OwnedFd> {
     }
     // SAFETY: no addresses.
     unsafe { bpf(Command::MapCreate, &mut call) }.map(own)
+}
+
+/// The numbers of the two types of [`types`].
+const KEY_TYPE: u32 = 1;
+const VALUE_TYPE: u32 = 2;
+
+fn load_types(value_size: u32) -> io::Result<OwnedFd> {
+    let types = types(value_size);
+    let mut call = BtfLoad {
+        btf: types.as_ptr() as u64,
+        log: 0,
+        size: types.len() as u32,
+        log_size: 0,
+        log_level: 0,
+        pad: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of `btf`, which lives through the call.
+    unsafe { bpf(Command::BtfLoad, &mut call) }.map(own)
+}
+
+/// BTF of a `u32` and of a structure of that size, whose members are nobody's affair.
+fn types(value_size: u32) -> Vec<u8> {
+    const NAMES: &[u8] = b"\0u32\0table\0";
+    const INTEGER: u32 = 1 << 24;
+    const STRUCTURE: u32 = 4 << 24;
+    const MAGIC: u32 = 0xeb9f | 1 << 16;
+    // Names by their places in `NAMES`; the integer has 32 bits.
+    let types = [[1, INTEGER, 4, 32].as_slice(), &[5, STRUCTURE, value_size]].concat();
+    let types_size = size_of_val(&types[..]) as u32;
+    let head = [MAGIC, 24, 0, types_size, types_size, NAMES.len() as u32];
+    let words = head.iter().chain(&types);
+    words.flat_map(|word: &u32| word.to_ne_bytes()).chain(NAMES.iter().copied()).collect()
 }
 
 pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
