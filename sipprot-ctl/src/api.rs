@@ -12,6 +12,7 @@ mod geo;
 mod learn;
 mod lists;
 mod live;
+mod notices;
 mod report;
 mod schema;
 mod settings;
@@ -53,6 +54,9 @@ pub use lists::{
     MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
 };
 pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
+pub use notices::{
+    DeliveryView, NotifyLog, NotifyLogQuery, NotifyStatus, NotifyTest, NotifyTested, TestResult,
+};
 pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
@@ -264,6 +268,11 @@ pub enum Command {
     },
     /// Into the audit log.
     Note(AuditNote),
+    NotifyStatus,
+    NotifyLog {
+        query: NotifyLogQuery,
+    },
+    NotifyTest(NotifyTest),
 }
 
 impl Command {
@@ -287,6 +296,7 @@ impl Command {
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
             Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
+            Command::NotifyTest(test) => Some(&mut test.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -327,6 +337,8 @@ impl Command {
             | Command::Compare
             | Command::Settle { .. }
             | Command::Metrics
+            | Command::NotifyStatus
+            | Command::NotifyLog { .. }
             | Command::Follow
             | Command::Top { .. } => None,
         }
@@ -375,6 +387,9 @@ pub enum Answer {
     #[serde(skip)]
     Follow(Live),
     Top(Box<Top>),
+    NotifyStatus(NotifyStatus),
+    NotifyLog(NotifyLog),
+    NotifyTested(NotifyTested),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

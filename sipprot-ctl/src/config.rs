@@ -16,6 +16,7 @@ mod french;
 mod guards;
 mod json;
 mod keys;
+mod notify;
 mod own;
 mod read;
 mod schema;
@@ -36,6 +37,9 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
+pub use notify::{
+    Language, Mail, MailSecurity, MailWay, Notify, Severity, Webhook, WebhookFormat, is_recipient,
+};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use schema::{SECRET, Schema, is_secret, schema};
 pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name};
@@ -89,6 +93,8 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    /// Who is told of what.
+    pub notify: Notify,
 }
 
 /// How much is kept of what was changed.
@@ -478,6 +484,7 @@ impl Default for Config {
             blocklists: Vec::new(),
             logs: Vec::new(),
             audit: Audit::default(),
+            notify: Notify::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ mod many;
 mod memory;
 mod news;
 mod notes;
+mod notices;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -157,6 +158,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.announce(detach);
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
+    core.start_notices();
     turn(&mut core, reader, calls, told).await?;
     info!("ending");
     core.live.end();

@@ -12,6 +12,7 @@ mod door;
 mod error;
 mod lists;
 mod live;
+mod notices;
 mod pace;
 mod people;
 mod pieces;

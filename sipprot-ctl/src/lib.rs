@@ -35,6 +35,8 @@ pub mod listening;
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
+/// Who is told of attacks: by mail and by a webhook.
+pub mod notify;
 /// How many connections a listener has at once.
 mod places;
 /// The rules over a recorded capture: what would have been done, and why.

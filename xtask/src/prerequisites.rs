@@ -116,6 +116,7 @@ pub const PACKAGES: &[Package] = {
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
+        package("python3-aiosmtpd", Lab, Package, "the mail server that is told of attacks"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),

@@ -72,6 +72,7 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::ApplySettings { staged, .. } => ("settings", staged.target()),
         Command::Reload { .. } => ("reload", String::new()),
         Command::Undo { number, .. } => ("undo", format!("{number}")),
+        Command::NotifyTest(test) => ("notify.test", several(test.to.iter().cloned())),
         Command::Note(note) => (note.what.name(), note.target.clone()),
         // Users and tokens; never what proves them.
         Command::AddUser(user) => ("user.add", user.name.clone()),
@@ -106,6 +107,8 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Compare
         | Command::Settle { .. }
         | Command::Rehearse(_)
+        | Command::NotifyStatus
+        | Command::NotifyLog { .. }
         | Command::Follow
         | Command::Top { .. } => return None,
     };

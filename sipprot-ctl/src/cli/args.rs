@@ -119,6 +119,8 @@ pub enum Verb {
     Doctor,
     /// Print, check and change the configuration.
     Config(Config),
+    /// Who is told of attacks: how it fares, what became of each message, and a test.
+    Notify(super::notices::Notify),
     /// Print who changed what, and when.
     Audit(Audit),
     /// Take back what was changed, if it is still so.

@@ -114,6 +114,9 @@ impl Core {
             Command::Audit { query } => return self.audit(query, reply),
             Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
             Command::Note(_) => self.note(),
+            Command::NotifyStatus => Outcome::Now(self.notify_status()),
+            Command::NotifyLog { query } => return self.notify_log(query, reply),
+            Command::NotifyTest(test) => return self.notify_test(test, reply),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }

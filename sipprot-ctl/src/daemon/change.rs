@@ -335,6 +335,7 @@ impl Core {
         self.follow_interfaces();
         self.follow_logs();
         self.follow_front();
+        self.follow_notices();
         info!("configuration reloaded");
         Ok(Done {
             done: true,

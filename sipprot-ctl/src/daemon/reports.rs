@@ -58,7 +58,11 @@ fn days(query: &ReportQuery, today: Date) -> Result<Days, Fault> {
     Ok(Days { first, last })
 }
 
-fn make(store: &Arc<Store>, days: Days, query: &ReportQuery) -> Result<Report, StoreError> {
+pub(super) fn make(
+    store: &Arc<Store>,
+    days: Days,
+    query: &ReportQuery,
+) -> Result<Report, StoreError> {
     let time = midnight(days.first)..days.last.tomorrow().map_or(Timestamp::MAX, midnight);
     let blocks = store.history(time.clone()).collect::<Result<Vec<_>, _>>()?;
     let attacks = store.attacks(days.first..=days.last).collect::<Result<Vec<_>, _>>()?;
@@ -79,7 +83,7 @@ fn kept_since(store: &Store) -> Result<Option<Date>, StoreError> {
     Ok(attack.into_iter().chain(block).min())
 }
 
-fn midnight(date: Date) -> Timestamp {
+pub(super) fn midnight(date: Date) -> Timestamp {
     date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
 }
 

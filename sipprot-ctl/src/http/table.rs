@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, live, people, routes, settings, sheets};
+use super::{Rooms, lists, live, notices, people, routes, settings, sheets};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
     Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
-    MadeToken, PeersAnswer, RemovedAnswer, Report, Right, Schema, SessionView, SettingsAnswer,
-    SettingsChanged, SheetAnswer, Status, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer,
-    Verification, Version, Why,
+    MadeToken, NotifyLog, NotifyStatus, NotifyTested, PeersAnswer, RemovedAnswer, Report, Right,
+    Schema, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status, TokensAnswer, Top,
+    TrustAnswer, Undone, UsersAnswer, Verification, Version, Why,
 };
 
 pub(super) struct Route {
@@ -104,6 +104,9 @@ pub(super) fn routes() -> Vec<Route> {
         get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
+        get("/notify", READ, |asker| routes::plain(asker, Command::NotifyStatus)).gives::<NotifyStatus>("How notifications fare."),
+        get("/notify/log", READ, notices::log).gives::<NotifyLog>("What became of each message."),
+        post("/notify/test", ADMIN, notices::test).gives::<NotifyTested>("Sends a message to try the way."),
     ]);
     all
 }

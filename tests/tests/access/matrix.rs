@@ -78,6 +78,9 @@ const ROUTES: &str = "
     read    GET    /settings/schema
     read    GET    /audit
     admin   POST   /audit/{number}/undo
+    read    GET    /notify
+    read    GET    /notify/log
+    admin   POST   /notify/test
 ";
 
 /// What nobody may, an admin neither.
