@@ -15,10 +15,13 @@ mod live;
 mod notices;
 mod report;
 mod schema;
+mod service;
 mod settings;
 mod sheet;
+mod summary;
 mod top;
 mod verify;
+mod welcome;
 mod who;
 mod why;
 
@@ -61,17 +64,21 @@ pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
 pub use schema::Network;
+pub use service::{ServiceAct, ServiceView, StopService};
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
     Undone,
 };
 pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
+pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
+pub use welcome::Welcome;
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::{Difference, Schema, Scope};
+pub use crate::doctor::Checkup;
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -79,6 +86,8 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
+    /// What was wrong when it was last looked at; costs nothing.
+    Health,
     Entries {
         list: List,
         query: ListQuery,
@@ -157,6 +166,9 @@ pub enum Command {
     },
     Report {
         query: ReportQuery,
+    },
+    Summary {
+        query: SummaryQuery,
     },
     Learn,
     LearnProposal,
@@ -264,10 +276,16 @@ pub enum Command {
     Undo {
         number: u64,
         by: String,
+        /// Of who asks: what is taken back takes the right that it took to be done.
+        right: Right,
         consent: Consent,
     },
     /// Into the audit log.
     Note(AuditNote),
+    /// What may be wrong on this host.
+    Doctor,
+    Service,
+    ActOnService(ServiceAct),
     NotifyStatus,
     NotifyLog {
         query: NotifyLogQuery,
@@ -292,6 +310,7 @@ impl Command {
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
             Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::ActOnService(act) => Some(act.by()),
             Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
@@ -310,6 +329,7 @@ impl Command {
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
+            | Command::Health
             | Command::Entries { .. }
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
@@ -320,6 +340,7 @@ impl Command {
             | Command::Check { .. }
             | Command::Why { .. }
             | Command::Report { .. }
+            | Command::Summary { .. }
             | Command::Learn
             | Command::LearnProposal
             | Command::GeoPreview(_)
@@ -340,6 +361,8 @@ impl Command {
             | Command::NotifyStatus
             | Command::NotifyLog { .. }
             | Command::Follow
+            | Command::Doctor
+            | Command::Service
             | Command::Top { .. } => None,
         }
     }
@@ -350,6 +373,8 @@ impl Command {
 pub enum Answer {
     Version(Version),
     Status(Box<Status>),
+    #[serde(skip)]
+    Health(Vec<String>),
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
@@ -358,6 +383,7 @@ pub enum Answer {
     Check(Box<Check>),
     Why(Box<Why>),
     Report(Report),
+    Summary(Box<Summary>),
     Learn(LearnStatus),
     LearnProposal(Box<LearnProposal>),
     Accepted(Accepted),
@@ -387,6 +413,8 @@ pub enum Answer {
     #[serde(skip)]
     Follow(Live),
     Top(Box<Top>),
+    Checkup(Checkup),
+    Service(ServiceView),
     NotifyStatus(NotifyStatus),
     NotifyLog(NotifyLog),
     NotifyTested(NotifyTested),

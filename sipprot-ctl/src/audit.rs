@@ -9,4 +9,4 @@ mod undo;
 
 pub use act::{Act, act};
 pub use filter::matches;
-pub use undo::{parts, why_not};
+pub use undo::{least, parts, why_not};

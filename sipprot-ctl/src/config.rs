@@ -6,6 +6,7 @@
 //! only the whole can tell.
 
 mod api;
+mod branding;
 mod check;
 mod documented;
 mod duration;
@@ -33,6 +34,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
 pub use api::Api;
+pub use branding::Branding;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -93,6 +95,8 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    /// Of the dashboard.
+    pub branding: Branding,
     /// Who is told of what.
     pub notify: Notify,
 }
@@ -484,6 +488,7 @@ impl Default for Config {
             blocklists: Vec::new(),
             logs: Vec::new(),
             audit: Audit::default(),
+            branding: Branding::default(),
             notify: Notify::default(),
         }
     }

@@ -15,6 +15,7 @@ mod blocklists;
 mod carry;
 mod change;
 mod check;
+mod checkup;
 mod clock;
 mod core;
 mod entries;
@@ -30,6 +31,7 @@ mod journal;
 mod kernel;
 mod learn;
 mod ledger;
+mod manager;
 mod many;
 mod memory;
 mod news;
@@ -49,6 +51,7 @@ mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
+mod service;
 mod sessions;
 mod settings;
 mod sheets;
@@ -77,12 +80,15 @@ use tracing::{error, info};
 
 use crate::api::{Call, Caller};
 use crate::config::Loaded;
-use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
+use crate::datapath::{
+    Datapath, EventReader, LinkWatch, Links, Object, Options as DatapathOptions,
+};
 use crate::feed::Heard;
 use crate::http::{self, Rooms};
 
 use core::Core;
 use kernel::Kernel;
+use manager::Manager;
 pub use staged::replace;
 use urgency::Urgency;
 
@@ -94,6 +100,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     pub observe: bool,
     pub detach_on_exit: bool,
+    /// No interface is there yet, or even named: go on all the same.
+    pub wait: bool,
 }
 
 /// Events that are taken from the ring before others have their turn.
@@ -125,12 +133,15 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         [] => &config.interfaces,
         named => named,
     };
-    if wanted.is_empty() {
+    if wanted.is_empty() && !options.wait {
         anyhow::bail!("no interface to protect: name one with --iface or in the configuration");
     }
-    if !wanted.iter().any(|interface| own::has_interface(interface)) {
+    if !options.wait && !wanted.iter().any(|interface| own::has_interface(interface)) {
         anyhow::bail!("there is no interface {}", wanted.join(", nor "));
     }
+    let mut manager = Manager::of_environment();
+    // From before the interfaces are looked at: what comes after is told.
+    let links = LinkWatch::open().context("cannot watch the interfaces")?;
     let kernel = open_datapath(config)?;
     let socket = config.daemon.socket.clone();
     let metrics = config.daemon.metrics;
@@ -143,7 +154,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let api = tokio::spawn(http::serve_api(listener, rooms.clone(), until(stopped.clone())));
     let scraped = match metrics {
-        Some(address) => match http::bind_metrics(address).await {
+        Some(address) => match http::bind_metrics(address) {
             Ok(listener) => {
                 Some(tokio::spawn(http::serve_metrics(listener, rooms.clone(), until(stopped))))
             }
@@ -159,8 +170,10 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
     core.start_notices();
-    turn(&mut core, reader, calls, told).await?;
+    manager.ready(core.in_short());
+    turn(&mut core, Told { links, calls, logs: told, reader }, &mut manager).await?;
     info!("ending");
+    manager.ending();
     core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
@@ -187,13 +200,17 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// From where the daemon learns anything.
+struct Told {
+    reader: Option<EventReader>,
+    calls: mpsc::Receiver<Call>,
+    logs: mpsc::Receiver<Heard>,
+    links: LinkWatch,
+}
+
 /// Everything in turn, until a signal ends it.
-async fn turn(
-    core: &mut Core,
-    mut reader: Option<EventReader>,
-    mut calls: mpsc::Receiver<Call>,
-    mut told: mpsc::Receiver<Heard>,
-) -> anyhow::Result<()> {
+async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Result<()> {
+    let Told { mut reader, mut calls, mut logs, links } = told;
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -216,14 +233,22 @@ async fn turn(
                 }
             },
             Some(call) = calls.recv() => urgency.at_leisure(|| core.answer(call)),
-            Some(heard) = told.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            Some(heard) = logs.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            changed = changed(&links) => if changed.concern(core.wanted_interfaces()) {
+                urgency.at_leisure(|| core.reconcile());
+            },
             _ = seconds.tick() => {
                 urgency.set(false);
+                manager.alive(|| core.in_short());
                 core.second();
                 core.take_databases().await;
                 urgency.set(true);
             }
-            () = received(&mut hang_up) => urgency.at_leisure(|| core.reload_and_log()),
+            () = received(&mut hang_up) => urgency.at_leisure(|| {
+                manager.reloading();
+                core.reload_and_log();
+                manager.reloaded();
+            }),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),
         }
@@ -237,6 +262,17 @@ async fn next_batch(
     match reader {
         Some(reader) => reader.batch(BATCH_MAX, |event| core.event(&event)).await,
         None => pending().await,
+    }
+}
+
+async fn changed(links: &LinkWatch) -> Links {
+    match links.changed().await {
+        Ok(links) => links,
+        // They are looked at every few seconds anyway.
+        Err(error) => {
+            error!("interfaces: {error}");
+            pending().await
+        }
     }
 }
 

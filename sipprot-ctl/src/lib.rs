@@ -31,13 +31,15 @@ pub mod geo;
 pub mod http;
 /// Who of this host listens where.
 pub mod listening;
+/// The pages of the manual that the program writes by itself.
+mod manual;
 /// SIP messages as the controller needs them: from an event's bytes to an observation.
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
 /// Who is told of attacks: by mail and by a webhook.
 pub mod notify;
-/// How many connections a listener has at once.
+/// Listeners: their addresses, and how many connections each has.
 mod places;
 /// The rules over a recorded capture: what would have been done, and why.
 pub mod replay;
@@ -45,6 +47,8 @@ pub mod replay;
 pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.
 pub mod rules;
+/// Takes secrets out of what leaves the host.
+mod scrub;
 /// Lists as spreadsheets.
 pub mod sheet;
 /// What must survive: lists, blocks, trust and history, in sled.

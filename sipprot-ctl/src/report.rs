@@ -5,6 +5,7 @@
 
 pub mod abuse;
 pub mod sheet;
+pub mod summary;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,7 +245,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn attack(source: &str, method: &str, drops: u64) -> AttackRecord {
+    pub fn attack(source: &str, method: &str, drops: u64) -> AttackRecord {
         AttackRecord {
             day: "2026-02-28".parse().unwrap(),
             source: source.parse().unwrap(),
@@ -260,7 +261,7 @@ mod tests {
         }
     }
 
-    fn block(source: &str, rule: &str, kind: BlockKind) -> BlockRecord {
+    pub fn block(source: &str, rule: &str, kind: BlockKind) -> BlockRecord {
         BlockRecord {
             source: source.parse().unwrap(),
             kind,

@@ -148,9 +148,17 @@ impl Store {
     /// Carries out all changes or none, and returns once they are on the disk. Of more than
     /// [`BULK_PART`] changes a reader may see a part before the rest.
     pub fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.apply_numbered(changes).map(drop)
+    }
+
+    /// The same; returns the numbers of the audit log's records among them.
+    pub fn apply_numbered(&self, changes: &[Change]) -> Result<Vec<u64>, StoreError> {
         let mut writer = self.writer()?;
+        let before = writer.rows.audit.last;
+        let numbers = |after: u64| (before + 1..=after).collect();
         if changes.len() > BULK_PART {
-            return self.write_bulk(&mut writer, &changes);
+            self.write_bulk(&mut writer, &changes)?;
+            return Ok(numbers(writer.rows.audit.last));
         }
         let lines = lines_of(changes)?;
         let Batch { mut writes, rows, .. } = self.batch(&writer.rows, changes)?;
@@ -165,7 +173,7 @@ impl Store {
         if !append_to_export(&mut writer, &lines).unwrap_or(false) {
             writer.export = self.rewrite_export(commit).ok();
         }
-        Ok(())
+        Ok(numbers(writer.rows.audit.last))
     }
 
     /// The same for any number of changes, in bounded memory.

@@ -1,12 +1,13 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { worldPlugin } from "./build/world";
 
 // `npm run dev` shows the pages of the sources before the daemon that SIPPROT_SOCKET names: the socket
 // needs no login.
 const socketPath = process.env["SIPPROT_SOCKET"] ?? "/run/sipprot/sipprot.sock";
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), worldPlugin()],
   base: "./",
   build: {
     target: "es2022",

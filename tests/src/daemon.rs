@@ -136,29 +136,52 @@ impl Daemon {
         self.directory.with_file_name("bpf").join("sipprot")
     }
 
-    /// Starts it, and waits until it answers and the uplink has its program.
-    pub fn start(&mut self) -> Result<()> {
+    /// Starts it, and waits for nothing.
+    pub fn launch(&mut self) -> Result<&mut Process> {
+        self.launch_with(&[])
+    }
+
+    fn launch_with(&mut self, arguments: &[&str]) -> Result<&mut Process> {
         self.starts += 1;
         let mut command = self.command();
-        command.arg("run");
+        command.arg("run").args(arguments);
         let log = self.directory.join(format!("run-{}.log", self.starts));
-        let process = self.process.insert(Process::start(command, &log)?);
+        Ok(self.process.insert(Process::start(command, &log)?))
+    }
+
+    /// Starts it, and waits until it answers and the uplink has its program.
+    pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments of `run`.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
+        self.launch_with(arguments)?;
         let start = Instant::now();
         let mut complaint = String::new();
         while start.elapsed() < START_LIMIT {
+            let process = self.process.as_mut().context("it was started")?;
             if let Some(status) = process.ended()? {
                 bail!("sipprot run ended with {status}: {}", process.last_words());
             }
-            let mut status = self.host.command(&self.program);
-            status.arg("--config").arg(self.directory.join("sipprot.toml"));
-            let output = status.args(["status", "--json"]).output().context("run sipprot")?;
+            let output = self.cli(&["status", "--json"])?;
             if output.status.success() {
                 return Ok(());
             }
             complaint = String::from_utf8_lossy(&output.stderr).into_owned();
             std::thread::sleep(Duration::from_millis(50));
         }
-        bail!("sipprot does not answer: {}; {}", complaint.trim(), process.last_words())
+        let said = self.process.as_ref().map(Process::last_words).unwrap_or_default();
+        bail!("sipprot does not answer: {}; {said}", complaint.trim())
+    }
+
+    /// From the next start on it is another build.
+    pub fn upgrade(&mut self, program: &Path) {
+        self.program = program.to_owned();
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Asks it to end, and waits.

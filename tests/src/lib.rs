@@ -44,10 +44,15 @@ pub mod sip;
 pub mod sipp;
 /// OpenSSH: a server that logs, and clients that log in or fail.
 pub mod sshd;
+/// The threat model's tests.
+#[cfg(test)]
+mod threats;
 /// TLS as openssl speaks it: a certificate, and a client that says lines and hears the answers.
 pub mod tls;
 /// Addresses, all from the documentation ranges, and the links between the namespaces.
 pub mod topology;
+/// What a host loses while its firewall is stopped, killed, upgraded, or loses its disk.
+pub mod torture;
 /// The trunk: a provider that never registers.
 pub mod trunk;
 /// What a process takes: CPU time and memory.

@@ -20,7 +20,7 @@ pub const UPLINK: &str = "up0";
 /// The interface of every other namespace.
 pub const INTERFACE: &str = "eth0";
 /// How many attackers there are, each with addresses of its own.
-pub const ATTACKERS: u8 = 48;
+pub const ATTACKERS: u8 = 64;
 
 /// An IP version, where a scenario can be played over either.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::{build, prerequisites::Purpose, process, setup, workspace};
+use crate::{build, prerequisites::Purpose, process, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -26,12 +26,9 @@ pub struct Options {
 pub fn bench(options: &Options) -> Result<()> {
     use Purpose::{Bench, Build, Geo, Lab, Pinning};
     setup::ensure(&[Build, Pinning, Lab, Geo, Bench])?;
-    let built = build::build(&build::Options::default())?;
+    let built = build::build(&build::Options::default(), build::Profile::Release)?;
     let own_object = build::build_bench_object()?;
-    let mut cargo = workspace::cargo("build");
-    cargo.args(["--release", "--package", "sipprot-bench"]);
-    process::run(cargo.env(build::OBJECT_VARIABLE, &built.object))?;
-    let mut command = process::as_root(workspace::release_binary("sipprot-bench"))?;
+    let mut command = build::root_program("sipprot-bench", "sipprot-bench", &built)?;
     command.arg("--object").arg(built.object).arg("--own-object").arg(own_object);
     command.arg("--sipprot").arg(built.sipprot);
     command.args(options.json.then_some("--json")).args(options.quick.then_some("--quick"));

@@ -2,12 +2,16 @@
 //!
 //! All are kept up to date, so that a second build is quick.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
+    docs,
     prerequisites::Purpose,
     process::{self, say},
     setup,
@@ -25,6 +29,24 @@ pub struct Options {
     log: bool,
 }
 
+/// How a controller is compiled: cargo's profile of that name.
+#[derive(Clone, Copy)]
+pub enum Profile {
+    /// What ships.
+    Release,
+    /// What the labs try: in a third of the time, and fast enough for a flood.
+    Lab,
+}
+
+impl Profile {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Lab => "lab",
+        }
+    }
+}
+
 /// What a build leaves, as absolute paths.
 pub struct Built {
     pub sipprot: PathBuf,
@@ -32,19 +54,33 @@ pub struct Built {
 }
 
 /// Builds everything that a release is made of, and installs what that needs first.
-pub fn build(options: &Options) -> Result<Built> {
+pub fn build(options: &Options, profile: Profile) -> Result<Built> {
     setup::ensure(&[Purpose::Build])?;
     let object = build_object(options)?;
     let mut cargo = workspace::cargo("build");
-    cargo.args(["--release", "--package", "sipprot-ctl"]).env(OBJECT_VARIABLE, &object);
+    embed(&mut cargo, &object)?;
+    process::run(cargo.args(["--profile", profile.name(), "--package", "sipprot-ctl"]))?;
+    let sipprot = workspace::binary(profile.name(), "sipprot");
+    say(format_args!("built {}", sipprot.display()));
+    Ok(Built { sipprot, object })
+}
+
+/// Tells a build of the controller what to embed.
+pub fn embed(cargo: &mut Command, object: &Path) -> Result<()> {
+    cargo.env(OBJECT_VARIABLE, object).env(docs::VARIABLE, docs::build()?);
     match ui::build()? {
         Some(dist) => cargo.env(ui::DIST_VARIABLE, dist),
         None => cargo.env_remove(ui::DIST_VARIABLE),
     };
-    process::run(&mut cargo)?;
-    let sipprot = workspace::release_binary("sipprot");
-    say(format_args!("built {}", sipprot.display()));
-    Ok(Built { sipprot, object })
+    Ok(())
+}
+
+/// Builds a program of the lab or the bench, and is the command that runs it as root.
+pub fn root_program(package: &str, program: &str, built: &Built) -> Result<Command> {
+    let mut cargo = workspace::cargo("build");
+    cargo.args(["--release", "--package", package, "--bin", program]);
+    process::run(cargo.env(OBJECT_VARIABLE, &built.object))?;
+    process::as_root(workspace::binary("release", program))
 }
 
 fn build_object(options: &Options) -> Result<PathBuf> {

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::{build, prerequisites::Purpose, process, setup, workspace};
+use crate::{build, prerequisites::Purpose, process, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -19,11 +19,8 @@ pub struct Options {
 
 pub fn demo(options: &Options) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Pinning, Purpose::Lab, Purpose::Geo])?;
-    let built = build::build(&build::Options::default())?;
-    let mut cargo = workspace::cargo("build");
-    cargo.args(["--release", "--package", "sipprot-tests", "--bin", "demo"]);
-    process::run(cargo.env(build::OBJECT_VARIABLE, &built.object))?;
-    let mut command = process::as_root(workspace::release_binary("demo"))?;
+    let built = build::build(&build::Options::default(), build::Profile::Release)?;
+    let mut command = build::root_program("sipprot-tests", "demo", &built)?;
     command.arg("--sipprot").arg(built.sipprot);
     command.args(options.json.then_some("--json"));
     command.args(options.hold.then_some("--hold"));

@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: formatting, clippy for every crate with warnings as errors, and `tidy`.
+//! `cargo xtask lint`: formatting, clippy for every crate with warnings as errors, `tidy`, and what may be
+//! linked.
 //!
 //! Every check runs, whatever the others found, so that one run shows all there is to mend.
 
@@ -7,6 +8,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
+    dependencies,
     prerequisites::Purpose,
     process::{self, say},
     setup, tidy,
@@ -18,8 +20,9 @@ type Check = fn() -> Result<()>;
 
 pub fn lint() -> Result<()> {
     setup::ensure(&[Purpose::Build])?;
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 9] = [
         ("tidy", tidy_sources),
+        ("licenses, bans and sources of dependencies", dependencies::check),
         ("fmt", || process::run(workspace::cargo("fmt").args(["--all", "--check"]))),
         ("fmt of the eBPF crate", || process::run(&mut format_ebpf())),
         ("clippy", || process::run(&mut clippy_host())),

@@ -3,8 +3,9 @@
 //! One file per verb; each does by itself what it needs of `setup` and `build`, so that a fresh
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
-//! the table of what a machine must have, `tidy` holds our own source rules, `summary` reads what
-//! the test runner prints, `ui` is npm's side of the build.
+//! the table of what a machine must have, `tidy` holds our own source rules, `dependencies` what may
+//! be linked, `summary` reads what the test runner prints, `lanes` runs suites side by side, `ui` is
+//! npm's side of the build.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -12,8 +13,12 @@
 mod bench;
 mod build;
 mod demo;
+mod dependencies;
+mod docs;
 mod fuzz;
+mod lanes;
 mod lint;
+mod package;
 mod prerequisites;
 mod process;
 mod run;
@@ -22,6 +27,7 @@ mod summary;
 mod test;
 mod tidy;
 mod toolchain;
+mod torture;
 mod ui;
 mod workspace;
 
@@ -50,8 +56,14 @@ enum Verb {
     Test(test::Options),
     /// Measure what the datapath costs
     Bench(bench::Options),
+    /// Stop, kill and upgrade it under traffic, spoil its disk, and count what was lost
+    Torture(torture::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Make the pages of the manual
+    Docs,
+    /// Make the Debian package and the static binary
+    Package(package::Options),
     /// Check formatting, clippy for every crate, and the source rules of the project
     Lint,
 }
@@ -59,12 +71,15 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::Setup(options) => setup::setup(&options),
-        Verb::Build(options) => build::build(&options).map(drop),
+        Verb::Build(options) => build::build(&options, build::Profile::Release).map(drop),
         Verb::Run(options) => run::run(&options),
         Verb::Demo(options) => demo::demo(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Bench(options) => bench::bench(&options),
+        Verb::Torture(options) => torture::torture(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Docs => docs::docs(),
+        Verb::Package(options) => package::package(&options),
         Verb::Lint => lint::lint(),
     };
     match outcome {

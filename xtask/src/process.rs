@@ -95,7 +95,7 @@ pub fn as_root(program: impl AsRef<OsStr>) -> Result<Command> {
 }
 
 /// Program and arguments for messages, cut where a script or a long list would hide the point.
-fn described(command: &Command) -> String {
+pub fn described(command: &Command) -> String {
     const LENGTH_MAX: usize = 160;
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");

@@ -20,7 +20,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Pinning])?;
-    let built = build::build(&build::Options::default())?;
+    let built = build::build(&build::Options::default(), build::Profile::Release)?;
     let mut command = process::as_root(built.sipprot)?;
     command.args(["run", "--iface", &options.iface]);
     if options.observe {

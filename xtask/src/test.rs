@@ -1,10 +1,12 @@
 //! `cargo xtask test`: the unprivileged tests as plain `cargo test` runs them, then the build, then
-//! the tests that need root: the datapath in the kernel and the lab.
+//! the tests that need root, two suites at a time: the datapath in the kernel and the lab.
 //!
-//! What the test runner prints is passed on as it comes; the table at the end is `summary`'s.
+//! What the test runner prints is passed on, of the suites that run side by side as each ends; the
+//! table at the end is `summary`'s.
 
 use std::{
-    io::{self, BufRead, BufReader, PipeReader, Write},
+    fmt, fs,
+    io::{self, BufRead, BufReader},
     process::{Command, ExitStatus},
     time::Instant,
 };
@@ -13,13 +15,21 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{
-    build,
+    build::{self, Profile},
+    lanes,
     prerequisites::Purpose,
-    process::{Privilege, say},
+    process::{self, Privilege, say},
     setup,
     summary::{Privileges, Summary},
     workspace,
 };
+
+/// Suites at a time: most of what a lab does is to wait.
+const LANES: usize = 2;
+
+/// The suites that take more than half a minute, the longest first.
+const LONGEST: [&str; 9] =
+    ["offices", "datapath", "flood", "protected", "feed", "lab", "tcp", "crackers", "access"];
 
 #[derive(Args)]
 pub struct Options {
@@ -38,32 +48,104 @@ pub fn test(options: &Options) -> Result<()> {
         Purpose::Metrics,
         Purpose::Api,
         Purpose::Ui,
+        Purpose::Package,
     ])?;
     let mut summary = Summary::default();
     let mut failures = Vec::new();
 
-    let mut cargo = cargo_test(options);
-    if !run_tests(&mut cargo, Privileges::Ordinary, &mut summary)?.success() {
-        failures.push("the unprivileged tests");
+    let unprivileged = run(&mut cargo_test(options), |line| {
+        println!("{line}");
+        summary.read_line(Privileges::Ordinary, line);
+    });
+    if !unprivileged?.success() {
+        failures.push("the unprivileged tests".to_owned());
     }
 
-    let built = build::build(&build::Options::default())?;
+    let built = build::build(&build::Options::default(), Profile::Lab)?;
+    let as_root = |cargo: &mut Command| -> Result<()> {
+        cargo.args(root_runner()?);
+        // A suite's tests share its namespaces, and the datapath's its CPU maps.
+        cargo.env("RUST_TEST_THREADS", "1");
+        cargo.env("SIPPROT_BIN", &built.sipprot).env(build::OBJECT_VARIABLE, &built.object);
+        cargo.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
+        Ok(())
+    };
     let mut cargo = cargo_test(options);
-    cargo.args(["--package", "sipprot-tests", "--package", "sipprot-bench"]);
-    cargo.args(root_runner()?);
-    // The lab's tests share the machine's network namespaces, and the datapath's its CPU maps.
-    cargo.env("RUST_TEST_THREADS", "1");
-    cargo.env("SIPPROT_BIN", &built.sipprot).env(build::OBJECT_VARIABLE, &built.object);
-    cargo.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
-    if !run_tests(&mut cargo, Privileges::Root, &mut summary)?.success() {
-        failures.push("the tests that need root");
-    }
+    as_root(cargo.args(["--package", "sipprot-tests", "--package", "sipprot-bench", "--no-run"]))?;
+    process::run(&mut cargo)?;
+    let suite = |suite: &Suite| {
+        let mut cargo = cargo_test(options);
+        as_root(cargo.args(suite.selected()))?;
+        let mut lines = Vec::new();
+        let status = run(&mut cargo, |line| lines.push(line.to_owned()))?;
+        anyhow::Ok((lines, status.success()))
+    };
+    lanes::run(
+        LANES,
+        suites()?,
+        |it| (suite(&it), it),
+        |(outcome, it)| match outcome {
+            Ok((lines, success)) => {
+                for line in lines {
+                    println!("{line}");
+                    summary.read_line(Privileges::Root, &line);
+                }
+                if !success {
+                    failures.push(it.to_string());
+                }
+            }
+            Err(error) => failures.push(format!("{it} ({error:#})")),
+        },
+    );
 
     println!("\n{summary}\nin {} s", started.elapsed().as_secs());
     if !failures.is_empty() {
-        bail!("failed: {}", failures.join(" and "));
+        bail!("failed: {}", failures.join(", "));
     }
     Ok(())
+}
+
+/// One of the root's test binaries, or all that are within the crates.
+enum Suite {
+    Units,
+    Integration(String),
+}
+
+impl Suite {
+    /// Cargo's arguments for it.
+    fn selected(&self) -> Vec<&str> {
+        match self {
+            Self::Units => {
+                vec!["--package", "sipprot-tests", "--package", "sipprot-bench", "--lib", "--bins"]
+            }
+            Self::Integration(name) => vec!["--package", "sipprot-tests", "--test", name],
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Units => f.write_str("the lab's own tests"),
+            Self::Integration(name) => f.write_str(name),
+        }
+    }
+}
+
+/// All suites, those that take longest first: a long one at the end would leave a lane idle.
+fn suites() -> Result<Vec<Suite>> {
+    let dir = workspace::root().join("tests/tests");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "rs") || path.join("main.rs").is_file() {
+            names.extend(path.file_stem().and_then(|it| it.to_str()).map(str::to_owned));
+        }
+    }
+    let place = |name: &String| LONGEST.iter().position(|it| it == name).unwrap_or(LONGEST.len());
+    names.sort_by_cached_key(|name| (place(name), name.clone()));
+    let integration = names.into_iter().map(Suite::Integration);
+    Ok(integration.chain([Suite::Units]).collect())
 }
 
 fn cargo_test(options: &Options) -> Command {
@@ -90,29 +172,17 @@ fn root_runner() -> Result<Vec<&'static str>> {
 
 /// Runs one `cargo test`, its two streams as one: only their order tells which binary a result
 /// belongs to.
-fn run_tests(
-    cargo: &mut Command,
-    privileges: Privileges,
-    summary: &mut Summary,
-) -> Result<ExitStatus> {
-    say(format_args!("testing: {privileges}"));
+fn run(cargo: &mut Command, mut line_read: impl FnMut(&str)) -> Result<ExitStatus> {
+    say(format_args!("testing: {}", process::described(cargo)));
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let errors = writer.try_clone().context("cannot share a pipe")?;
     let mut child =
         cargo.stdout(writer).stderr(errors).spawn().context("cannot start `cargo test`")?;
     // The command holds the pipe's other end too; the end of the output would never come.
     cargo.stdout(io::stdout()).stderr(io::stderr());
-    pass_on(reader, privileges, summary)?;
-    child.wait().context("cannot wait for `cargo test`")
-}
-
-fn pass_on(reader: PipeReader, privileges: Privileges, summary: &mut Summary) -> Result<()> {
-    let mut stdout = io::stdout().lock();
     for line in BufReader::new(reader).split(b'\n') {
         let line = line.context("cannot read what `cargo test` prints")?;
-        let line = String::from_utf8_lossy(&line);
-        writeln!(stdout, "{line}").context("cannot print what `cargo test` prints")?;
-        summary.read_line(privileges, &line);
+        line_read(&String::from_utf8_lossy(&line));
     }
-    Ok(())
+    child.wait().context("cannot wait for `cargo test`")
 }

@@ -1,10 +1,11 @@
 //! The dashboard: its packages, its build and its checks, by Node and npm where they are installed.
 //!
-//! Its files are made anew only when a source is younger: the controller embeds them, and would be compiled
-//! again.
+//! Its files are made anew only when what they are made of is another: the controller embeds them, and would
+//! be compiled again.
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
     time::SystemTime,
@@ -22,6 +23,11 @@ pub const DIST_VARIABLE: &str = "SIPPROT_UI";
 const NODE_MAJOR: u32 = 18;
 /// What npm writes when it is done.
 const INSTALLED: &str = "node_modules/.package-lock.json";
+/// What the files are made of.
+const SOURCES: [&str; 6] =
+    ["index.html", "src", "build", "vite.config.ts", "svelte.config.js", "package-lock.json"];
+/// Says of which sources the files were made.
+const MADE_OF: &str = "node_modules/.sipprot-dist";
 
 /// The dashboard's files, or nothing where Node is missing.
 pub fn build() -> Result<Option<PathBuf>> {
@@ -30,11 +36,15 @@ pub fn build() -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let (ui, dist) = (workspace::ui_dir(), workspace::ui_dir().join("dist"));
-    if is_younger(&dist.join("index.html"), newest(&ui)?) {
+    // What tests need of the packages must be there even if nothing has to be built.
+    install(&ui)?;
+    let (sources, made_of) = (digest(&ui)?, ui.join(MADE_OF));
+    let known = fs::read_to_string(&made_of).unwrap_or_default();
+    if dist.join("index.html").is_file() && known == sources {
         return Ok(Some(dist));
     }
-    install(&ui)?;
     process::run(npm(&ui).args(["run", "--silent", "build"]))?;
+    fs::write(&made_of, sources).with_context(|| format!("cannot write {}", made_of.display()))?;
     Ok(Some(dist))
 }
 
@@ -76,25 +86,27 @@ fn npm(ui: &Path) -> Command {
     command
 }
 
-/// When the youngest source was changed.
-fn newest(ui: &Path) -> Result<SystemTime> {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    let mut left = vec![ui.to_owned()];
-    while let Some(dir) = left.pop() {
-        let entries =
-            fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
-            let name = path.file_name().unwrap_or_default();
-            if path.is_dir() {
-                let made = ["dist", "node_modules", "test-results"].iter().any(|it| name == *it);
-                left.extend((!made).then_some(path));
-            } else {
-                newest = newest.max(modified(&path).unwrap_or(newest));
-            }
+/// Another one whenever a source comes, goes or changes.
+fn digest(ui: &Path) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    let mut left: Vec<PathBuf> = SOURCES.iter().map(|name| ui.join(name)).collect();
+    let mut files = Vec::new();
+    while let Some(path) = left.pop() {
+        if !path.is_dir() {
+            files.push(path);
+            continue;
+        }
+        let unreadable = || format!("cannot read {}", path.display());
+        for entry in fs::read_dir(&path).with_context(unreadable)? {
+            left.push(entry.with_context(unreadable)?.path());
         }
     }
-    Ok(newest)
+    files.sort();
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        (file.strip_prefix(ui).unwrap_or(&file), bytes).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -108,6 +120,29 @@ fn is_younger(path: &Path, than: SystemTime) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_sources_say_whether_it_is_built_anew() {
+        let ui = std::env::temp_dir().join(format!("sipprot-ui-{}", std::process::id()));
+        let write = |name: &str, text: &str| {
+            let path = ui.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        SOURCES.iter().for_each(|name| match name.contains('.') {
+            true => write(name, ""),
+            false => write(&format!("{name}/one.ts"), ""),
+        });
+        let first = digest(&ui).unwrap();
+        write("e2e/pages.spec.ts", "another test");
+        assert_eq!(digest(&ui).unwrap(), first);
+        write("src/pages/One.svelte", "a page");
+        let second = digest(&ui).unwrap();
+        assert_ne!(second, first);
+        fs::remove_file(ui.join("src/pages/One.svelte")).unwrap();
+        assert_eq!(digest(&ui).unwrap(), first);
+        fs::remove_dir_all(&ui).unwrap();
+    }
 
     #[test]
     fn versions_of_node() {

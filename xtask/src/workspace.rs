@@ -24,9 +24,9 @@ pub fn target_dir() -> PathBuf {
         .unwrap_or_else(|| root().join("target"))
 }
 
-/// A binary of the release profile.
-pub fn release_binary(name: &str) -> PathBuf {
-    target_dir().join("release").join(name)
+/// A binary of one of cargo's profiles.
+pub fn binary(profile: &str, name: &str) -> PathBuf {
+    target_dir().join(profile).join(name)
 }
 
 /// The eBPF crate, which is a workspace of its own.

@@ -48,6 +48,9 @@ pub struct Status {
     /// A change that waits for its confirmation.
     #[serde(default)]
     pub pending: Option<PendingView>,
+    /// How long a change waits that is yet to be made.
+    #[serde(default)]
+    pub confirm_within_s: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -314,6 +317,9 @@ pub struct TrustView {
     #[serde(default)]
     pub ceiling: u32,
     pub country: Option<String>,
+    /// Where it showed itself since the daemon started.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
 }
 
 /// Trust by the operator's word.
@@ -472,6 +478,20 @@ pub struct Done {
     pub done: bool,
     /// One line for people.
     pub message: String,
+    /// Its record in the audit log, by which it can be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<u64>,
+}
+
+impl Done {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { done: true, message: message.into(), audit: None }
+    }
+
+    /// What would be done.
+    pub fn said(message: impl Into<String>) -> Self {
+        Self { done: false, ..Self::new(message) }
+    }
 }
 
 /// The English name of a country code.

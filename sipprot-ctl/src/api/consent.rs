@@ -29,6 +29,9 @@ pub struct PendingView {
     pub by: String,
     /// When it is taken back.
     pub until: i64,
+    /// Seconds until then, by the host's own clock.
+    #[serde(default)]
+    pub left_s: u64,
     /// It was taken back by now, and the configuration still says it.
     pub ended: bool,
 }

@@ -156,6 +156,7 @@ pub struct RemoveEntries {
     /// In place of `networks`: the whole list of the host, or of `endpoint`.
     #[serde(default)]
     pub all: bool,
+    /// Whose list it is; `host` for the host's alone. Named networks go from all lists otherwise.
     #[serde(default)]
     pub endpoint: Option<String>,
     /// With `all`: only say what would change.

@@ -95,6 +95,9 @@ pub struct SettingsChanged {
     pub changes: Vec<Difference>,
     /// Which were written.
     pub files: Vec<String>,
+    /// Its record in the audit log, by which it can be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<u64>,
 }
 
 /// Of an undo: of settings what changed, of anything else that it is done.

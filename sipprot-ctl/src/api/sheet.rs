@@ -69,6 +69,9 @@ pub struct SheetAnswer {
     pub enforced_s: Option<f64>,
     /// And to the disk.
     pub durable_s: Option<f64>,
+    /// Its record in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +108,7 @@ impl SheetAnswer {
             separator: ',',
             enforced_s: None,
             durable_s: None,
+            audit: None,
         }
     }
 }

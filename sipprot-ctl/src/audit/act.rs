@@ -1,6 +1,6 @@
 //! Commands that change something, by the names that the log has for them.
 
-use crate::api::{Command, SheetUse};
+use crate::api::{Command, ServiceAct, SheetUse};
 use crate::report::address;
 use crate::sheet::list_name;
 
@@ -72,6 +72,11 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::ApplySettings { staged, .. } => ("settings", staged.target()),
         Command::Reload { .. } => ("reload", String::new()),
         Command::Undo { number, .. } => ("undo", format!("{number}")),
+        Command::ActOnService(ServiceAct::Restart { .. }) => ("service.restart", String::new()),
+        Command::ActOnService(ServiceAct::Stop(stop)) => (
+            "service.stop",
+            stop.again_in_s.map_or_else(String::new, |time| format!("for {time} s")),
+        ),
         Command::NotifyTest(test) => ("notify.test", several(test.to.iter().cloned())),
         Command::Note(note) => (note.what.name(), note.target.clone()),
         // Users and tokens; never what proves them.
@@ -84,6 +89,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Tokens
         | Command::Version
         | Command::Status
+        | Command::Health
         | Command::Entries { .. }
         | Command::ReadSheet { .. }
         | Command::ExportList { .. }
@@ -94,6 +100,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Check { .. }
         | Command::Why { .. }
         | Command::Report { .. }
+        | Command::Summary { .. }
         | Command::Learn
         | Command::LearnProposal
         | Command::GeoPreview(_)
@@ -110,6 +117,8 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::NotifyStatus
         | Command::NotifyLog { .. }
         | Command::Follow
+        | Command::Doctor
+        | Command::Service
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })

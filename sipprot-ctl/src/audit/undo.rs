@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::api::Right;
 use crate::store::{AuditRecord, Pair};
 
 /// Why a record can't be undone, whatever has happened since; `None` if it can.
@@ -32,6 +33,12 @@ pub fn why_not(record: &AuditRecord) -> Option<String> {
         _ => false,
     });
     secret.map(|pair| format!("{} is a secret, which is not kept here", pair.thing()))
+}
+
+/// What it takes to undo a record: what it took to do it.
+pub fn least(record: &AuditRecord) -> Right {
+    let is_of_lists = |pair: &Pair| matches!(pair, Pair::List { .. } | Pair::Block { .. });
+    if parts(record).all(is_of_lists) { Right::Lists } else { Right::Admin }
 }
 
 /// The pairs that an undo goes by: a source's standing follows from its blocks.

@@ -47,7 +47,7 @@ fn failed(error: DatapathError) -> CliError {
 }
 
 fn done(context: &Context, message: String) -> Result<(), CliError> {
-    context.print(&Done { done: true, message }, |done| format!("{}\n", done.message))
+    context.print(&Done::new(message), |done| format!("{}\n", done.message))
 }
 
 #[derive(Serialize)]

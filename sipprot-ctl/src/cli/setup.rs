@@ -117,7 +117,7 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
 }
 
 fn say(context: &Context, done: bool, message: String) -> Result<(), CliError> {
-    context.print(&Done { done, message }, |done| done.message.clone())
+    context.print(&Done { done, ..Done::new(message) }, |done| done.message.clone())
 }
 
 /// The store alone. If it is there already, nothing is done.

@@ -181,6 +181,7 @@ fn status() -> Status {
         logs: Vec::new(),
         config_files: Vec::new(),
         pending: None,
+        confirm_within_s: 60,
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, dry_run: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let message = "the package is as new as its source has it".to_owned();
-    context.print(&Done { done: true, message }, |done| format!("{}\n", done.message))
+    context.print(&Done::new(message), |done| format!("{}\n", done.message))
 }
 
 fn steps() -> [Vec<&'static str>; 2] {

@@ -40,6 +40,7 @@ const SECTION: &[(&str, &str)] = &[
     ),
     ("observe", "Protections à observer avant qu'elles ne mordent."),
     ("audit", "Le journal de tout ce qui est changé."),
+    ("branding", "Le nom et l'apparence du tableau de bord."),
     (
         "notify",
         "Qui est prévenu des attaques, par courriel et par un webhook. `sipprot notify test` l'essaie.",
@@ -272,6 +273,17 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("audit.records_max", "Enregistrements gardés ; au-delà, le plus ancien s'en va."),
     ("audit.keep_for", "Combien de temps un enregistrement est gardé."),
+    ("branding.name", "Ce qui est en haut de chaque page."),
+    (
+        "branding.logo",
+        "Une image sur cet hôte, montrée près du nom : SVG, PNG, JPEG ou WebP, jusqu'à 64 Kio. Quiconque atteint \
+         le tableau de bord la voit.",
+    ),
+    (
+        "branding.colour",
+        "Des boutons et des liens. Les pages la foncent ou l'éclaircissent là où elle ne se lirait pas.",
+    ),
+    ("branding.ground", "Derrière le nom et le logo."),
     ("notify.enabled", "Si quelqu'un est prévenu."),
     ("notify.language", "La langue des messages."),
     (

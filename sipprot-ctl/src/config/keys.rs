@@ -5,6 +5,7 @@
 
 use toml_edit::Value;
 
+use super::branding::{BRAND, COLOUR};
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CONTACT, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many,
@@ -109,6 +110,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section { name: "observe", help: "Protections to watch before they bite." },
     Section { name: "audit", help: "The log of everything that is changed." },
+    Section { name: "branding", help: "What the dashboard is called and how it looks." },
     Section {
         name: "notify",
         help: "Who is told of attacks, by mail and by a webhook. `sipprot notify test` tries it.",
@@ -274,6 +276,15 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Records that are kept; past it, the oldest goes.";
     "audit.keep_for" = audit.keep_for, Span(DAY, 3650 * DAY),
         "How long a record is kept.";
+
+    "branding.name" = branding.name, BRAND,
+        "What stands at the top of every page.";
+    "branding.logo" = branding.logo, OrNone(AbsolutePath),
+        "An image on this host, shown beside the name: SVG, PNG, JPEG or WebP, up to 64 KiB. Everybody who reaches the dashboard sees it.";
+    "branding.colour" = branding.colour, OrNone(COLOUR),
+        "Of buttons and links. Pages darken or lighten it where it could not be read.";
+    "branding.ground" = branding.ground, OrNone(COLOUR),
+        "Behind name and logo.";
 
     "notify.enabled" = notify.enabled, Flag,
         "Whether anybody is told at all.";

@@ -38,7 +38,7 @@ impl Core {
                 let stored = self.journal.write_for_good(changes);
                 tokio::spawn(async move {
                     let answer = match stored.await {
-                        Ok(Ok(())) => Ok(Answer::Accepted(accepted)),
+                        Ok(Ok(_)) => Ok(Answer::Accepted(accepted)),
                         _ => Err(super::journal::not_stored()),
                     };
                     let _ = reply.send(answer);

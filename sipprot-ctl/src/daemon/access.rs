@@ -48,5 +48,5 @@ impl Core {
 
 fn done(by: &str, message: String) -> Answer {
     info!("{message}, by {by}");
-    Answer::Done(Done { done: true, message })
+    Answer::Done(Done::new(message))
 }

@@ -149,7 +149,7 @@ impl Core {
         let message = merged_words(answer);
         info!("{message}");
         let stored = self.journal.write_bulk(Box::new(changes));
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::error;
 
 use super::core::Core;
 use super::geography::Geography;
+use super::journal;
 use super::query::{self, Facts, Page, Row};
 use super::why;
 use crate::api::{
@@ -25,7 +26,7 @@ pub(super) type Reply = oneshot::Sender<Result<Answer, Fault>>;
 pub enum Outcome {
     Now(Result<Answer, Fault>),
     /// Done, and to be told once it is stored.
-    Stored(oneshot::Receiver<Result<(), Fault>>, Done),
+    Stored(journal::Stored, Done),
 }
 
 impl Core {
@@ -44,6 +45,7 @@ impl Core {
             Command::Entries { list, query } => return self.entries(list, query, reply),
             Command::Why { address } => return self.why(address, reply),
             Command::Report { query } => return self.report(&query, reply),
+            Command::Summary { query } => return self.summary(query, reply),
             Command::Abuse { address } => return self.abuse(address, reply),
             Command::Aggregate { list, wanted } => return self.find_merges(list, wanted, reply),
             Command::Merge { found } => self.merge(&found),
@@ -52,6 +54,7 @@ impl Core {
             Command::GeoPreview(change) => return self.preview_geo(change, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
+            Command::Health => Outcome::Now(Ok(Answer::Health(self.known_problems()))),
             Command::Metrics => Outcome::Now(self.metrics_text()),
             Command::Blocks { query } => Outcome::Now(self.blocks(&query).map(Answer::Blocks)),
             Command::Trust { query } => Outcome::Now(self.trust_answer(&query).map(Answer::Trust)),
@@ -112,8 +115,13 @@ impl Core {
                 return self.apply_settings(&staged, consent, reply);
             }
             Command::Audit { query } => return self.audit(query, reply),
-            Command::Undo { number, consent, .. } => return self.undo(number, consent, reply),
+            Command::Undo { number, consent, right, .. } => {
+                return self.undo(number, right, consent, reply);
+            }
             Command::Note(_) => self.note(),
+            Command::Doctor => return self.checkup(reply),
+            Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
+            Command::ActOnService(act) => return self.act_on_service(act, reply),
             Command::NotifyStatus => Outcome::Now(self.notify_status()),
             Command::NotifyLog { query } => return self.notify_log(query, reply),
             Command::NotifyTest(test) => return self.notify_test(test, reply),
@@ -136,7 +144,7 @@ impl Core {
             Outcome::Stored(stored, done) => {
                 tokio::spawn(async move {
                     let answer = match stored.await {
-                        Ok(Ok(())) => Ok(Answer::Done(done)),
+                        Ok(Ok(audit)) => Ok(Answer::Done(Done { audit, ..done })),
                         _ => Err(Fault::unavailable(format!(
                             "{}; it could not be stored and ends with the next reboot",
                             done.message
@@ -202,10 +210,13 @@ impl Core {
     fn trust_answer(&self, query: &ListQuery) -> Result<TrustAnswer, Fault> {
         let state = self.engine.state();
         let now = self.clock.time_now();
-        let mut trust: Vec<TrustView> = state
-            .trust
-            .into_iter()
-            .map(|peer| TrustView {
+        let seen_there = |endpoints: &[String]| {
+            query.endpoint.as_ref().is_none_or(|wanted| endpoints.contains(wanted))
+        };
+        let seen = state.trust.into_iter().map(|peer| (self.names_of(&peer.endpoints), peer));
+        let mut trust: Vec<TrustView> = seen
+            .filter(|(endpoints, _)| seen_there(endpoints))
+            .map(|(endpoints, peer)| TrustView {
                 source: report::address(Self::network_of(peer.source)),
                 kind: why::trust_kind(peer.kind).to_owned(),
                 accounts: peer.accounts.iter().map(|it| it.account.to_string()).collect(),
@@ -214,10 +225,12 @@ impl Core {
                 peak: peer.peak.rate(now),
                 ceiling: self.engine.ceiling(peer.source, now),
                 country: self.country_code(peer.source_ip),
+                endpoints,
             })
             .collect();
         trust.sort_by(|a, b| a.source.cmp(&b.source));
-        let Page { rows, total } = query::page_of(trust, query, seconds(now))?;
+        let rest = ListQuery { endpoint: None, ..query.clone() };
+        let Page { rows, total } = query::page_of(trust, &rest, seconds(now))?;
         let whole = ListQuery { offset: None, limit: None, ..query.clone() };
         let peers = query::page_of(self.peer_views(), &whole, seconds(now))?.rows;
         Ok(TrustAnswer { trust: rows, peers, total })

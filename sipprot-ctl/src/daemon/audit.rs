@@ -105,7 +105,7 @@ impl Core {
                 "noted"
             }
         };
-        Outcome::Now(Ok(Answer::Done(Done { done: true, message: message.to_owned() })))
+        Outcome::Now(Ok(Answer::Done(Done::new(message))))
     }
 
     pub(super) fn audit(&self, query: AuditQuery, reply: Reply) {

@@ -79,14 +79,14 @@ impl Core {
         let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
         let record =
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
-        info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
+        info!(source = %address(network), "blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
         let message = format!("{} is blocked for {length}{}", address(network), self.deadline());
         let changes = std::iter::once(Change::PutBlock(record)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Refuses a block of an operator, or says what is to wait for their confirmation.
@@ -169,7 +169,7 @@ impl Core {
         }
         info!("{message} (by {by})");
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     fn would_unblock(&mut self, asked: IpAddr, network: IpNetwork) -> Result<Done, Fault> {
@@ -182,7 +182,7 @@ impl Core {
             ),
             false => format!("nothing stands against {asked}"),
         };
-        Ok(Done { done: false, message })
+        Ok(Done::said(message))
     }
 
     /// Takes the source itself off the denylist; wider networks are returned, not lifted.
@@ -211,7 +211,7 @@ impl Core {
         let now = self.clock.time_now();
         if self.rehearses && self.engine.explain(source, now).trust.is_some() {
             let message = format!("{asked} would lose its trust, and gain none for a day");
-            return only_said(Done { done: false, message });
+            return only_said(Done::said(message));
         }
         let before = Persisted::trust_of(source, &self.engine.state());
         let revoked = if self.rehearses { None } else { self.engine.revoke_trust(source, now) };
@@ -226,7 +226,7 @@ impl Core {
         self.write_memory();
         let message = format!("{asked} is no longer trusted, and gains no trust for a day");
         let stored = self.journal.write_for_good(Vec::new());
-        Outcome::Stored(stored, Done { done: true, message })
+        Outcome::Stored(stored, Done::new(message))
     }
 
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
@@ -271,7 +271,9 @@ impl Core {
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         let plan = Self::planned(plan, &self.lessons);
-        if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
+        // There may be none from the start, where the daemon waits for them.
+        let names_none = self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty();
+        if names_none && !self.wanted_interfaces().is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = match guarding {
@@ -337,10 +339,7 @@ impl Core {
         self.follow_front();
         self.follow_notices();
         info!("configuration reloaded");
-        Ok(Done {
-            done: true,
-            message: format!("the configuration is in force{}", self.deadline()),
-        })
+        Ok(Done::new(format!("the configuration is in force{}", self.deadline())))
     }
 
     /// What is in force.

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::audit::Notes;
 use super::blocklists::Feed;
+use super::checkup::LastCheckup;
 use super::clock::Clock;
 use super::feed::Logs;
 use super::front::{self, Front};
@@ -110,6 +111,7 @@ pub struct Core {
     pub(super) notices: Option<Desk>,
     /// What is asked for is only tried.
     pub(super) rehearses: bool,
+    pub(super) last_checkup: LastCheckup,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -204,12 +206,13 @@ impl Core {
             health: Health::default(),
             notices: None,
             rehearses: false,
+            last_checkup: LastCheckup::default(),
         };
         core.tell_policies(follow_geo)
             .and_then(|()| core.tell_countries())
             .context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
-        core.attach()?;
+        core.attach(options.wait)?;
         core.metrics.health.reload_successful.set(1);
         core.metrics.health.reload_time.set(core.started_at.as_millisecond() as f64 / 1000.0);
         Ok(core)
@@ -258,8 +261,9 @@ impl Core {
         }
     }
 
-    /// One interface that is there is enough to start; the others are waited for.
-    fn attach(&mut self) -> anyhow::Result<()> {
+    /// One interface that is there is enough to start; the others are waited for. Or all of them, where
+    /// that is allowed.
+    fn attach(&mut self, may_wait: bool) -> anyhow::Result<()> {
         let mut attached = false;
         let mut first_error = None;
         let wanted = self.wanted_interfaces().to_vec();
@@ -272,12 +276,17 @@ impl Core {
                 }
                 Ok(None) => attached = true,
                 Err(error) => {
-                    error!("{error}");
+                    let is_missing = matches!(error, DatapathError::NoInterface { .. });
+                    if is_missing && may_wait {
+                        info!("waiting for the interface {interface}");
+                    } else {
+                        error!("{error}");
+                        first_error.get_or_insert(error);
+                    }
                     let _ = self.kernel.with(|datapath| {
                         datapath.expect(interface);
                         Ok(())
                     });
-                    first_error.get_or_insert(error);
                 }
             }
         }

@@ -82,7 +82,7 @@ impl Core {
         let message = format!("{} is on the {}{}", address(network), name(list), self.deadline());
         let changes = std::iter::once(Change::PutList(entry)).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     pub(super) fn endpoint_known(&self, endpoint: Option<&str>) -> Result<u32, Fault> {
@@ -183,7 +183,7 @@ impl Core {
         let gone = is_renamed.then(|| Change::RemoveList(before.key()));
         let changes = gone.into_iter().chain([Change::PutList(after)]).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     fn edited(&self, before: &ListEntry, edit: &EditEntry) -> Result<ListEntry, Fault> {

@@ -296,9 +296,14 @@ impl Core {
     /// For the end of a message about a change.
     pub(super) fn deadline(&self) -> String {
         let Some(pending) = self.guard.waiting() else { return String::new() };
-        let left = pending.until.duration_since(self.clock.timestamp_now());
-        let left = format_duration(Duration::from_secs_f64(left.as_secs_f64().max(0.0).round()));
+        let left = format_duration(self.left(pending));
         format!("; it is taken back in {left} unless 'sipprot confirm' follows")
+    }
+
+    /// In whole seconds.
+    fn left(&self, pending: &PendingRecord) -> Duration {
+        let left = pending.until.duration_since(self.clock.timestamp_now());
+        Duration::from_secs_f64(left.as_secs_f64().max(0.0).round())
     }
 
     pub(super) fn pending_view(&self) -> Option<PendingView> {
@@ -306,6 +311,7 @@ impl Core {
             what: pending.what.clone(),
             by: pending.by.clone(),
             until: pending.until.as_second(),
+            left_s: self.left(pending).as_secs(),
             ended: pending.ended,
         })
     }
@@ -343,7 +349,7 @@ impl Core {
             (vec![Change::RemovePending], format!("{} stays", pending.what))
         };
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// What nobody confirmed in time.

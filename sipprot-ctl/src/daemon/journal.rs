@@ -20,13 +20,16 @@ const WAITING_MAX: usize = 16_384;
 /// Jobs that are written at once.
 const BATCH_MAX: usize = 1_024;
 
+/// What somebody waits for: the number of the record, if there is one.
+pub type Stored = oneshot::Receiver<Result<Option<u64>, Fault>>;
+
 struct Job {
     changes: Vec<Change>,
     /// In place of `changes`: written by itself, after all that came before it.
     bulk: Option<Box<dyn Bulk>>,
     /// May lose its last seconds.
     only_noted: bool,
-    done: Option<oneshot::Sender<Result<(), Fault>>>,
+    done: Option<oneshot::Sender<Result<Option<u64>, Fault>>>,
 }
 
 #[derive(Default)]
@@ -99,7 +102,7 @@ impl Journal {
     }
 
     /// Writes, and says when it lasts. The first such write of a command has its record.
-    pub fn write_for_good(&self, changes: Vec<Change>) -> oneshot::Receiver<Result<(), Fault>> {
+    pub fn write_for_good(&self, changes: Vec<Change>) -> Stored {
         let changes = self.signed(changes);
         let (done, answer) = oneshot::channel();
         self.send(Job { changes, bulk: None, only_noted: false, done: Some(done) });
@@ -107,7 +110,7 @@ impl Journal {
     }
 
     /// Writes what may be too much to be held, and says when it lasts.
-    pub fn write_bulk(&self, bulk: Box<dyn Bulk>) -> oneshot::Receiver<Result<(), Fault>> {
+    pub fn write_bulk(&self, bulk: Box<dyn Bulk>) -> Stored {
         if let Some(changes) = few(&*bulk) {
             return self.write_for_good(changes);
         }
@@ -212,7 +215,7 @@ fn work(store: &Store, waiting: &Receiver<Job>, health: &Health) {
             write(store, std::mem::take(&mut batch), health);
             let result = store.apply_bulk(&*bulk);
             told(health, clone_result(&result));
-            answer(job.done, result.is_ok());
+            answer(job.done, result.map(|()| None));
         }
         write(store, batch, health);
     }
@@ -228,33 +231,43 @@ fn write(store: &Store, batch: Vec<Job>, health: &Health) {
         return;
     }
     let all: Vec<Change> = firm.iter().flat_map(|job| job.changes.iter().cloned()).collect();
-    let result = store.apply(&all);
+    let result = store.apply_numbered(&all);
     // One record that can't be kept must not take the others with it.
     let one_by_one = matches!(result, Err(StoreError::TooLarge(..))) && firm.len() > 1;
     if !one_by_one {
         told(health, clone_result(&result));
     }
+    // In the order of the jobs, each of which has one record at most.
+    let mut numbers = result.as_ref().map(|all| all.iter().copied()).ok();
     for job in firm {
+        let is_recorded = job.changes.iter().any(|it| matches!(it, Change::Audited(_)));
         let result = if one_by_one {
-            let result = store.apply(&job.changes);
+            let result = store.apply_numbered(&job.changes);
             told(health, clone_result(&result));
-            result.is_ok()
+            result.map(|numbers| numbers.first().copied())
         } else {
-            result.is_ok()
+            let missing = || StoreError::Broken("not written".to_owned());
+            numbers
+                .as_mut()
+                .ok_or_else(missing)
+                .map(|all| is_recorded.then(|| all.next()).flatten())
         };
         answer(job.done, result);
     }
 }
 
-fn answer(done: Option<oneshot::Sender<Result<(), Fault>>>, lasts: bool) {
+fn answer(
+    done: Option<oneshot::Sender<Result<Option<u64>, Fault>>>,
+    result: Result<Option<u64>, StoreError>,
+) {
     if let Some(done) = done {
-        let _ = done.send(if lasts { Ok(()) } else { Err(not_stored()) });
+        let _ = done.send(result.map_err(|_| not_stored()));
     }
 }
 
-fn clone_result(result: &Result<(), StoreError>) -> Result<(), String> {
+fn clone_result<T>(result: &Result<T, StoreError>) -> Result<(), String> {
     match result {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -113,7 +113,7 @@ impl Core {
              blocks hold",
             format_duration(DAY * start.days)
         );
-        Ok(Outcome::Stored(self.journal.write_for_good(changes), Done { done: true, message }))
+        Ok(Outcome::Stored(self.journal.write_for_good(changes), Done::new(message)))
     }
 
     pub(super) fn stop_learning(&mut self, by: &str) -> Outcome {
@@ -129,7 +129,7 @@ impl Core {
             self.mode()
         );
         info!("learning stopped by {by}");
-        Ok(Outcome::Stored(self.journal.write_for_good(changes), Done { done: true, message }))
+        Ok(Outcome::Stored(self.journal.write_for_good(changes), Done::new(message)))
     }
 
     pub(super) fn discard_learned(&mut self, by: &str) -> Outcome {
@@ -148,7 +148,7 @@ impl Core {
         info!("what was learned is discarded by {by}");
         let message = format!("what was learned is forgotten, and the mode is {}", self.mode());
         let stored = self.journal.write_for_good(vec![Change::RemoveLearning]);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// The rules act again. What they only judged is not held against anyone.

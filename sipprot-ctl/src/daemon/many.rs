@@ -13,6 +13,7 @@ use super::change::{escalation_lifted, is_one_source, name, now_or_fault, plain,
 use super::core::Core;
 use super::entries::{not_listed, waiting};
 use super::guard;
+use super::plan::HOST;
 use super::rehearsal::only_said;
 use crate::api::{BlockKind, Consent, DenyBlocks, Done, Fault, MoveEntries, RemoveEntries};
 use crate::config::Scope;
@@ -41,10 +42,11 @@ impl Core {
     ) -> Result<Outcome, Fault> {
         let networks = named(&removal.networks)?;
         let lifted = Lifted { at: self.clock.timestamp_now(), by: text("by", &removal.by)? };
-        if removal.endpoint.is_some() {
-            self.endpoint_known(removal.endpoint.as_deref())?;
+        let owner = removal.endpoint.as_deref();
+        if let Some(endpoint) = owner.filter(|it| *it != HOST) {
+            self.endpoint_known(Some(endpoint))?;
         }
-        let entries = self.entries_named(list, &networks, removal.endpoint.as_deref())?;
+        let entries = self.entries_named(list, &networks, owner)?;
         let shown = told(&networks);
         let mut pending = None;
         if list == List::Allow {
@@ -77,7 +79,7 @@ impl Core {
         let removals = entries.iter().map(|entry| Change::RemoveList(entry.key()));
         let changes = removals.chain(lifts).chain(waits).collect();
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// The operator forgave: what led to the denylist counts no more.
@@ -88,7 +90,7 @@ impl Core {
         }
     }
 
-    /// Of one endpoint, or of the host and of all; each network has one at least.
+    /// Of one endpoint, of the host, or of all; each network has one at least.
     fn entries_named(
         &self,
         list: List,
@@ -97,6 +99,7 @@ impl Core {
     ) -> Result<Vec<ListEntry>, Fault> {
         let store = self.needs_store()?;
         let owners: Vec<Option<String>> = match endpoint {
+            Some(HOST) => vec![None],
             Some(endpoint) => vec![Some(endpoint.to_owned())],
             None => {
                 let endpoints = self.plan.names.iter().skip(1).cloned().map(Some);
@@ -186,7 +189,7 @@ impl Core {
         let changes = removals.chain(lifts).collect::<Vec<_>>();
         let puts = after.into_iter().map(Change::PutList);
         let stored = self.journal.write_for_good(puts.chain(changes).chain(waits).collect());
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     pub(super) fn deny_blocks(&mut self, blocks: &DenyBlocks, consent: Consent) -> Outcome {
@@ -240,7 +243,7 @@ impl Core {
         let is = if networks.len() == 1 { "is" } else { "are" };
         let message = format!("{shown} {is} on the denylist now{}", self.deadline());
         let stored = self.journal.write_for_good(changes.into_iter().chain(waits).collect());
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Out of the kernel; books and store are the caller's.
@@ -288,7 +291,7 @@ impl Core {
             count => format!("{count} blocks are lifted"),
         };
         let stored = self.journal.write_for_good(changes);
-        Outcome::Stored(stored, Done { done: true, message })
+        Outcome::Stored(stored, Done::new(message))
     }
 }
 

@@ -85,6 +85,14 @@ impl Core {
         });
     }
 
+    /// As it was told last.
+    pub(super) fn known_problems(&mut self) -> Vec<String> {
+        if self.health.told.is_none() {
+            self.look_at_health();
+        }
+        self.health.told.as_ref().map(|(_, problems)| problems.clone()).unwrap_or_default()
+    }
+
     /// Tells whether anything is wrong, when that is news.
     pub(super) fn look_at_health(&mut self) {
         if self.seconds.is_multiple_of(FILL_EVERY) {

@@ -98,7 +98,7 @@ impl Core {
             message += "; what was blocked of it stays so until 'sipprot unblock'";
         }
         let stored = self.journal.write_for_good(changes);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Rules and kernel are told by [`Core::follow_peers`].
@@ -152,7 +152,7 @@ impl Core {
             message = format!("{shown} stays a trusted peer: it is configured in {place}");
         }
         let stored = self.journal.write_for_good(vec![Change::RemovePeer(network)]);
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// Rules and kernel trust whom the operator trusts, and no longer whom not.

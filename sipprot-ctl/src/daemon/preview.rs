@@ -193,7 +193,7 @@ impl Core {
 }
 
 impl Core {
-    fn names_of(&self, endpoints: &[EndpointId]) -> Vec<String> {
+    pub(super) fn names_of(&self, endpoints: &[EndpointId]) -> Vec<String> {
         endpoints.iter().map(|it| self.plan.name(it.0.into()).to_owned()).collect()
     }
 

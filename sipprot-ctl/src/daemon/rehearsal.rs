@@ -38,7 +38,7 @@ impl Core {
 
     /// What is said of a change that is only tried.
     pub(super) fn would(&self, message: impl FnOnce() -> String) -> Option<Done> {
-        self.rehearses.then(|| Done { done: false, message: message() })
+        self.rehearses.then(|| Done::said(message()))
     }
 }
 

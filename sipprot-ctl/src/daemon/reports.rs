@@ -1,7 +1,5 @@
 //! Gathers what happened on some days; `crate::report` makes the report of it.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -10,7 +8,8 @@ use jiff::tz::TimeZone;
 use super::alerts::alert_view;
 use super::answers::{Reply, internal, no_store};
 use super::core::Core;
-use crate::api::{Answer, Fault, Report, ReportQuery};
+use crate::api::{Answer, Fault, Report, ReportQuery, SummaryQuery};
+use crate::report::summary::{self, Past};
 use crate::report::{self, Days};
 use crate::store::{Store, StoreError};
 
@@ -19,17 +18,36 @@ const DAYS_MAX: u32 = 3660;
 
 impl Core {
     pub(super) fn report(&mut self, query: &ReportQuery, reply: Reply) {
+        let shown = query.clone();
+        self.look_back(query, reply, move |store, days| {
+            Ok(Answer::Report(make(store, days, &shown)?))
+        });
+    }
+
+    pub(super) fn summary(&mut self, query: SummaryQuery, reply: Reply) {
+        let SummaryQuery { from, to, days, .. } = query;
+        let asked = ReportQuery { from, to, days, ..ReportQuery::default() };
+        self.look_back(&asked, reply, move |store, days| {
+            let past = summary::chosen(past(store, days)?, &query);
+            let times = summary::Times::of(days, &past.blocks, &past.attacks);
+            let report = whole(store, days, past)?;
+            Ok(Answer::Summary(Box::new(summary::of_report(report, times))))
+        });
+    }
+
+    /// On another thread, once all of it is written.
+    fn look_back(
+        &mut self,
+        query: &ReportQuery,
+        reply: Reply,
+        make: impl FnOnce(&Store, Days) -> Result<Answer, StoreError> + Send + 'static,
+    ) {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         let today = self.clock.timestamp_now().to_zoned(TimeZone::UTC).date();
         self.write_renewals();
         self.write_attacks();
-        let query = query.clone();
-        let look = days(&query, today).map(|days| {
-            move || {
-                let report = make(&store, days, &query).map_err(|error| internal(&error))?;
-                Ok(Answer::Report(report))
-            }
-        });
+        let look = days(query, today)
+            .map(|days| move || make(&store, days).map_err(|error| internal(&error)));
         self.answer_after_writes(look, reply);
     }
 }
@@ -58,11 +76,7 @@ fn days(query: &ReportQuery, today: Date) -> Result<Days, Fault> {
     Ok(Days { first, last })
 }
 
-pub(super) fn make(
-    store: &Arc<Store>,
-    days: Days,
-    query: &ReportQuery,
-) -> Result<Report, StoreError> {
+fn past(store: &Store, days: Days) -> Result<Past, StoreError> {
     let time = midnight(days.first)..days.last.tomorrow().map_or(Timestamp::MAX, midnight);
     let blocks = store.history(time.clone()).collect::<Result<Vec<_>, _>>()?;
     let attacks = store.attacks(days.first..=days.last).collect::<Result<Vec<_>, _>>()?;
@@ -70,9 +84,19 @@ pub(super) fn make(
         .alerts(time)
         .map(|alert| alert.map(|alert| alert_view(&alert)))
         .collect::<Result<Vec<_>, _>>()?;
+    Ok(Past { blocks, attacks, alerts })
+}
+
+/// The report of some days, its rows as a query wants them.
+pub(super) fn make(store: &Store, days: Days, query: &ReportQuery) -> Result<Report, StoreError> {
+    Ok(report::shown(whole(store, days, past(store, days)?)?, query))
+}
+
+fn whole(store: &Store, days: Days, past: Past) -> Result<Report, StoreError> {
+    let Past { blocks, attacks, alerts } = past;
     let report = report::of_days(host_name(), days, blocks, attacks, alerts);
     let kept_since = kept_since(store)?.map(|day| day.to_string());
-    Ok(report::shown(Report { kept_since, ..report }, query))
+    Ok(Report { kept_since, ..report })
 }
 
 /// The oldest day of which there is anything.

@@ -117,7 +117,14 @@ impl Core {
         if change.dry_run || edits.is_empty() {
             let message = told(&changes, if edits.is_empty() { "nothing changes" } else { "" });
             let files = files();
-            return Ok(Err(SettingsChanged { done: false, message, version, changes, files }));
+            return Ok(Err(SettingsChanged {
+                done: false,
+                message,
+                version,
+                changes,
+                files,
+                audit: None,
+            }));
         }
         let mut waits = self.would_wait(&loaded, consent)?;
         let mut kept = Vec::new();
@@ -264,14 +271,15 @@ impl Core {
             Ok((answer, files)) => {
                 let stored = self.journal.write_for_good(vec![Change::RemoveIntent]);
                 tokio::spawn(async move {
-                    let lasts = matches!(stored.await, Ok(Ok(())));
+                    let stored = stored.await.ok().and_then(Result::ok);
                     let synced = tokio::task::spawn_blocking(move || {
                         staged::sync_directories(&files);
                     });
                     let _ = synced.await;
                     let what = "in force, but it could not be noted in the audit log";
                     let failed = || Fault::unavailable(what);
-                    let answer = lasts.then_some(Answer::SettingsChanged(answer));
+                    let answer = stored
+                        .map(|audit| Answer::SettingsChanged(SettingsChanged { audit, ..answer }));
                     let _ = reply.send(answer.ok_or_else(failed));
                 });
             }
@@ -310,6 +318,7 @@ impl Core {
                     version: self.config.version(),
                     changes,
                     files: files.iter().map(|file| file.display().to_string()).collect(),
+                    audit: None,
                 };
                 Ok((answer, files))
             }

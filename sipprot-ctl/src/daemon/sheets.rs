@@ -17,12 +17,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sipprot_common::source::SourceKey;
-use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::answers::{Reply, no_store};
 use super::change::{escalation_lifted, is_one_source, name, text};
 use super::core::{Core, Expiring};
+use super::journal::Stored;
 use crate::api::{
     Answer, Code, Consent, Done, Fault, LiveKind, ReadSheet, Sheet, SheetAnswer, SheetUse,
 };
@@ -109,7 +109,9 @@ impl Core {
             Ok((mut answer, stored, began)) => {
                 let stale = self.lists_stale.clone();
                 tokio::spawn(async move {
-                    let lasts = matches!(stored.await, Ok(Ok(())));
+                    let stored = stored.await.ok().and_then(Result::ok);
+                    let lasts = stored.is_some();
+                    answer.audit = stored.flatten();
                     answer.durable_s = Some(began.elapsed().as_secs_f64());
                     stale.fetch_or(!lasts, Ordering::Relaxed);
                     let what = "the list could not be stored: it stays as it was";
@@ -120,13 +122,12 @@ impl Core {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the answer, what it waits for, and its clock")]
     fn try_apply(
         &mut self,
         ready: Ready,
         mut answer: SheetAnswer,
         consent: Consent,
-    ) -> Result<(SheetAnswer, oneshot::Receiver<Result<(), Fault>>, Instant), Fault> {
+    ) -> Result<(SheetAnswer, Stored, Instant), Fault> {
         if ready.version != self.lists_version {
             return Err(Fault::new(Code::Conflict, "the lists changed meanwhile: try again"));
         }
@@ -212,7 +213,7 @@ impl Core {
         let work = move || match export(&store, list, endpoint.as_deref(), now, &into) {
             Ok(count) => {
                 let message = format!("{count} entries of the {}", name(list));
-                Ok(Answer::Done(Done { done: true, message }))
+                Ok(Answer::Done(Done::new(message)))
             }
             Err(failure) => {
                 error!("exporting a list: {failure}");

@@ -10,7 +10,7 @@ use super::answers::{Outcome, Reply, internal};
 use super::change::now_or_fault;
 use super::core::Core;
 use super::guard;
-use crate::api::{Code, Consent, Done, Fault, SettingsChange};
+use crate::api::{Code, Consent, Done, Fault, Right, SettingsChange};
 use crate::audit;
 use crate::config::Scope;
 use crate::rules::Learning;
@@ -20,8 +20,8 @@ use crate::store::{
 };
 
 impl Core {
-    pub(super) fn undo(&mut self, number: u64, consent: Consent, reply: Reply) {
-        match self.consider_undo(number) {
+    pub(super) fn undo(&mut self, number: u64, right: Right, consent: Consent, reply: Reply) {
+        match self.consider_undo(number, right) {
             Err(fault) => _ = reply.send(Err(fault)),
             Ok((record, act)) => match settings_back(&record, &act) {
                 Some(change) => {
@@ -36,9 +36,18 @@ impl Core {
     }
 
     /// The record, and the one of its undoing.
-    fn consider_undo(&self, number: u64) -> Result<(AuditRecord, AuditRecord), Fault> {
+    fn consider_undo(
+        &self,
+        number: u64,
+        right: Right,
+    ) -> Result<(AuditRecord, AuditRecord), Fault> {
         let act = self.journal.take().ok_or_else(Fault::internal)?;
         let record = self.audit_record(number)?;
+        let least = audit::least(&record);
+        if right < least {
+            let message = format!("taking back {number} takes the right {}", least.name());
+            return Err(Fault::forbidden(message));
+        }
         if let Some(why) = audit::why_not(&record) {
             return Err(Fault::refused(format!("{number} can't be undone: {why}")));
         }
@@ -124,7 +133,7 @@ impl Core {
         info!("{message} (by {by})");
         let stored = self.journal.write_for_good(changes);
         let message = message + &self.deadline();
-        Ok(Outcome::Stored(stored, Done { done: true, message }))
+        Ok(Outcome::Stored(stored, Done::new(message)))
     }
 
     /// As careful as any other change of the lists.

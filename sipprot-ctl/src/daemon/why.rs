@@ -84,6 +84,7 @@ impl Core {
             peak: trust.peak,
             ceiling: standing.ceiling,
             country: self.country_code(source.network().0),
+            endpoints: self.names_of(self.engine.endpoints_of(source)),
         })
     }
 

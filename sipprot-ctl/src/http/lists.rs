@@ -13,7 +13,7 @@ use super::routes::{Called, address, answer, list_named};
 use super::sheets::{self, Spool};
 use crate::api::{
     Aggregate, Answer, BlockKind, Code, Command, DenyBlocks, EditEntry, Fault, ListQuery,
-    MoveEntries, NewBlock, RemoveEntries, ReportQuery, Verification, nobody,
+    MoveEntries, NewBlock, RemoveEntries, ReportQuery, SummaryQuery, Verification, nobody,
 };
 
 /// A list may change while it is looked at; then it is looked at again.
@@ -147,6 +147,10 @@ pub(super) async fn blocklists(asker: Asker, Params(query): Params<ListQuery>) -
 
 pub(super) async fn report(asker: Asker, Params(query): Params<ReportQuery>) -> Called {
     answer(&asker, Command::Report { query }).await
+}
+
+pub(super) async fn summary(asker: Asker, Params(query): Params<SummaryQuery>) -> Called {
+    answer(&asker, Command::Summary { query }).await
 }
 
 pub(super) async fn report_csv(asker: Asker, Params(query): Params<ReportQuery>) -> Called {

@@ -86,7 +86,7 @@ pub(super) async fn log_out(
     aside(move || access.log_out(&cookie)).await?;
     note(&asker, Noted::Logout, asker.who.name.clone()).await;
     let set = set_cookie(rooms.secure, "", Some(0))?;
-    let done = Done { done: true, message: format!("{} is logged out", asker.who.name) };
+    let done = Done::new(format!("{} is logged out", asker.who.name));
     Ok(([(header::SET_COOKIE, set)], axum::Json(done)).into_response())
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn change_password(
     let message = format!("{} has another password, and no other login", who.name);
     aside(move || access.change_password(&who, &new, &cookie, Timestamp::now())).await?;
     note(&asker, Noted::Password, asker.who.name.clone()).await;
-    Ok(axum::Json(Done { done: true, message }).into_response())
+    Ok(axum::Json(Done::new(message)).into_response())
 }
 
 pub(super) async fn add_user(asker: Asker, Body(new): Body<NewUser>) -> Called {

@@ -39,7 +39,7 @@ pub(super) async fn undo(
     Params(By { by }): Params<By>,
 ) -> Called {
     let number = parsed::<u64>("number", &number, "the number of a record")?;
-    carried(&asker, Command::Undo { number, by, consent }, consent).await
+    carried(&asker, Command::Undo { number, by, right: asker.who.right, consent }, consent).await
 }
 
 /// What lies ready is put in force.

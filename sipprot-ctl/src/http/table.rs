@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, live, notices, people, routes, settings, sheets};
+use super::{Rooms, lists, live, notices, people, routes, service, settings, sheets, welcome};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
+    Checkup, Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
     MadeToken, NotifyLog, NotifyStatus, NotifyTested, PeersAnswer, RemovedAnswer, Report, Right,
-    Schema, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status, TokensAnswer, Top,
-    TrustAnswer, Undone, UsersAnswer, Verification, Version, Why,
+    Schema, ServiceView, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status,
+    Summary, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer, Verification, Version, Welcome,
+    Why,
 };
 
 pub(super) struct Route {
@@ -91,7 +92,7 @@ pub(super) fn routes() -> Vec<Route> {
         patch("/settings", ADMIN, settings::change).gives::<SettingsChanged>("Changes several settings at once, or none."),
         get("/settings/schema", READ, |asker| routes::plain(asker, Command::Schema)).gives::<Schema>("Everything that can be set: types, bounds, defaults, help in English and French."),
         get("/audit", READ, settings::audit).gives::<AuditAnswer>("Who changed what, page by page."),
-        post("/audit/{number}/undo", ADMIN, settings::undo).gives::<Undone>("Takes back what a record tells, if it is still so."),
+        post("/audit/{number}/undo", LISTS, settings::undo).gives::<Undone>("Takes back what a record tells, if it is still so."),
         get("/openapi.json", READ, people::openapi).gives::<Value>("This document."),
     ]);
     all.extend([
@@ -102,11 +103,20 @@ pub(super) fn routes() -> Vec<Route> {
         post("/blocks/deny", LISTS, lists::deny_blocks).gives::<Done>("Puts blocked addresses on the denylist."),
         get("/report/csv", READ, lists::report_csv).sends("text/csv", "The report's rows as a CSV file."),
         get("/report/abuse/{address}", READ, lists::abuse).gives::<AbuseReport>("What the abuse desk of an address's provider asks for."),
+        get("/report/summary", READ, lists::summary).gives::<Summary>("Sums of some days' attacks: by time, kind, country and endpoint."),
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
         get("/notify", READ, |asker| routes::plain(asker, Command::NotifyStatus)).gives::<NotifyStatus>("How notifications fare."),
         get("/notify/log", READ, notices::log).gives::<NotifyLog>("What became of each message."),
         post("/notify/test", ADMIN, notices::test).gives::<NotifyTested>("Sends a message to try the way."),
+    ]);
+    all.extend([
+        get("/welcome", ANYONE, welcome::welcome).gives::<Welcome>("What this is called and looks like, and whether anybody can log in."),
+        get("/logo", ANYONE, welcome::logo).sends("image/*", "The operator's logo."),
+        get("/doctor", READ, |asker| routes::plain(asker, Command::Doctor)).gives::<Checkup>("What may be wrong on this host, and what to do about it."),
+        get("/service", READ, |asker| routes::plain(asker, Command::Service)).gives::<ServiceView>("Whether systemd runs the daemon."),
+        post("/service/restart", ADMIN, service::restart).gives::<Done>("Restarts the daemon, by systemd. The kernel goes on protecting."),
+        post("/service/stop", ADMIN, service::stop).gives::<Done>("Stops the daemon, by systemd, for a while or for good. The kernel goes on protecting."),
     ]);
     all
 }
@@ -157,9 +167,12 @@ impl Route {
         Self { summary, gives: |_| content("text/event-stream", json!({"type": "string"})), ..self }
     }
 
-    /// Answers text of this media type.
+    /// Answers a file of this media type.
     fn sends(self, kind: &'static str, summary: &'static str) -> Self {
-        debug_assert_eq!(kind, "text/csv");
-        Self { summary, gives: |_| content("text/csv", json!({"type": "string"})), ..self }
+        let gives: Gives = match kind {
+            "text/csv" => |_| content("text/csv", json!({"type": "string"})),
+            _ => |_| content("image/*", json!({})),
+        };
+        Self { summary, gives, ..self }
     }
 }

@@ -239,6 +239,11 @@ impl Engine {
             || self.settings.is_peer(address.to_ip())
     }
 
+    /// Where a learned peer showed itself in this run.
+    pub fn endpoints_of(&self, source: SourceKey) -> &[EndpointId] {
+        self.peers.endpoints(source)
+    }
+
     /// Packets a second that a source may send while it is trusted: its own by the operator's word, or
     /// twenty times its peak.
     pub fn ceiling(&self, source: SourceKey, now: Time) -> u32 {

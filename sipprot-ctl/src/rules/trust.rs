@@ -72,6 +72,10 @@ impl Peers {
         self.peers.get(&source).map(|peer| (peer.kind, peer.since, peer.last))
     }
 
+    pub fn endpoints(&self, source: SourceKey) -> &[EndpointId] {
+        self.peers.get(&source).map_or(&[], |peer| &peer.endpoints)
+    }
+
     pub fn grant(
         &mut self,
         source_ip: IpAddr,

@@ -101,6 +101,7 @@ fn trust(accounts: usize) -> TrustView {
         since: NOW - 100,
         last_seen: NOW,
         country: None,
+        endpoints: Vec::new(),
     }
 }
 

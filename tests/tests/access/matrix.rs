@@ -77,7 +77,14 @@ const ROUTES: &str = "
     admin   PATCH  /settings
     read    GET    /settings/schema
     read    GET    /audit
-    admin   POST   /audit/{number}/undo
+    lists   POST   /audit/{number}/undo
+    anyone  GET    /welcome
+    anyone  GET    /logo
+    read    GET    /doctor
+    read    GET    /service
+    admin   POST   /service/restart
+    admin   POST   /service/stop
+    read    GET    /report/summary
     read    GET    /notify
     read    GET    /notify/log
     admin   POST   /notify/test

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::api::{
     AuditAnswer, AuditNote, AuditQuery, AuditView, Code, EditEntry, LearnStart, NewPeer, Noted,
-    ReportQuery,
+    ReportQuery, Right,
 };
 
 pub async fn log(core: &mut Core) -> Vec<AuditView> {
@@ -16,7 +16,7 @@ pub async fn log(core: &mut Core) -> Vec<AuditView> {
 }
 
 fn undo_of(number: u64) -> Command {
-    Command::Undo { number, by: "bob".to_owned(), consent: Consent::default() }
+    Command::Undo { number, by: "bob".to_owned(), right: Right::Admin, consent: Consent::default() }
 }
 
 async fn undo_last(core: &mut Core) {
@@ -90,14 +90,49 @@ async fn entries_are_told_and_taken_back() {
 }
 
 #[tokio::test]
+async fn who_changes_something_is_told_its_number() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    let mut number = async |command| match ask(&mut core, command).await.unwrap() {
+        Answer::Done(done) => done.audit,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(number(add(List::Deny, "203.0.113.5")).await, Some(1));
+    assert_eq!(number(edit("203.0.113.5", "another")).await, Some(2));
+    assert_eq!(number(undo_of(2)).await, Some(3));
+}
+
+#[tokio::test]
+async fn an_undo_takes_the_right_that_the_change_took() {
+    let state = tempfile::tempdir().unwrap();
+    let mut core = start(state.path(), ENDPOINT);
+    ask(&mut core, add(List::Deny, "203.0.113.5")).await.unwrap();
+    let network = "203.0.113.0/28".parse().unwrap();
+    let peer = NewPeer { network, rate: None, note: String::new(), added_by: by() };
+    ask(&mut core, Command::AddPeer(peer)).await.unwrap();
+    let undo = |number| Command::Undo {
+        number,
+        by: by(),
+        right: Right::Lists,
+        consent: Consent::default(),
+    };
+    ask(&mut core, undo(1)).await.unwrap();
+    assert_eq!(ask(&mut core, undo(2)).await.unwrap_err().code, Code::Forbidden);
+}
+
+#[tokio::test]
 async fn an_undo_that_would_cut_off_its_operator_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let mut core = start(state.path(), ENDPOINT);
     ask(&mut core, add(List::Deny, "203.0.113.0/24")).await.unwrap();
     ask(&mut core, remove(List::Deny, "203.0.113.0/24")).await.unwrap();
     let operator = Some("203.0.113.7".parse().unwrap());
-    let undo =
-        |confirm| Command::Undo { number: 2, by: by(), consent: Consent { confirm, operator } };
+    let undo = |confirm| Command::Undo {
+        number: 2,
+        by: by(),
+        right: Right::Admin,
+        consent: Consent { confirm, operator },
+    };
     let refused = ask(&mut core, undo(false)).await.unwrap_err();
     assert!(refused.code == Code::Refused && refused.message.contains("cut off"), "{refused}");
     assert_eq!(log(&mut core).await.len(), 2, "nothing happened, and nothing is told");

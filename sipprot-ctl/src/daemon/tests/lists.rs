@@ -197,6 +197,27 @@ async fn many_go_or_none() {
     let message = told(&mut core, both).await;
     assert_eq!(message, "198.51.100.9 and 2001:db8::/32 are no longer on the denylist");
     assert_eq!(shown(&mut core, List::Deny).await, ["198.51.100.10"]);
+
+    // The host's own stays, or goes alone.
+    let Command::AddEntry { entry, .. } = add(List::Deny, "198.51.100.10") else { panic!() };
+    let entry = crate::api::NewEntry { endpoint: Some("pbx1".to_owned()), ..entry };
+    let of_pbx = Command::AddEntry { list: List::Deny, entry, consent: Consent::default() };
+    ask(&mut core, of_pbx).await.unwrap();
+    let of = |endpoint: &str| Command::RemoveEntries {
+        list: List::Deny,
+        removal: RemoveEntries {
+            networks: nets(&["198.51.100.10"]),
+            endpoint: Some(endpoint.to_owned()),
+            by: ann(),
+            ..Default::default()
+        },
+        consent: Consent::default(),
+    };
+    told(&mut core, of("host")).await;
+    assert_eq!(shown(&mut core, List::Deny).await.len(), 1);
+    fault(&mut core, of("host"), Code::NotFound, "is not on the denylist").await;
+    told(&mut core, of("pbx1")).await;
+    assert!(shown(&mut core, List::Deny).await.is_empty());
     assert_eq!(status(&mut core).await.lists.deny, 1);
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::audit::log;
 use super::*;
-use crate::api::{Code, SettingsAnswer, SettingsChange, SettingsChanged};
+use crate::api::{Code, Right, SettingsAnswer, SettingsChange, SettingsChanged};
 
 struct Scene {
     core: Core,
@@ -34,6 +34,7 @@ impl Scene {
             interfaces: Vec::new(),
             observe: false,
             detach_on_exit: false,
+            wait: false,
         };
         Core::start(options, Kernel::default()).unwrap()
     }
@@ -103,7 +104,7 @@ fn change(settings: Json, consent: Consent) -> Command {
 }
 
 fn undo(number: u64) -> Command {
-    Command::Undo { number, by: "bob".to_owned(), consent: Consent::default() }
+    Command::Undo { number, by: "bob".to_owned(), right: Right::Admin, consent: Consent::default() }
 }
 
 #[tokio::test]

@@ -9,6 +9,15 @@ export function time(seconds: number): string {
   return new Intl.DateTimeFormat(prefs.language, style).format(seconds * 1000);
 }
 
+/** When a step of a chart begins, in UTC as its days are; only what steps of this length differ in. */
+export function stamp(seconds: number, step: number, whole = false): string {
+  const isDays = step >= 86400;
+  const style: Intl.DateTimeFormatOptions = isDays
+    ? { day: "numeric", month: "short", ...(whole ? { year: "numeric" } : {}) }
+    : { hour: "2-digit", minute: "2-digit", ...(whole || step > 900 ? { day: "numeric", month: "short" } : {}) };
+  return new Intl.DateTimeFormat(prefs.language, { ...style, timeZone: "UTC" }).format(seconds * 1000);
+}
+
 export const iso = (seconds: number) => new Date(seconds * 1000).toISOString();
 
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [

@@ -7,6 +7,7 @@ export interface Listing {
   search: string;
   country: string;
   kind: string;
+  endpoint: string;
   sort: string;
   reverse: boolean;
   page: number;
@@ -21,6 +22,7 @@ export function listing(filters: Record<string, string>): Listing {
     search: filters["q"] ?? "",
     country: filters["country"] ?? "",
     kind: filters["kind"] ?? "",
+    endpoint: filters["endpoint"] ?? "",
     sort: order.replace(/^-/, ""),
     reverse: order.startsWith("-"),
     page: page >= 1 ? page : 1,
@@ -28,11 +30,12 @@ export function listing(filters: Record<string, string>): Listing {
   };
 }
 
-export const isFiltered = ({ search, country, kind }: Listing) => !!(search || country || kind);
+export const isFiltered = ({ search, country, kind, endpoint }: Listing) =>
+  !!(search || country || kind || endpoint);
 
 /** The fields that the API takes. */
-export function asked({ search, country, kind, sort, reverse, page, size }: Listing) {
-  return { search, country, kind, sort, reverse, offset: (page - 1) * size, limit: size };
+export function asked({ page, size, ...chosen }: Listing) {
+  return { ...chosen, offset: (page - 1) * size, limit: size };
 }
 
 /** What a click on a column's head makes of the order: up, down, the list's own. */

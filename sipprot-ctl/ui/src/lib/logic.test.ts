@@ -1,12 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { asked, listing, nextSort, pages } from "./listing";
-import { sums } from "./sums";
-import type { ReportRow } from "./types";
 
 describe("a list's page", () => {
   test("is what the address bar says, within reason", () => {
     const now = listing({ q: "a", sort: "-time", page: "3", size: "100" });
-    expect(asked(now)).toEqual({ search: "a", country: "", kind: "", sort: "time", reverse: true, offset: 200, limit: 100 });
+    expect(asked(now)).toEqual({ search: "a", country: "", kind: "", endpoint: "", sort: "time", reverse: true, offset: 200, limit: 100 });
     expect(listing({ page: "-1", size: "7" })).toMatchObject({ page: 1, size: 50 });
     expect(listing({ page: "x" }).page).toBe(1);
   });
@@ -21,16 +19,4 @@ describe("a list's page", () => {
   test("there is always a first page", () => {
     expect([0, 1, 50, 51].map((total) => pages(total, 50))).toEqual([1, 1, 1, 2]);
   });
-});
-
-test("sums count each attacker once", () => {
-  const row = (attacker: string, country: string | null, drops: number): ReportRow => ({
-    attacker, country, drops, blocks: 1, containments: 0,
-    method: "", victim: null, endpoint: null, user_agent: null, last: 0,
-  });
-  const rows = [row("a", "FR", 1), row("a", "FR", 2), row("b", null, 9)];
-  expect(sums(rows, ({ country }) => country ?? "")).toEqual([
-    { key: "", attackers: 1, blocks: 1, drops: 9 },
-    { key: "FR", attackers: 1, blocks: 2, drops: 3 },
-  ]);
 });

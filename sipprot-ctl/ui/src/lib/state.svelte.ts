@@ -1,7 +1,7 @@
 // What all pages share: who is logged in, what was said to them, and the change that waits.
 
 import { ApiError, ask, get, session, whenEnded } from "./api";
-import type { Pending, Right, Session, Status } from "./types";
+import type { Done, Pending, Right, Session, Status } from "./types";
 import { words } from "./words";
 
 const RIGHTS: readonly Right[] = ["read", "lists", "admin"];
@@ -11,6 +11,7 @@ export interface Toast {
   id: number;
   text: string;
   bad: boolean;
+  /** False where it was thought better of. */
   undo: (() => Promise<unknown>) | null;
 }
 
@@ -62,7 +63,7 @@ class Toasts {
   async undo(toast: Toast) {
     this.drop(toast.id);
     try {
-      await toast.undo?.();
+      if ((await toast.undo?.()) === false) return;
       this.say(words().undone);
       changes.count += 1;
     } catch (error) {
@@ -87,6 +88,8 @@ export const changes = $state({ count: 0 });
 
 class Waiting {
   change = $state.raw<Pending | null>(null);
+  /** By this window's own clock, which need not show the host's time. */
+  ends = $state(0);
 
   async look() {
     const status = await get<Status>("/status");
@@ -96,6 +99,7 @@ class Waiting {
 
   take(status: Status) {
     this.change = status.pending && !status.pending.ended ? status.pending : null;
+    this.ends = performance.now() + (this.change?.left_s ?? 0) * 1000;
   }
 
   async settle(keep: boolean) {
@@ -110,39 +114,70 @@ export const waiting = new Waiting();
 
 interface Risk {
   message: string;
+  /** Seconds that it would wait for its confirmation. */
+  within: number;
   answer: (go: boolean) => void;
 }
 
 /** The dialog that asks before somebody cuts themselves off. */
 export const risk = $state<{ asked: Risk | null }>({ asked: null });
 
-/**
- * Makes a change. One that may cut off who makes it is refused at first; it is made after they said yes,
- * and waits for their confirmation. False if they said no, or it failed, which they have been told.
- */
-export async function change(
-  make: (confirmed: boolean) => Promise<unknown>,
+type Step = (confirmed: boolean) => Promise<unknown>;
+
+/** Does it; what may cut off who asks is refused at first, and done after they said yes. Null if they said no. */
+async function consented(step: Step): Promise<unknown> {
+  try {
+    return await step(false);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.fault.code === "refused")) throw error;
+    const { message } = error.fault;
+    const { confirm_within_s: within } = await waiting.look();
+    const go = await new Promise<boolean>((answer) => (risk.asked = { message, within, answer }));
+    risk.asked = null;
+    if (!go) return null;
+    const made = await step(true);
+    await waiting.look().catch(() => undefined);
+    return made;
+  }
+}
+
+/** By their records in the audit log, the last one first. */
+async function takeBack(numbers: number[]): Promise<boolean> {
+  for (const number of [...numbers].reverse()) {
+    const undo = (confirmed: boolean) => ask("POST", `/audit/${number}/undo`, { confirmed });
+    if ((await consented(undo)) === null) return false;
+  }
+  return true;
+}
+
+/** Makes a change. False if they said no, or it failed, which they have been told. */
+export const change = (make: Step, said: string, undo: Toast["undo"] = null) =>
+  changeAll([make], said, undo);
+
+/** Several that are taken back together; what was done before one fails stays done. */
+export async function changeAll(
+  steps: Step[],
   said: string,
   undo: Toast["undo"] = null,
 ): Promise<boolean> {
-  let confirmed = false;
+  const numbers: number[] = [];
+  let done = 0;
   try {
-    try {
-      await make(false);
-    } catch (error) {
-      if (!(error instanceof ApiError && error.fault.code === "refused")) throw error;
-      const { message } = error.fault;
-      confirmed = await new Promise<boolean>((answer) => (risk.asked = { message, answer }));
-      risk.asked = null;
-      if (!confirmed) return false;
-      await make(true);
+    for (const step of steps) {
+      const made = await consented(step);
+      if (made === null) break;
+      done += 1;
+      const audit = (made as Partial<Done> | undefined)?.audit;
+      if (audit) numbers.push(audit);
     }
   } catch (error) {
     toasts.complain(error);
-    return false;
   }
-  changes.count += 1;
-  if (confirmed) await waiting.look().catch(() => undefined);
-  toasts.say(said, undo);
-  return true;
+  const isWhole = done === steps.length;
+  if (done) {
+    changes.count += 1;
+    const back = undo ?? (numbers.length ? () => takeBack(numbers) : null);
+    toasts.say(isWhole ? said : words().partly, back, !isWhole);
+  }
+  return isWhole;
 }

@@ -15,6 +15,8 @@ export interface Session {
 export interface Done {
   done: boolean;
   message: string;
+  /** Its record in the audit log, by which it can be undone. */
+  audit?: number;
 }
 
 export interface Fault {
@@ -27,6 +29,7 @@ export interface Pending {
   what: string;
   by: string;
   until: number;
+  left_s: number;
   ended: boolean;
 }
 
@@ -37,7 +40,7 @@ export interface Status {
   mode: string;
   started_at: number;
   interfaces: { name: string; attached: boolean; xdp: string | null }[];
-  endpoints: { name: string; addresses: string[]; mode: string }[];
+  endpoints: Endpoint[];
   lists: {
     allow: number;
     deny: number;
@@ -48,8 +51,48 @@ export interface Status {
     trust: number;
   };
   events: { received: number; suppressed: number; lost: number; lag_seconds: number };
-  geo: { available: boolean; name: string | null; drops: Record<string, number> };
+  geo: { available: boolean; name: string | null; policies: GeoPolicy[] };
   pending: Pending | null;
+  /** How long a change would wait for its confirmation. */
+  confirm_within_s: number;
+}
+
+export interface Endpoint {
+  name: string;
+  addresses: string[];
+  mode: string;
+  guards: Record<string, string>;
+  settings: { key: string; value: string; origin: "endpoint" | "host" }[];
+}
+
+export type GeoMode = "off" | "deny" | "allow";
+
+export interface GeoPolicy {
+  /** An endpoint, or `host`. */
+  name: string;
+  mode: GeoMode;
+  scope: string;
+  countries: string[];
+}
+
+export interface Affected {
+  source: string;
+  country: string | null;
+  who: string;
+  endpoints: string[];
+  cut_off: boolean;
+  allowed_by: string | null;
+}
+
+export interface GeoPreview {
+  mode: GeoMode;
+  countries: string[];
+  missing: string[];
+  database: string;
+  networks: { v4: number; v6: number; v4_addresses: number; v6_sites: number };
+  phones: Affected[] | null;
+  peers: Affected[] | null;
+  entries: Affected[] | null;
 }
 
 export interface Entry {
@@ -116,6 +159,7 @@ export interface Trust {
   peak: number;
   ceiling: number;
   country: string | null;
+  endpoints: string[];
 }
 
 export interface Peer {
@@ -127,27 +171,63 @@ export interface Peer {
   added_by: string | null;
 }
 
-export interface ReportRow {
-  attacker: string;
-  country: string | null;
-  method: string;
-  victim: string | null;
+export interface Alert {
+  at: number;
+  source: string;
+  kind: string;
   endpoint: string | null;
+  what: string;
+  accounts: string[];
+}
+
+/** Of an endpoint, or a method. */
+export interface Sum {
+  name: string | null;
+  attackers: number;
   blocks: number;
   containments: number;
   drops: number;
-  user_agent: string | null;
-  last: number;
 }
 
-export interface Report {
+export interface CountrySum extends Omit<Sum, "name"> {
+  country: string | null;
+}
+
+export interface Series {
+  kind: string;
+  /** That began in each step. */
+  attacks: number[];
+}
+
+export interface Summary {
+  host: string;
   date: string;
-  rows: ReportRow[];
-  total_rows: number;
-  total_blocks: number;
-  total_containments: number;
-  total_drops: number;
-  alerts: { at: number; source: string; kind: string; endpoint: string | null; what: string }[];
+  until: string;
+  kept_since: string | null;
+  start: number;
+  step_s: number;
+  series: Series[];
+  attackers: number;
+  blocks: number;
+  containments: number;
+  drops: number;
+  observed: number;
+  countries: CountrySum[];
+  endpoints: Sum[];
+  methods: Sum[];
+  alerts: Alert[];
+}
+
+export interface LiveEvent {
+  id: number;
+  at: number;
+  kind: string;
+  source: string | null;
+  endpoint: string | null;
+  what: string;
+  block: Block | null;
+  alert: Alert | null;
+  lost: number | null;
 }
 
 export type Verdict =
@@ -180,7 +260,7 @@ export interface Why {
   block_threshold: number;
   country: string | null;
   observed: boolean;
-  alerts: Report["alerts"];
+  alerts: Alert[];
   timeline: { at: number; kind: string; what: string }[];
   timeline_cut: boolean;
 }

@@ -1,0 +1,4 @@
+declare module "virtual:world" {
+  const world: import("./lib/world").World;
+  export default world;
+}

@@ -1,0 +1,107 @@
+//! Torture: what happens to a host while its firewall is stopped, killed, upgraded, or loses its disk.
+//!
+//! Each trial is a fault that is brought about many times; what came of it is a row of the table. A
+//! trial ends early only when nothing more can be learnt from it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    daemon::{Daemon, Settings},
+    lab::Lab,
+    pbx::Manners,
+};
+
+/// A build of sipprot whose maps are of another size.
+mod builds;
+/// The disk: full, read-only, or with other bytes on it than were written.
+mod disk;
+/// Start, stop, crash and reload under traffic: is there a packet that sees no filter?
+mod gap;
+/// SIGKILL at any time: is anything lost that was acknowledged?
+mod kill;
+/// The rows, as a table for people and for the docs.
+mod table;
+/// Numbered datagrams from one namespace to another, and which of them never came.
+mod traffic;
+
+pub use table::Row;
+use table::Table;
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub sipprot: PathBuf,
+    /// A few times each, for a first impression.
+    pub quick: bool,
+    /// Only the trials whose name contains it.
+    pub only: Option<String>,
+    /// Where the table is written for the docs.
+    pub markdown: Option<PathBuf>,
+}
+
+/// How often each fault is brought about.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    cycles: u32,
+    kills: u32,
+    kills_at_start: u32,
+    /// Of each kind of damage to a file.
+    damages: u32,
+}
+
+impl Times {
+    const QUICK: Self = Self { cycles: 3, kills: 10, kills_at_start: 10, damages: 6 };
+    const FULL: Self = Self { cycles: 100, kills: 1000, kills_at_start: 1000, damages: 1000 };
+}
+
+type Trial = fn(&Bench) -> Result<Vec<Row>>;
+
+/// Runs the trials. True if nothing was lost in any.
+pub fn run(options: &Options) -> Result<bool> {
+    let times = if options.quick { Times::QUICK } else { Times::FULL };
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
+    let mut table = Table::default();
+    let trials: [(&str, Trial); 3] = [("gap", gap::run), ("kill", kill::run), ("disk", disk::run)];
+    for (name, trial) in trials {
+        if wanted(name) {
+            eprintln!("torture: {name}");
+            let bench = Bench { sipprot: options.sipprot.clone(), times };
+            for row in trial(&bench).with_context(|| format!("the trial {name}"))? {
+                eprintln!("torture: {row}");
+                table.add(row);
+            }
+        }
+    }
+    println!("{table}");
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, table.markdown()).with_context(|| path.display().to_string())?;
+    }
+    Ok(table.nothing_was_lost())
+}
+
+/// What every trial has at hand.
+struct Bench {
+    sipprot: PathBuf,
+    times: Times,
+}
+
+impl Bench {
+    /// A lab with a daemon that runs.
+    fn lab(&self, settings: &Settings) -> Result<(Lab, Daemon)> {
+        let lab = Lab::with(Manners::default())?;
+        let mut daemon = lab.daemon(&self.sipprot)?;
+        daemon.configure(settings)?;
+        daemon.start()?;
+        Ok((lab, daemon))
+    }
+}
+
+/// The kernel holds what the store promises.
+fn agrees(daemon: &Daemon) -> Result<()> {
+    let found = daemon.cli(&["verify"])?;
+    let said = String::from_utf8_lossy(&found.stdout);
+    ensure!(found.status.success(), "kernel and store differ: {said}");
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The disk: full, read-only, or with other bytes on it than were written.
+//!
+//! Whatever is on it, the daemon starts and enforces; what it could not read it says, and keeps aside.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Bench, Row};
+use crate::{
+    daemon::{Daemon, Settings},
+    lab::Lab,
+};
+
+/// Entries of the list that every fault is tried on.
+const ENTRIES: u64 = 300;
+/// Files are cut off at every so many bytes.
+const STEP: u64 = 512;
+
+/// Damage to one file; the number tells where.
+struct Damage {
+    name: &'static str,
+    done: fn(&Path, u32) -> Result<()>,
+}
+
+const DAMAGES: [Damage; 3] = [
+    Damage {
+        name: "a file of the store cut off at every 512 bytes",
+        done: |path, number| {
+            let length = fs::metadata(path)?.len();
+            let steps = (length / STEP).max(1);
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            file.set_len(u64::from(number) % steps * STEP).context("cut it off")
+        },
+    },
+    Damage {
+        name: "one bit of a file of the store turned over",
+        done: |path, number| {
+            let mut bytes = fs::read(path)?;
+            // Goes through the whole file in no order that one sees.
+            let bits = bytes.len() as u64 * 8;
+            let bit = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) % bits.max(1);
+            if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
+                *byte ^= 1 << (bit % 8);
+            }
+            fs::write(path, bytes).context("write it back")
+        },
+    },
+    Damage {
+        name: "a file of the store emptied",
+        done: |path, _| fs::write(path, "").context("empty it"),
+    },
+];
+
+pub fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let (lab, mut daemon) = bench.lab(&Settings::default())?;
+    let rows: String =
+        (0..ENTRIES).map(|it| format!("2001:db8:{:x}::/48,an entry\n", 0x1000 + it)).collect();
+    let list = lab.directory().join("list.csv");
+    fs::write(&list, format!("IP_ADDRESS,NOTE\n{rows}")).context("write a list")?;
+    daemon.text(&["deny", "import", &list.to_string_lossy()])?;
+    daemon.stop()?;
+    let sound = lab.directory().join("sound");
+    copy(&daemon.state_dir(), &sound)?;
+    let mut found = Vec::new();
+    for damage in &DAMAGES {
+        found.push(damaged(bench, &mut daemon, &sound, damage)?);
+    }
+    restore(&daemon, &sound)?;
+    found.push(full(&lab, &mut daemon, &sound)?);
+    Ok(found)
+}
+
+fn damaged(bench: &Bench, daemon: &mut Daemon, sound: &Path, damage: &Damage) -> Result<Row> {
+    let files = files(sound)?;
+    ensure!(!files.is_empty(), "no files in the store");
+    let (mut lost, mut said, mut times) = (0, 0, 0);
+    for number in 0..bench.times.damages {
+        restore(daemon, sound)?;
+        let file = &files[number as usize % files.len()];
+        let nth = number / files.len() as u32;
+        (damage.done)(&daemon.state_dir().join(file), nth)?;
+        daemon.start().with_context(|| format!("{}: {} ({nth})", damage.name, file.display()))?;
+        let listed = daemon.json(&["list", "deny", "--limit", "1"])?;
+        let missing = ENTRIES.saturating_sub(listed["total"].as_u64().unwrap_or_default());
+        if missing > 0 {
+            eprintln!("torture: {} ({nth}): {missing} entries missing", file.display());
+        }
+        lost += missing;
+        said += u64::from(daemon.log().contains("set aside"));
+        times += 1;
+        daemon.stop()?;
+    }
+    Ok(Row {
+        fault: damage.name.to_owned(),
+        times,
+        lost,
+        gap: None,
+        seen: format!("it starts and enforces; {said} times the log says what was set aside"),
+    })
+}
+
+/// On a disk of a few megabytes: writes until there is no room, then with room again.
+fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
+    let state = daemon.state_dir();
+    let mount = |options: &str| -> Result<()> {
+        let output = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&state)
+            .output()
+            .context("run mount")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    };
+    mount("size=32m")?;
+    let _mounted = Mounted(state.clone());
+    copy(sound, &state)?;
+    daemon.start()?;
+    let hog = state.join("hog");
+    fill(&hog)?;
+    let (mut acknowledged, mut refused) = (Vec::new(), 0);
+    for number in 0..60 {
+        let address = format!("2001:db8:ffff:{number:x}::1");
+        match daemon.cli(&["deny", "add", &address])?.status.success() {
+            true => acknowledged.push(address),
+            false => refused += 1,
+        }
+    }
+    ensure!(daemon.is_running(), "the daemon ended: {}", daemon.log());
+    fs::remove_file(&hog).context("make room")?;
+    daemon.kill()?;
+    daemon.start()?;
+    let mut lost = 0;
+    for address in &acknowledged {
+        lost += u64::from(!daemon.check(address.parse()?)?.denied);
+    }
+    let listed = daemon.json(&["list", "deny", "--limit", "1"])?;
+    lost += ENTRIES.saturating_sub(listed["total"].as_u64().unwrap_or_default());
+    daemon.stop()?;
+    fs::write(lab.directory().join("full.log"), daemon.log()).context("keep its log")?;
+    Ok(Row {
+        fault: "the store's disk full at every write".to_owned(),
+        times: 60,
+        lost,
+        gap: None,
+        seen: format!(
+            "{refused} changes refused, {} acknowledged and kept; it goes on enforcing",
+            acknowledged.len()
+        ),
+    })
+}
+
+/// Takes all that is left, down to the last byte.
+fn fill(hog: &Path) -> Result<()> {
+    use std::io::Write;
+    let mut file = fs::File::create(hog).context("create a file")?;
+    for size in [1 << 20, 1 << 12, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    Ok(())
+}
+
+/// Unmounts when it goes; nobody else has this mount.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
+    }
+}
+
+fn restore(daemon: &Daemon, sound: &Path) -> Result<()> {
+    let state = daemon.state_dir();
+    fs::remove_dir_all(&state).context("clear the state directory")?;
+    copy(sound, &state)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for file in files(from)? {
+        let target = to.join(&file);
+        if let Some(directory) = target.parent() {
+            fs::create_dir_all(directory).context("make a directory")?;
+        }
+        fs::copy(from.join(&file), &target).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// The files below a directory, relative to it.
+fn files(below: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut directories = vec![below.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).with_context(|| directory.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.is_file() {
+                files.push(path.strip_prefix(below).context("a path below")?.to_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

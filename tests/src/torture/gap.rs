@@ -1,0 +1,138 @@
+//! Start, stop, crash and reload under traffic: is there a packet that sees no filter?
+//!
+//! A denied source and a blocked one send all the time, and the office, which nobody may cut off. What
+//! arrives of the former, or doesn't of the latter, is lost.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    Bench, Row, agrees,
+    builds::Builds,
+    traffic::{Receiver, Sender},
+};
+use crate::{
+    daemon::{Daemon, Settings},
+    topology::{Family, OFFICE, PBXS},
+};
+
+/// Packets a second: together the 50,000 that the table tells.
+const DENIED: u64 = 23_000;
+const BLOCKED: u64 = 23_000;
+const FROM_OFFICE: u64 = 4_000;
+/// Until what is under way has arrived.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Something that is done to a daemon that runs, and runs again afterwards.
+struct Fault {
+    name: &'static str,
+    seen: &'static str,
+    bring: fn(&mut Daemon, u32) -> Result<()>,
+}
+
+const FAULTS: [Fault; 4] = [
+    Fault {
+        name: "stop and start",
+        seen: "the filter stays in force; commands answer again after",
+        bring: |daemon, _| {
+            daemon.stop()?;
+            daemon.start()
+        },
+    },
+    Fault {
+        name: "kill -9 and start",
+        seen: "the filter stays in force; commands answer again after",
+        bring: |daemon, _| {
+            daemon.kill()?;
+            daemon.start()
+        },
+    },
+    Fault {
+        name: "reload of another configuration",
+        seen: "done after",
+        bring: |daemon, cycle| {
+            let limit = 10 + cycle % 2;
+            let lines = vec![format!("rules.probe_limit = {limit}")];
+            daemon.configure(&Settings { lines, ..Settings::default() })?;
+            daemon.text(&["reload"]).map(drop)
+        },
+    },
+    Fault {
+        name: "upgrade to and from a build with other maps",
+        seen: "new maps are filled before the program is exchanged; commands answer again after",
+        bring: |daemon, cycle| {
+            daemon.stop()?;
+            let builds = Builds::of(daemon)?;
+            daemon.upgrade(if cycle.is_multiple_of(2) { &builds.other } else { &builds.this });
+            daemon.start()
+        },
+    },
+];
+
+pub fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let (lab, mut daemon) = bench.lab(&Settings::default())?;
+    let target = PBXS[0].v4;
+    let (denied, blocked) = (lab.newcomer().v4, lab.newcomer().v4);
+    let office = match OFFICE.of(Family::V4) {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(_) => unreachable!("an IPv4 address was asked for"),
+    };
+    let receiver = Receiver::start(&lab.net.pbxs[0], target)?;
+    let sources = [
+        (&lab.net.attackers, denied, DENIED),
+        (&lab.net.attackers, blocked, BLOCKED),
+        (&lab.net.office, office, FROM_OFFICE),
+    ];
+    let start = || -> Result<Vec<Sender>> {
+        let start = |&(from, source, rate)| Sender::start(from, source, target, rate);
+        sources.iter().map(start).collect()
+    };
+    // Without an entry all of it arrives: what is seen below is the filter's work.
+    let senders = start()?;
+    std::thread::sleep(SETTLE);
+    let sent: Vec<u64> = senders.into_iter().map(Sender::stop).collect();
+    std::thread::sleep(SETTLE);
+    for (&(_, source, _), sent) in sources.iter().zip(sent) {
+        let arrived = receiver.of(source).count;
+        ensure!(arrived == sent && sent > 0, "{source}: {arrived} of {sent} arrive unfiltered");
+    }
+    daemon.text(&["deny", "add", &denied.to_string()])?;
+    daemon.text(&["block", &blocked.to_string(), "--for", "24h"])?;
+    let mut rows = Vec::new();
+    for fault in &FAULTS {
+        receiver.forget();
+        let senders = start()?;
+        let mut longest = Duration::ZERO;
+        for cycle in 0..bench.times.cycles {
+            let began = Instant::now();
+            (fault.bring)(&mut daemon, cycle)
+                .with_context(|| format!("{}, cycle {cycle}", fault.name))?;
+            longest = longest.max(began.elapsed());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let sent: Vec<u64> = senders.into_iter().map(Sender::stop).collect();
+        std::thread::sleep(SETTLE);
+        let of_office = receiver.of(office);
+        let came = |source: Ipv4Addr| receiver.of(source).count;
+        let (through, missing) = (came(denied) + came(blocked), sent[2] - of_office.count);
+        rows.push(Row {
+            fault: fault.name.to_owned(),
+            times: bench.times.cycles,
+            lost: through + missing,
+            gap: Some(of_office.silence),
+            seen: format!(
+                "{} {longest:.1?} at most; {} packets of blocked sources, {through} passed; {} of \
+                 the office, {missing} missing",
+                fault.seen,
+                sent[0] + sent[1],
+                sent[2]
+            ),
+        });
+    }
+    agrees(&daemon)?;
+    Ok(rows)
+}

@@ -1,0 +1,84 @@
+//! The rows, as a table for people and for the docs.
+
+use std::{fmt, time::Duration};
+
+/// What came of one fault.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub fault: String,
+    /// How often it was brought about.
+    pub times: u32,
+    /// Packets, entries or settings that were lost, or were twice.
+    pub lost: u64,
+    /// The longest time for which the filter wasn't there, or a packet of the office didn't come.
+    pub gap: Option<Duration>,
+    /// What a user sees of it, measured where it can be.
+    pub seen: String,
+}
+
+impl Row {
+    fn cells(&self) -> [String; 5] {
+        let gap = self.gap.map_or_else(|| "-".to_owned(), |gap| format!("{gap:.1?}"));
+        [self.fault.clone(), self.times.to_string(), self.lost.to_string(), gap, self.seen.clone()]
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [fault, times, lost, gap, seen] = self.cells();
+        write!(f, "{fault:52} {times:>6} {lost:>6} {gap:>9}  {seen}")
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    pub fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    pub fn nothing_was_lost(&self) -> bool {
+        self.rows.iter().all(|row| row.lost == 0)
+    }
+
+    pub fn markdown(&self) -> String {
+        let mut text = "| fault | times | lost | longest gap | what a user sees |\n".to_owned();
+        text += "|---|---|---|---|---|\n";
+        for row in &self.rows {
+            text += &format!("| {} |\n", row.cells().join(" | "));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:52} {:>6} {:>6} {:>9}  SEEN", "FAULT", "TIMES", "LOST", "GAP")?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loss_is_a_loss_of_all() {
+        let row = |lost| Row {
+            fault: "restart".to_owned(),
+            times: 3,
+            lost,
+            gap: Some(Duration::from_micros(1500)),
+            seen: "nothing".to_owned(),
+        };
+        let mut table = Table::default();
+        table.add(row(0));
+        assert!(table.nothing_was_lost());
+        assert!(table.markdown().ends_with("| restart | 3 | 0 | 1.5ms | nothing |\n"));
+        table.add(row(1));
+        assert!(!table.nothing_was_lost());
+    }
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask torture`: builds, then becomes the lab's torture, which brings faults about and counts
+//! what was lost.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{build, prerequisites::Purpose, process, setup};
+
+#[derive(Args)]
+pub struct Options {
+    /// A few times each, in less than ten minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only trials whose name contains this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Write the table into this file too
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+pub fn torture(options: &Options) -> Result<()> {
+    setup::ensure(&[Purpose::Build, Purpose::Lab, Purpose::Geo])?;
+    let built = build::build(&build::Options::default(), build::Profile::Release)?;
+    let mut command = build::root_program("sipprot-tests", "torture", &built)?;
+    command.arg("--sipprot").arg(&built.sipprot);
+    command.args(options.quick.then_some("--quick"));
+    if let Some(only) = &options.only {
+        command.arg("--only").arg(only);
+    }
+    if let Some(path) = &options.markdown {
+        command.arg("--markdown").arg(path);
+    }
+    Err(process::become_command(command))
+}
