@@ -13,6 +13,7 @@ mod geo;
 mod learn;
 mod lists;
 mod live;
+mod notices;
 mod report;
 mod schema;
 mod service;
@@ -61,6 +62,9 @@ pub use lists::{
     MoveEntries, RemoveEntries, RemovedAnswer, SortBy,
 };
 pub use live::{FOLLOWERS_MAX, Followed, Live, LiveEvent, LiveEvents, LiveFilter, LiveKind};
+pub use notices::{
+    DeliveryView, NotifyLog, NotifyLogQuery, NotifyStatus, NotifyTest, NotifyTested, TestResult,
+};
 pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
@@ -298,6 +302,11 @@ pub enum Command {
     },
     FleetJudge(FleetJudge),
     FleetProtect(FleetProtect),
+    NotifyStatus,
+    NotifyLog {
+        query: NotifyLogQuery,
+    },
+    NotifyTest(NotifyTest),
 }
 
 impl Command {
@@ -324,6 +333,7 @@ impl Command {
             Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
             Command::FleetJudge(judge) => Some(&mut judge.by),
             Command::FleetProtect(protect) => Some(&mut protect.by),
+            Command::NotifyTest(test) => Some(&mut test.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -366,6 +376,8 @@ impl Command {
             | Command::Compare
             | Command::Settle { .. }
             | Command::Metrics
+            | Command::NotifyStatus
+            | Command::NotifyLog { .. }
             | Command::Follow
             | Command::Doctor
             | Command::Service
@@ -427,6 +439,9 @@ pub enum Answer {
     Fleet(Box<FleetAnswer>),
     FleetHosts(FleetHosts),
     FleetSources(FleetSources),
+    NotifyStatus(NotifyStatus),
+    NotifyLog(NotifyLog),
+    NotifyTested(NotifyTested),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

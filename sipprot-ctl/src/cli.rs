@@ -24,6 +24,7 @@ mod log;
 mod man;
 mod many;
 mod map;
+mod notices;
 mod people;
 mod replay;
 mod report;
@@ -162,6 +163,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Top(it) => top::run(&context, &it),
         Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
+        Verb::Notify(it) => notices::run(&context, &it),
         Verb::Audit(it) => audit::run(&context, &it),
         Verb::Undo(it) => audit::undo(&context, &it),
         Verb::Replay(replay) => replay::run(&context, &replay),

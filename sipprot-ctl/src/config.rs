@@ -17,6 +17,7 @@ mod french;
 mod guards;
 mod json;
 mod keys;
+mod notify;
 mod own;
 mod read;
 mod schema;
@@ -38,6 +39,9 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
 pub use guards::{DnsGuard, Guard, Guards};
+pub use notify::{
+    Language, Mail, MailSecurity, MailWay, Notify, Severity, Webhook, WebhookFormat, is_recipient,
+};
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
 pub use schema::{SECRET, Schema, is_secret, schema};
 pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name, version_of};
@@ -95,6 +99,8 @@ pub struct Config {
     /// Of the dashboard.
     pub branding: Branding,
     pub fleet: Fleet,
+    /// Who is told of what.
+    pub notify: Notify,
 }
 
 /// Whether this host belongs to a fleet.
@@ -515,6 +521,7 @@ impl Default for Config {
             fleet: Fleet::default(),
             report: ReportKept::default(),
             branding: Branding::default(),
+            notify: Notify::default(),
         }
     }
 }

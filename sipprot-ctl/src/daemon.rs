@@ -38,6 +38,7 @@ mod many;
 mod memory;
 mod news;
 mod notes;
+mod notices;
 pub(crate) mod own;
 mod own_lists;
 mod peaks;
@@ -172,6 +173,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.announce(detach);
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
+    core.start_notices();
     manager.ready(core.in_short());
     let news = core.fleet.news();
     turn(&mut core, Told { links, calls, logs: told, reader, news }, &mut manager).await?;

@@ -15,6 +15,7 @@ mod fleet;
 mod health;
 mod lists;
 mod live;
+mod notices;
 mod pace;
 mod people;
 mod pieces;

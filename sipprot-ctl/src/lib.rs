@@ -41,6 +41,8 @@ mod manual;
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
+/// Who is told of attacks: by mail and by a webhook.
+pub mod notify;
 /// Listeners: their addresses, and how many connections each has.
 mod places;
 /// The rules over a recorded capture: what would have been done, and why.

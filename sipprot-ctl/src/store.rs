@@ -13,6 +13,7 @@ mod database;
 mod error;
 mod export;
 mod noted;
+mod notices;
 mod open;
 mod records;
 mod shelf;
@@ -39,6 +40,7 @@ pub use access::{SessionRecord, TokenRecord, UserRecord};
 pub use audit::{AuditRecord, Audited, IntentRecord, Pair};
 pub use error::StoreError;
 pub use noted::{AlertRecord, LearnEnd, LearningRecord, PendingRecord};
+pub use notices::{DeliveryRecord, DeliveryState, NoticeState};
 pub use open::{OpenReport, Recovery};
 pub use records::{
     AttackRecord, BlockKey, BlockKind, BlockRecord, Change, ClockBase, EvidenceRecord, Lifted,

@@ -34,6 +34,8 @@ pub mod patience;
 pub mod pbx;
 /// A child process that never outlives its owner.
 pub mod process;
+/// Those who are told: a mail server and a webhook.
+pub mod receivers;
 /// A terminal with somebody who types.
 pub mod screen;
 /// Services beside SIP, and the clients that ask them.

@@ -77,6 +77,7 @@ pub fn act(command: &Command) -> Option<Act> {
             "service.stop",
             stop.again_in_s.map_or_else(String::new, |time| format!("for {time} s")),
         ),
+        Command::NotifyTest(test) => ("notify.test", several(test.to.iter().cloned())),
         Command::Note(note) => (note.what.name(), note.target.clone()),
         // Users and tokens; never what proves them.
         Command::AddUser(user) => ("user.add", user.name.clone()),
@@ -117,6 +118,8 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Compare
         | Command::Settle { .. }
         | Command::Rehearse(_)
+        | Command::NotifyStatus
+        | Command::NotifyLog { .. }
         | Command::Follow
         | Command::Doctor
         | Command::Service

@@ -121,6 +121,8 @@ pub enum Verb {
     Support(super::support::Support),
     /// Print, check and change the configuration.
     Config(Config),
+    /// Who is told of attacks: how it fares, what became of each message, and a test.
+    Notify(super::notices::Notify),
     /// Print who changed what, and when.
     Audit(Audit),
     /// Take back what was changed, if it is still so.

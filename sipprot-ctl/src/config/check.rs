@@ -26,6 +26,9 @@ pub(super) fn whole(config: &Config, places: &Places, faults: &mut Vec<Fault>) {
     services(config, &mut refuse);
     endpoints(config, &mut refuse);
     logs(config, &mut refuse);
+    for (keys, what) in config.notify.contradictions() {
+        refuse(keys, keys[0], what.to_owned());
+    }
     blocklists(config, &mut refuse);
 }
 

@@ -50,6 +50,16 @@ const SECTION: &[(&str, &str)] = &[
         "Ce dont sont faits les rapports : les attaques de chaque jour, les blocages passés, les alertes.",
     ),
     (
+        "notify",
+        "Qui est prévenu des attaques, par courriel et par un webhook. `sipprot notify test` l'essaie.",
+    ),
+    ("mail", "Comment part le courriel, et vers qui."),
+    (
+        "webhook",
+        "Un serveur HTTP prévenu aussi. Avec un secret chaque requête est signée : X-Sipprot-Signature est \
+         sha256= et le HMAC-SHA256, en hexadécimal, de X-Sipprot-Timestamp, d'un point et du corps.",
+    ),
+    (
         "endpoint",
         "Un PBX protégé, avec ce qui diffère des réglages de l'hôte. Autant qu'il y a de PBX ; les adresses \
          qu'aucun point de terminaison ne réclame suivent les réglages de l'hôte.",
@@ -282,6 +292,82 @@ const HELP: &[(&str, &str)] = &[
         "Des boutons et des liens. Les pages la foncent ou l'éclaircissent là où elle ne se lirait pas.",
     ),
     ("branding.ground", "Derrière le nom et le logo."),
+    ("notify.enabled", "Si quelqu'un est prévenu."),
+    ("notify.language", "La langue des messages."),
+    (
+        "notify.attacks",
+        "Prévenir de chaque attaque, groupées : la première aussitôt, celles qui suivent dans attack_every en un \
+         message. Les intrusions possibles, les vagues et la perte de la protection n'attendent pas.",
+    ),
+    (
+        "notify.attack_every",
+        "Le temps minimal entre deux messages d'attaques, ou de la même alarme.",
+    ),
+    (
+        "notify.summary",
+        "Raconter chaque jour la veille : attaquants, pays, points de terminaison, changements, santé.",
+    ),
+    (
+        "notify.summary_at",
+        "Quand, à l'heure de l'hôte. Ce qui a été manqué pendant que le démon était arrêté est dit à son retour.",
+    ),
+    (
+        "notify.severity",
+        "Ce qui est dit au moins. critical : intrusions possibles, vagues, un service ou un pair coupé, la \
+         protection perdue. warning : aussi les blocages et les autres alertes. info : aussi les confinements et \
+         les quarantaines.",
+    ),
+    (
+        "notify.quiet_hours",
+        "Les heures où seul ce qui est critique est dit, à l'heure de l'hôte. Le reste attend leur fin.",
+    ),
+    (
+        "notify.surge_factor",
+        "Combien de fois le nombre habituel, d'attaques ou de paquets rejetés par minute, fait une vague.",
+    ),
+    ("notify.surge_least", "Moins d'attaques par minute n'en font pas une."),
+    ("notify.surge_drops", "Moins de paquets rejetés par minute n'en font pas une non plus."),
+    (
+        "notify.retry_after",
+        "Quand ce qui n'a pu être remis est essayé de nouveau ; l'attente double à chaque fois.",
+    ),
+    ("notify.retry_longest", "La plus longue de ces attentes."),
+    ("notify.give_up_after", "Quand on y renonce."),
+    (
+        "notify.templates",
+        "Un répertoire de modèles à soi. `sipprot notify templates` y écrit ceux qui servent.",
+    ),
+    ("mail.way", "smtp parle à un serveur, sendmail lance un programme de cet hôte."),
+    ("mail.recipients", "Chacun reçoit son propre courriel."),
+    ("mail.from", "L'expéditeur."),
+    ("mail.server", "Le serveur SMTP."),
+    ("mail.port", "587 d'habitude pour starttls, 465 pour tls, 25 pour none."),
+    (
+        "mail.security",
+        "Avec starttls ou tls rien n'est envoyé à un serveur qui ne prouve pas son nom. none envoie tout, même \
+         un mot de passe, en clair.",
+    ),
+    ("mail.user", "Sous quel nom se connecter ; vide pour aucun."),
+    ("mail.password", "Jamais montré."),
+    (
+        "mail.password_file",
+        "Un fichier dont la première ligne est le mot de passe, à la place de mail.password.",
+    ),
+    (
+        "mail.authority",
+        "Le fichier PEM d'une autorité qui signe le certificat du serveur, en plus de celles qui sont connues.",
+    ),
+    ("mail.sendmail", "Le programme de mail.way = \"sendmail\"."),
+    (
+        "webhook.url",
+        "Où il est ; vide pour aucun. Elle peut être un secret en soi : jamais montrée.",
+    ),
+    (
+        "webhook.format",
+        "Ce qui y est envoyé : json est tout ce qui est connu ; les autres sont des messages pour ces services.",
+    ),
+    ("webhook.secret", "Signe chaque requête ; vide pour aucun. Jamais montré."),
+    ("webhook.chat", "Le chat_id de Telegram ; l'URL finit par /botTOKEN/sendMessage."),
     (
         "fleet.credentials",
         "Le fichier que `sipprot fleet add-host` a écrit pour cet hôte sur le serveur maître. Il contient une clé \

@@ -12,6 +12,10 @@ use super::forms::{
     Maybe, Network, OneOf, OrNone, PeerEntry, Ports, RATE_MAX, Span, TOKEN_HASH, UNIT, URL,
     USER_AGENT, Whole,
 };
+use super::notify::{
+    Language, MailSecurity, MailWay, QUIET_HOURS, RECIPIENT, SENDER, SERVER, SHORT_TEXT, Severity,
+    TIME_OF_DAY, WebhookFormat,
+};
 use super::schema::Shape;
 use super::values::{
     BlockScope, GeoMode, LogKind, LogLevel, Mode, Protection, RuleScope, SyslogTransport,
@@ -114,6 +118,16 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "fleet",
         help: "Hosts that tell each other of attackers, by a hub. Without credentials there is none.",
+    },
+    Section {
+        name: "notify",
+        help: "Who is told of attacks, by mail and by a webhook. `sipprot notify test` tries it.",
+    },
+    Section { name: "mail", help: "How mail leaves, and to whom." },
+    Section {
+        name: "webhook",
+        help: "An HTTP server that is told too. With a secret every request is signed: X-Sipprot-Signature is \
+               sha256= and the HMAC-SHA256, in hex, of X-Sipprot-Timestamp, a dot and the body.",
     },
 ];
 
@@ -291,6 +305,68 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "enforce drops who is on the fleet's list, but for whom this host allows, trusts or spares; observe only tells in `check` who is on it; off leaves the fleet.";
     "fleet.names" = fleet.names, Flag,
         "Whether reports to the hub name the endpoint and the account that were attacked.";
+    "notify.enabled" = notify.enabled, Flag,
+        "Whether anybody is told at all.";
+    "notify.language" = notify.language, OneOf::<Language>::new(),
+        "Of what is told.";
+    "notify.attacks" = notify.attacks, Flag,
+        "Tell of each attack, grouped: the first at once, what follows within attack_every in one message. Possible break-ins, surges and lost protection don't wait.";
+    "notify.attack_every" = notify.attack_every, Span(1, DAY),
+        "The least time between two messages of attacks, or of the same alarm.";
+    "notify.summary" = notify.summary, Flag,
+        "Tell every day what happened the day before: attackers, countries, endpoints, changes, health.";
+    "notify.summary_at" = notify.summary_at, TIME_OF_DAY,
+        "When, by the host's clock. What was missed while the daemon was down is told when it is back.";
+    "notify.severity" = notify.severity, OneOf::<Severity>::new(),
+        "What is told at least. critical: possible break-ins, surges, a service or peer cut off, protection lost. warning: also blocks and other alerts. info: also containments and quarantines.";
+    "notify.quiet_hours" = notify.quiet_hours, QUIET_HOURS,
+        "When only what is critical is told, by the host's clock. The rest waits for their end.";
+    "notify.surge_factor" = notify.surge_factor, Whole(2, 1000),
+        "How many times the usual number, of attacks or of dropped packets a minute, is a surge.";
+    "notify.surge_least" = notify.surge_least, Whole(1, 1_000_000),
+        "Fewer attacks a minute than this are none.";
+    "notify.surge_drops" = notify.surge_drops, Whole(1, 1_000_000_000),
+        "Fewer dropped packets a minute than this are none, either.";
+    "notify.retry_after" = notify.retry_after, Span(1, HOUR),
+        "When what could not be delivered is tried again; the wait doubles each time.";
+    "notify.retry_longest" = notify.retry_longest, Span(1, DAY),
+        "The longest of these waits.";
+    "notify.give_up_after" = notify.give_up_after, Span(MINUTE, 30 * DAY),
+        "When it is given up.";
+    "notify.templates" = notify.templates, OrNone(AbsolutePath),
+        "A directory with templates of one's own. `sipprot notify templates` writes those that are used into one.";
+
+    "mail.way" = notify.mail.way, OneOf::<MailWay>::new(),
+        "smtp speaks to a server, sendmail runs a program of this host.";
+    "mail.recipients" = notify.mail.recipients, Many(RECIPIENT, 1, 32),
+        "Each gets a mail of its own.";
+    "mail.from" = notify.mail.from, SENDER,
+        "The sender.";
+    "mail.server" = notify.mail.server, SERVER,
+        "Of SMTP.";
+    "mail.port" = notify.mail.port, Whole(1, 65_535),
+        "587 is usual for starttls, 465 for tls, 25 for none.";
+    "mail.security" = notify.mail.security, OneOf::<MailSecurity>::new(),
+        "With starttls or tls nothing is sent to a server that can't prove its name. none sends everything, a password too, in clear text.";
+    "mail.user" = notify.mail.user, SHORT_TEXT,
+        "As whom to log in; empty for nobody.";
+    "mail.password" = notify.mail.password, SHORT_TEXT,
+        "Never shown.";
+    "mail.password_file" = notify.mail.password_file, OrNone(AbsolutePath),
+        "A file whose first line is the password, in place of mail.password.";
+    "mail.authority" = notify.mail.authority, OrNone(AbsolutePath),
+        "A PEM file of an authority that signs the server's certificate, beside the well-known ones.";
+    "mail.sendmail" = notify.mail.sendmail, AbsolutePath,
+        "The program of mail.way = \"sendmail\".";
+
+    "webhook.url" = notify.webhook.url, OrNone(URL),
+        "Where it is; empty for none. It may be a secret by itself: never shown.";
+    "webhook.format" = notify.webhook.format, OneOf::<WebhookFormat>::new(),
+        "What is sent there: json is all that is known; the others are messages for these services.";
+    "webhook.secret" = notify.webhook.secret, SHORT_TEXT,
+        "Signs each request; empty for none. Never shown.";
+    "webhook.chat" = notify.webhook.chat, SHORT_TEXT,
+        "Telegram's chat_id; the URL ends in /botTOKEN/sendMessage.";
 };
 
 pub(super) const ENDPOINT: Section = Section {

@@ -219,6 +219,7 @@ fn is_risky(key: &str) -> bool {
 /// Never shown to anybody, nor kept anywhere but in the files.
 pub fn is_secret(key: &str) -> bool {
     key.ends_with("].log_token")
+        || matches!(key, "mail.password" | "webhook.url" | "webhook.secret")
 }
 
 #[cfg(test)]
@@ -254,7 +255,7 @@ mod tests {
         assert!(described.iter().all(known));
     }
 
-    /// The settings page of the seed, field by field. Its notifications are not built yet.
+    /// The settings page of the seed, field by field.
     #[test]
     fn every_field_of_the_seed_is_a_setting() {
         let schema = schema();
@@ -269,6 +270,10 @@ mod tests {
             ("Pays bloqués", &["geo.countries"]),
             ("TFTP", &["tftp.mode", "tftp.rate", "tftp.burst"]),
             ("DNS", &["dns.mode"]),
+            ("Activer les notifications", &["notify.enabled"]),
+            ("Envoyer un résumé quotidien", &["notify.summary"]),
+            ("Envoyer le journal pour chaque attaque", &["notify.attacks", "notify.attack_every"]),
+            ("Destinataire des notifications", &["mail.recipients"]),
         ] {
             let found = |key: &&str| schema.settings.iter().any(|it| it.key == *key);
             assert!(keys.iter().all(found), "{field}");
@@ -279,6 +284,7 @@ mod tests {
         assert_eq!(row("tftp.rate").default, Some(10.into()));
         assert_eq!(row("tftp.burst").default, Some(100.into()));
         assert_eq!(row("dns.mode").default, Some("enforce".into()));
+        assert_eq!(row("notify.attack_every").default, Some("1h".into()));
     }
 
     #[test]

@@ -130,6 +130,9 @@ impl Core {
             | Command::FleetSources { .. }
             | Command::FleetJudge(_)
             | Command::FleetProtect(_) => Outcome::Now(Err(Self::no_hub())),
+            Command::NotifyStatus => Outcome::Now(self.notify_status()),
+            Command::NotifyLog { query } => return self.notify_log(query, reply),
+            Command::NotifyTest(test) => return self.notify_test(test, reply),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }

@@ -333,6 +333,7 @@ impl Core {
         self.follow_interfaces();
         self.follow_logs();
         self.follow_front();
+        self.follow_notices();
         info!("configuration reloaded");
         Ok(Done::new(format!("the configuration is in force{}", self.deadline())))
     }

@@ -43,6 +43,7 @@ use crate::config::{Config, Loaded, Origins};
 use crate::datapath::{Change as LinkChange, DatapathError, Mode as XdpMode, Opened};
 use crate::message::{Connections, Reader};
 use crate::metrics::Metrics;
+use crate::notify::Desk;
 use crate::rules::{Decision, Engine};
 use crate::store::{ListEntry, ListKey, PeerRecord, Store, StoreError};
 
@@ -117,6 +118,8 @@ pub struct Core {
     pub(super) losing: bool,
     pub(super) live: Live,
     pub(super) health: Health,
+    /// Who tells people; none before the daemon listens.
+    pub(super) notices: Option<Desk>,
     /// What is asked for is only tried.
     pub(super) rehearses: bool,
     pub(super) last_checkup: LastCheckup,
@@ -217,6 +220,7 @@ impl Core {
             losing: false,
             live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
             health: Health::default(),
+            notices: None,
             rehearses: false,
             last_checkup: LastCheckup::default(),
         };
@@ -372,6 +376,9 @@ impl Core {
         self.write_memory();
         self.write_learned();
         self.note_last_places();
+        if let Some(desk) = self.notices.take() {
+            desk.finish();
+        }
         self.journal.finish();
         if detach {
             self.kernel.with(|datapath| datapath.detach_all())?;

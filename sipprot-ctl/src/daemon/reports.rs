@@ -29,9 +29,7 @@ impl Core {
     pub(super) fn report(&mut self, query: &ReportQuery, reply: Reply) {
         let shown = query.clone();
         self.look_back(query, reply, move |store, days| {
-            let past = past(store, days)?;
-            let report = whole(store, days, past)?;
-            Ok(Answer::Report(report::shown(report, &shown)))
+            Ok(Answer::Report(make(store, days, &shown)?))
         });
     }
 
@@ -98,6 +96,11 @@ fn past(store: &Store, days: Days) -> Result<Past, StoreError> {
     Ok(Past { blocks, attacks, alerts })
 }
 
+/// The report of some days, its rows as a query wants them.
+pub(super) fn make(store: &Store, days: Days, query: &ReportQuery) -> Result<Report, StoreError> {
+    Ok(report::shown(whole(store, days, past(store, days)?)?, query))
+}
+
 fn whole(store: &Store, days: Days, past: Past) -> Result<Report, StoreError> {
     let Past { blocks, attacks, alerts } = past;
     let report = report::of_days(host_name(), days, blocks, attacks, alerts);
@@ -113,7 +116,7 @@ fn kept_since(store: &Store) -> Result<Option<Date>, StoreError> {
     Ok(attack.into_iter().chain(block).min())
 }
 
-fn midnight(date: Date) -> Timestamp {
+pub(super) fn midnight(date: Date) -> Timestamp {
     date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
 }
 

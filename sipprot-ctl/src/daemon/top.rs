@@ -74,7 +74,7 @@ impl Core {
         endpoints
     }
 
-    fn traffic_of(&self, policy: u32) -> Traffic {
+    pub(super) fn traffic_of(&self, policy: u32) -> Traffic {
         let mut traffic = Traffic::default();
         let Ok(Some(counters)) = self.kernel.with(|datapath| datapath.counters(policy).map(Some))
         else {

@@ -57,6 +57,7 @@ impl Core {
         if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
             self.look_at_endpoints();
             self.look_at_own();
+            self.look_at_drops();
         }
         if self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_learned();

@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, fleet, lists, live, people, routes, service, settings, sheets, welcome};
+use super::{
+    Rooms, fleet, lists, live, notices, people, routes, service, settings, sheets, welcome,
+};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
     Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetSources, GeoPreview, Ingested,
-    LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, RemovedAnswer, Report, Right,
-    Schema, ServiceView, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status,
-    Summary, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer, Verification, Version, Welcome,
-    Why,
+    LearnProposal, LearnStatus, LiveEvents, MadeToken, NotifyLog, NotifyStatus, NotifyTested,
+    PeersAnswer, RemovedAnswer, Report, Right, Schema, ServiceView, SessionView, SettingsAnswer,
+    SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer, Undone,
+    UsersAnswer, Verification, Version, Welcome, Why,
 };
 
 pub(super) struct Route {
@@ -108,6 +110,9 @@ pub(super) fn routes() -> Vec<Route> {
         get("/report/summary", READ, lists::summary).gives::<Summary>("Sums of some days' attacks: by time, kind, country and endpoint."),
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
+        get("/notify", READ, |asker| routes::plain(asker, Command::NotifyStatus)).gives::<NotifyStatus>("How notifications fare."),
+        get("/notify/log", READ, notices::log).gives::<NotifyLog>("What became of each message."),
+        post("/notify/test", ADMIN, notices::test).gives::<NotifyTested>("Sends a message to try the way."),
     ]);
     all.extend([
         get("/welcome", ANYONE, welcome::welcome).gives::<Welcome>("What this is called and looks like, and whether anybody can log in."),

@@ -88,6 +88,9 @@ impl<'a> Batch<'a> {
             Change::RemoveToken(name) => self.remove(codec::named_key(Kind::Token, name)),
             Change::PutSession(it) => self.put(codec::named_key(Kind::Session, &it.hash), it),
             Change::RemoveSession(hash) => self.remove(codec::named_key(Kind::Session, hash)),
+            Change::PutDelivery(it) => self.put(codec::delivery_key(it.number), it),
+            Change::RemoveDelivery(number) => self.remove(codec::delivery_key(*number)),
+            Change::PutNotices(it) => self.put(codec::NOTICES_KEY.to_vec(), it),
             Change::PutClockBase(base) => self.put(codec::CLOCK_KEY.to_vec(), base),
         }
     }

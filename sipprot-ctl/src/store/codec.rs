@@ -35,11 +35,12 @@ pub(super) enum Kind {
     User = b'U',
     Token = b'K',
     Session = b'X',
+    Delivery = b'D',
     Meta = b'M',
 }
 
 impl Kind {
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::List,
         Kind::Block,
         Kind::History,
@@ -55,6 +56,7 @@ impl Kind {
         Kind::User,
         Kind::Token,
         Kind::Session,
+        Kind::Delivery,
         Kind::Meta,
     ];
 
@@ -90,6 +92,8 @@ pub(super) fn is_exported(key: &[u8]) -> bool {
 pub(super) const COMMIT_KEY: &[u8] = b"Mcommit";
 pub(super) const CLOCK_KEY: &[u8] = b"Mclock";
 /// A change of files that was begun.
+/// What waits to be told, and what was told last.
+pub(super) const NOTICES_KEY: &[u8] = b"Mnotices";
 pub(super) const INTENT_KEY: &[u8] = b"Mintent";
 
 const VERSION: u8 = 1;
@@ -194,6 +198,12 @@ pub(super) fn alert_key(alert: &AlertRecord) -> Vec<u8> {
 
 pub(super) fn audit_key(number: u64) -> Vec<u8> {
     let mut bytes = Kind::Audit.prefix();
+    bytes.extend(number.to_be_bytes());
+    bytes
+}
+
+pub(super) fn delivery_key(number: u64) -> Vec<u8> {
+    let mut bytes = Kind::Delivery.prefix();
     bytes.extend(number.to_be_bytes());
     bytes
 }

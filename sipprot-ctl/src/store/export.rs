@@ -119,6 +119,9 @@ fn settle(records: &mut BTreeMap<Vec<u8>, Change>, change: Change) {
         | Change::RemoveIntent
         | Change::PutSession(_)
         | Change::RemoveSession(_)
+        | Change::PutDelivery(_)
+        | Change::RemoveDelivery(_)
+        | Change::PutNotices(_)
         | Change::PutClockBase(_) => None,
     };
 }
@@ -138,6 +141,9 @@ pub(super) fn holds(change: &Change) -> bool {
             | Change::RemoveIntent
             | Change::PutSession(_)
             | Change::RemoveSession(_)
+            | Change::PutDelivery(_)
+            | Change::RemoveDelivery(_)
+            | Change::PutNotices(_)
             | Change::PutClockBase(_)
     )
 }
@@ -236,6 +242,7 @@ fn verb_of(key: &[u8]) -> Option<&'static str> {
         | Kind::Learned
         | Kind::Audit
         | Kind::Session
+        | Kind::Delivery
         | Kind::Meta => None,
     }
 }

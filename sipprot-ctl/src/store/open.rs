@@ -20,6 +20,7 @@ use super::codec::{self, COMMIT_KEY, Kind};
 use super::database::{Database, DatabaseError, Survey, Writes, sync_directory};
 use super::export::{self, Export, Glance};
 use super::noted::{AlertRecord, LearningRecord, PendingRecord};
+use super::notices::DeliveryRecord;
 use super::records::{
     AttackRecord, BlockRecord, Change, ListEntry, PeerRecord, SourceStanding, TrustRecord,
 };
@@ -190,6 +191,7 @@ fn is_readable(key: &[u8], value: &[u8]) -> bool {
         Some(Kind::Audit) => codec::decode::<AuditRecord>(value).is_ok(),
         Some(Kind::User) => codec::decode::<UserRecord>(value).is_ok(),
         Some(Kind::Token) => codec::decode::<TokenRecord>(value).is_ok(),
+        Some(Kind::Delivery) => codec::decode::<DeliveryRecord>(value).is_ok(),
         Some(Kind::Session) => codec::decode::<SessionRecord>(value).is_ok(),
         Some(Kind::Learned) => codec::decode::<Learned>(value).is_ok(),
         Some(Kind::Meta) => key == COMMIT_KEY || codec::decode::<IgnoredAny>(value).is_ok(),
@@ -316,7 +318,7 @@ fn count(database: &Database) -> (Recovery, Rows) {
         Some(Kind::Alert) => rows.alerts += 1,
         Some(Kind::Audit) => rows.audit.count(key, value),
         Some(Kind::Learning | Kind::Pending | Kind::User | Kind::Token) => others += 1,
-        Some(Kind::Learned | Kind::Session | Kind::Meta) | None => {}
+        Some(Kind::Learned | Kind::Session | Kind::Delivery | Kind::Meta) | None => {}
     });
     recovery.history = rows.history;
     rows.exported =

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{SessionRecord, TokenRecord, UserRecord};
 use super::audit::{Audited, IntentRecord};
 use super::noted::{AlertRecord, LearningRecord, PendingRecord};
+use super::notices::{DeliveryRecord, NoticeState};
 use crate::config::Scope;
 use crate::rules::{Learned, Method, Peak, Proof};
 
@@ -379,6 +380,10 @@ pub enum Change {
     PutSession(SessionRecord),
     /// By its hash.
     RemoveSession(String),
+    /// A message on its way to somebody, or what became of it.
+    PutDelivery(Box<DeliveryRecord>),
+    RemoveDelivery(u64),
+    PutNotices(Box<NoticeState>),
     PutClockBase(ClockBase),
     /// Changes that somebody asked for, with their record in the audit log.
     Audited(Box<Audited>),

@@ -91,6 +91,9 @@ const ROUTES: &str = "
     read    GET    /fleet/sources
     admin   POST   /fleet/judge
     admin   POST   /fleet/protect
+    read    GET    /notify
+    read    GET    /notify/log
+    admin   POST   /notify/test
 ";
 
 /// What nobody may, an admin neither.
