@@ -1,5 +1,5 @@
-//! Embeds what other builds make: the eBPF object that `SIPPROT_EBPF_OBJECT` names, and the dashboard's
-//! files in the directory that `SIPPROT_UI` names, packed by gzip. Without these variables there is an empty
+//! Embeds what other builds make: the eBPF object that `SIPPROT_EBPF_OBJECT` names, and the files of the
+//! dashboard and the manual in the directories that `SIPPROT_UI` and `SIPPROT_DOCS` name, packed by gzip. Without these variables there is an empty
 //! object and no file, so that the crate builds, and its unprivileged tests run, on machines without a BPF
 //! toolchain and without Node.
 
@@ -22,9 +22,11 @@ fn main() {
         eprintln!("cannot embed the eBPF object: {message}");
         exit(1);
     }
-    if let Err(message) = embed_ui(named("SIPPROT_UI").as_deref(), &out) {
-        eprintln!("cannot embed the dashboard: {message}");
-        exit(1);
+    for (variable, name) in [("SIPPROT_UI", "ui"), ("SIPPROT_DOCS", "docs")] {
+        if let Err(message) = embed_files(named(variable).as_deref(), &out, name) {
+            eprintln!("cannot embed {name}: {message}");
+            exit(1);
+        }
     }
 }
 
@@ -44,21 +46,24 @@ fn embed_object(object: Option<&Path>, target: &Path) -> Result<(), String> {
 }
 
 /// Writes a table of (path, packed bytes).
-fn embed_ui(dist: Option<&Path>, out: &Path) -> Result<(), String> {
+fn embed_files(dist: Option<&Path>, out: &Path, name: &str) -> Result<(), String> {
     let mut files = Vec::new();
     if let Some(dist) = dist {
         walk(dist, dist, &mut files)?;
         files.sort();
     }
     let mut table = String::from("&[\n");
-    for (number, (name, path)) in files.iter().enumerate() {
-        let packed = out.join(format!("ui-{number}.gz"));
+    for (number, (path_in, path)) in files.iter().enumerate() {
+        let packed = out.join(format!("{name}-{number}.gz"));
         write(&packed, &gzip(&read(path)?)?)?;
-        let _ =
-            writeln!(table, "    ({name:?}, include_bytes!({:?})),", packed.display().to_string());
+        let _ = writeln!(
+            table,
+            "    ({path_in:?}, include_bytes!({:?})),",
+            packed.display().to_string()
+        );
     }
     table.push_str("]\n");
-    write(&out.join("ui.rs"), table.as_bytes())
+    write(&out.join(format!("{name}.rs")), table.as_bytes())
 }
 
 fn walk(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<(), String> {

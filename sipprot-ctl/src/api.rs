@@ -8,17 +8,20 @@ mod answers;
 mod audit;
 mod consent;
 mod fault;
+mod fleet;
 mod geo;
 mod learn;
 mod lists;
 mod live;
 mod report;
 mod schema;
+mod service;
 mod settings;
 mod sheet;
 mod summary;
 mod top;
 mod verify;
+mod welcome;
 mod who;
 mod why;
 
@@ -44,6 +47,10 @@ pub use answers::{
 pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, AuditView, Noted};
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
+pub use fleet::{
+    FleetAccount, FleetAnswer, FleetEvidence, FleetHost, FleetHosts, FleetJudge, FleetNetwork,
+    FleetProtect, FleetQuery, FleetSource, FleetSources, Judgement, RefusedView,
+};
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
     Accepted, EndpointLoad, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus,
@@ -58,6 +65,7 @@ pub use report::{
     AbuseReport, AbuseRow, CountryRow, Handled, Report, ReportOrder, ReportQuery, ReportRow,
 };
 pub use schema::Network;
+pub use service::{ServiceAct, ServiceView, StopService};
 pub use settings::{
     OriginView, SettingView, SettingsAnswer, SettingsChange, SettingsChanged, StagedSettings,
     Undone,
@@ -66,10 +74,12 @@ pub use sheet::{ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 pub use summary::{Series, Summary, SummaryQuery, SummaryRow};
 pub use top::{Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
 pub use verify::{Compared, KindView, Mismatch, Verification};
+pub use welcome::Welcome;
 pub use who::{Door, Right, Who};
 pub use why::{EvidenceView, Moment, MomentKind, PacketView, Verdict, Why, WindowView};
 
 pub use crate::config::{Difference, Schema, Scope};
+pub use crate::doctor::Checkup;
 pub use crate::store::{BlockKind, List};
 
 /// What can be asked of the daemon.
@@ -77,6 +87,8 @@ pub use crate::store::{BlockKind, List};
 pub enum Command {
     Version,
     Status,
+    /// What was wrong when it was last looked at; costs nothing.
+    Health,
     Entries {
         list: List,
         query: ListQuery,
@@ -271,6 +283,19 @@ pub enum Command {
     },
     /// Into the audit log.
     Note(AuditNote),
+    /// What may be wrong on this host.
+    Doctor,
+    Service,
+    ActOnService(ServiceAct),
+    /// What this is of a fleet, and how that fares.
+    Fleet,
+    /// The rest of the fleet's is the hub's to answer.
+    FleetHosts,
+    FleetSources {
+        query: FleetQuery,
+    },
+    FleetJudge(FleetJudge),
+    FleetProtect(FleetProtect),
 }
 
 impl Command {
@@ -290,10 +315,13 @@ impl Command {
             Command::EditUser { edit, .. } => Some(&mut edit.by),
             Command::AddToken(token) => Some(&mut token.by),
             Command::ChangeSettings { change, .. } => Some(&mut change.by),
+            Command::ActOnService(act) => Some(act.by()),
             Command::RemoveEntries { removal, .. } => Some(&mut removal.by),
             Command::MoveEntries { entries, .. } => Some(&mut entries.by),
             Command::Aggregate { wanted, .. } => Some(&mut wanted.by),
             Command::DenyBlocks { blocks, .. } => Some(&mut blocks.by),
+            Command::FleetJudge(judge) => Some(&mut judge.by),
+            Command::FleetProtect(protect) => Some(&mut protect.by),
             Command::RemoveEntry { by, .. }
             | Command::Confirm { by, .. }
             | Command::Unblock { by, .. }
@@ -307,6 +335,7 @@ impl Command {
             | Command::LearnDiscard { by } => Some(by),
             Command::Version
             | Command::Status
+            | Command::Health
             | Command::Entries { .. }
             | Command::ApplySheet { .. }
             | Command::ExportList { .. }
@@ -336,6 +365,11 @@ impl Command {
             | Command::Settle { .. }
             | Command::Metrics
             | Command::Follow
+            | Command::Doctor
+            | Command::Service
+            | Command::Fleet
+            | Command::FleetHosts
+            | Command::FleetSources { .. }
             | Command::Top { .. } => None,
         }
     }
@@ -346,6 +380,8 @@ impl Command {
 pub enum Answer {
     Version(Version),
     Status(Box<Status>),
+    #[serde(skip)]
+    Health(Vec<String>),
     Entries(Entries),
     Blocks(BlocksAnswer),
     Trust(TrustAnswer),
@@ -384,6 +420,11 @@ pub enum Answer {
     #[serde(skip)]
     Follow(Live),
     Top(Box<Top>),
+    Checkup(Checkup),
+    Service(ServiceView),
+    Fleet(Box<FleetAnswer>),
+    FleetHosts(FleetHosts),
+    FleetSources(FleetSources),
 }
 
 /// A command on its way to the daemon, with the place for its answer.

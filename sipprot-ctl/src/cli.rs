@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod events;
 mod filter;
+mod fleet;
 mod geo;
 mod learn;
 mod lists;
@@ -31,6 +32,7 @@ mod settings;
 mod setup;
 mod sheets;
 mod status;
+mod support;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use args::{Args, Verb};
@@ -74,6 +76,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The command line's definition.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Where the daemon is reached: it runs on with the configuration before a wrong one.
@@ -150,6 +157,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Events(it) => events::run(&context, &it),
         Verb::Doctor => doctor::run(&context),
+        Verb::Support(it) => support::run(&context, &it),
         Verb::Top(it) => top::run(&context, &it),
         Verb::Setup(it) => setup::run(&context, &it),
         Verb::Config(verb) => config::run(&context, verb),
@@ -161,6 +169,8 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Map(map) => map::run(&context, map.verb),
         Verb::User(user) => people::user(&context, user.verb),
         Verb::Token(token) => people::token(&context, token.verb),
+        Verb::Fleet(it) => fleet::run(&context, it),
+        Verb::Hub { dir } => fleet::hub(&context, &dir),
         Verb::Version => version::run(&context),
         Verb::Update { dry_run } => update::run(&context, dry_run),
         Verb::Completions { shell } => complete::script(shell),

@@ -6,6 +6,7 @@
 //! only the whole can tell.
 
 mod api;
+mod branding;
 mod check;
 mod documented;
 mod duration;
@@ -32,6 +33,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value as Json;
 
 pub use api::Api;
+pub use branding::Branding;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Fault};
 pub use forms::unmapped;
@@ -89,6 +91,25 @@ pub struct Config {
     pub logs: Vec<Log>,
     pub blocklists: Vec<Blocklist>,
     pub audit: Audit,
+    /// Of the dashboard.
+    pub branding: Branding,
+    pub fleet: Fleet,
+}
+
+/// Whether this host belongs to a fleet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fleet {
+    /// What `sipprot fleet add-host` printed; without it there is no fleet.
+    pub credentials: Option<PathBuf>,
+    pub mode: Mode,
+    /// Whether reports name endpoints and accounts.
+    pub names: bool,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { credentials: None, mode: Mode::Enforce, names: false }
+    }
 }
 
 /// How much is kept of what was changed.
@@ -478,6 +499,8 @@ impl Default for Config {
             blocklists: Vec::new(),
             logs: Vec::new(),
             audit: Audit::default(),
+            fleet: Fleet::default(),
+            branding: Branding::default(),
         }
     }
 }

@@ -15,12 +15,14 @@ mod blocklists;
 mod carry;
 mod change;
 mod check;
+mod checkup;
 mod clock;
 mod core;
 mod entries;
 mod events;
 mod evidence;
 mod feed;
+mod fleet;
 mod front;
 mod geo_update;
 pub(crate) mod geography;
@@ -30,6 +32,7 @@ mod journal;
 mod kernel;
 mod learn;
 mod ledger;
+mod manager;
 mod many;
 mod memory;
 mod news;
@@ -48,7 +51,8 @@ mod reports;
 pub mod rescued;
 mod restore;
 pub(crate) mod scope;
-mod sessions;
+mod service;
+pub(crate) mod sessions;
 mod settings;
 mod sheets;
 mod staged;
@@ -63,6 +67,7 @@ mod verify;
 mod why;
 
 pub use change::BY_HAND;
+pub(crate) use change::plain;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -76,12 +81,16 @@ use tracing::{error, info};
 
 use crate::api::{Call, Caller};
 use crate::config::Loaded;
-use crate::datapath::{Datapath, EventReader, Object, Options as DatapathOptions};
+use crate::datapath::{
+    Datapath, EventReader, LinkWatch, Links, Object, Options as DatapathOptions,
+};
 use crate::feed::Heard;
+use crate::fleet::News;
 use crate::http::{self, Rooms};
 
 use core::Core;
 use kernel::Kernel;
+use manager::Manager;
 pub use staged::replace;
 use urgency::Urgency;
 
@@ -93,6 +102,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     pub observe: bool,
     pub detach_on_exit: bool,
+    /// No interface is there yet, or even named: go on all the same.
+    pub wait: bool,
 }
 
 /// Events that are taken from the ring before others have their turn.
@@ -124,12 +135,15 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         [] => &config.interfaces,
         named => named,
     };
-    if wanted.is_empty() {
+    if wanted.is_empty() && !options.wait {
         anyhow::bail!("no interface to protect: name one with --iface or in the configuration");
     }
-    if !wanted.iter().any(|interface| own::has_interface(interface)) {
+    if !options.wait && !wanted.iter().any(|interface| own::has_interface(interface)) {
         anyhow::bail!("there is no interface {}", wanted.join(", nor "));
     }
+    let mut manager = Manager::of_environment();
+    // From before the interfaces are looked at: what comes after is told.
+    let links = LinkWatch::open().context("cannot watch the interfaces")?;
     let kernel = open_datapath(config)?;
     let socket = config.daemon.socket.clone();
     let metrics = config.daemon.metrics;
@@ -142,7 +156,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let api = tokio::spawn(http::serve_api(listener, rooms.clone(), until(stopped.clone())));
     let scraped = match metrics {
-        Some(address) => match http::bind_metrics(address).await {
+        Some(address) => match http::bind_metrics(address) {
             Ok(listener) => {
                 Some(tokio::spawn(http::serve_metrics(listener, rooms.clone(), until(stopped))))
             }
@@ -157,8 +171,11 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     core.announce(detach);
     let (heard, told) = mpsc::channel(crate::feed::WAITING_MAX);
     core.start_logs(heard);
-    turn(&mut core, reader, calls, told).await?;
+    manager.ready(core.in_short());
+    let news = core.fleet.news();
+    turn(&mut core, Told { links, calls, logs: told, reader, news }, &mut manager).await?;
     info!("ending");
+    manager.ending();
     core.live.end();
     let _ = stop.send(true);
     // Open connections must not keep us.
@@ -185,13 +202,18 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// From where the daemon learns anything.
+struct Told {
+    reader: Option<EventReader>,
+    calls: mpsc::Receiver<Call>,
+    logs: mpsc::Receiver<Heard>,
+    links: LinkWatch,
+    news: Option<mpsc::Receiver<News>>,
+}
+
 /// Everything in turn, until a signal ends it.
-async fn turn(
-    core: &mut Core,
-    mut reader: Option<EventReader>,
-    mut calls: mpsc::Receiver<Call>,
-    mut told: mpsc::Receiver<Heard>,
-) -> anyhow::Result<()> {
+async fn turn(core: &mut Core, told: Told, manager: &mut Manager) -> anyhow::Result<()> {
+    let Told { mut reader, mut calls, mut logs, links, mut news } = told;
     let listen = |kind: SignalKind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -214,14 +236,23 @@ async fn turn(
                 }
             },
             Some(call) = calls.recv() => urgency.at_leisure(|| core.answer(call)),
-            Some(heard) = told.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            Some(heard) = logs.recv() => urgency.at_leisure(|| core.heard(&heard)),
+            changed = changed(&links) => if changed.concern(core.wanted_interfaces()) {
+                urgency.at_leisure(|| core.reconcile());
+            },
+            Some(news) = of_fleet(&mut news) => urgency.at_leisure(|| core.fleet_news(news)),
             _ = seconds.tick() => {
                 urgency.set(false);
+                manager.alive(|| core.in_short());
                 core.second();
                 core.take_databases().await;
                 urgency.set(true);
             }
-            () = received(&mut hang_up) => urgency.at_leisure(|| core.reload_and_log()),
+            () = received(&mut hang_up) => urgency.at_leisure(|| {
+                manager.reloading();
+                core.reload_and_log();
+                manager.reloaded();
+            }),
             () = received(&mut terminate) => return Ok(()),
             () = received(&mut interrupt) => return Ok(()),
         }
@@ -235,6 +266,21 @@ async fn next_batch(
     match reader {
         Some(reader) => reader.batch(BATCH_MAX, |event| core.event(&event)).await,
         None => pending().await,
+    }
+}
+
+async fn of_fleet(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    news.as_mut()?.recv().await
+}
+
+async fn changed(links: &LinkWatch) -> Links {
+    match links.changed().await {
+        Ok(links) => links,
+        // They are looked at every few seconds anyway.
+        Err(error) => {
+            error!("interfaces: {error}");
+            pending().await
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod kernel;
 mod kernel_log;
 mod keys;
 mod link;
+mod links;
 mod lists;
 mod load;
 mod lock;
@@ -48,6 +49,7 @@ pub use endpoints::{EndpointDiffers, SharedPort, kept};
 pub use error::{DatapathError, Result};
 pub use events::{Batch, Event, EventReader};
 pub use kernel_log::KernelLog;
+pub use links::{LinkWatch, Links};
 pub use lists::{List, ListItem};
 pub use sources::{BlockTarget, Quarantined};
 

@@ -11,13 +11,16 @@ mod sip;
 mod ssh;
 mod web;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Status, Top};
 use crate::config::{Config, ConfigError, Loaded};
 use crate::datapath::probe;
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Ok,
@@ -39,7 +42,7 @@ impl State {
 }
 
 /// What one look found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// What was looked at: `kernel`, `interface`, `ssh` and so on.
     pub check: String,
@@ -71,7 +74,7 @@ impl Finding {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Checkup {
     pub findings: Vec<Finding>,
     pub warnings: usize,

@@ -7,9 +7,12 @@
 mod asker;
 mod consent;
 mod credentials;
+mod docs;
 mod document;
 mod door;
 mod error;
+mod fleet;
+mod health;
 mod lists;
 mod live;
 mod pace;
@@ -17,6 +20,7 @@ mod people;
 mod pieces;
 mod routes;
 mod serve;
+mod service;
 mod settings;
 mod sheets;
 mod socket;
@@ -25,6 +29,7 @@ mod table;
 mod tests;
 mod ui;
 mod watch;
+mod welcome;
 
 use std::future::Future;
 use std::io;
@@ -56,6 +61,7 @@ const BASE: &str = "/api/v1";
 pub struct Rooms {
     caller: Caller,
     access: Arc<Access>,
+    worn: welcome::Worn,
     /// For what is too large to be held: a directory.
     spool: PathBuf,
     /// Over TLS.
@@ -65,7 +71,8 @@ pub struct Rooms {
 
 impl Rooms {
     pub fn new(caller: Caller, access: Arc<Access>, spool: PathBuf) -> Self {
-        Self { caller, access, spool, secure: false, document: Bytes::new() }
+        let (worn, document) = (welcome::Worn::default(), Bytes::new());
+        Self { caller, access, worn, spool, secure: false, document }
     }
 }
 
@@ -89,11 +96,11 @@ pub fn start_server(
     Server::start(address, tls, api(rooms))
 }
 
-pub async fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(crate::places::listen(address)?)
 }
 
-/// Serves `/metrics` and `/healthz` until `stop` is done.
+/// Serves `/metrics`, `/healthz`, `/readyz` and the manual until `stop` is done.
 pub async fn serve_metrics(
     listener: TcpListener,
     rooms: Rooms,
@@ -109,14 +116,15 @@ fn api(mut rooms: Rooms) -> Router {
         let guard = from_fn_with_state((rooms.clone(), route.least), door::guard);
         router.route(route.path, route.handler.layer(guard))
     });
-    finish(ui::router().nest(BASE, v1), rooms)
+    finish(ui::router().merge(docs::router()).merge(health::router()).nest(BASE, v1), rooms)
 }
 
 fn metrics(rooms: Rooms) -> Router {
     let router = Router::new()
         .route("/metrics", get(routes::metrics))
-        .route("/healthz", get(routes::healthz))
-        .layer(Extension(Who::daemon()));
+        .layer(Extension(Who::daemon()))
+        .merge(health::router())
+        .merge(docs::router());
     finish(router, rooms)
 }
 

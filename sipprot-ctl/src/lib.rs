@@ -25,17 +25,21 @@ pub mod doctor;
 pub mod feed;
 /// What an operator's URL names: lists of networks, country databases.
 pub mod fetch;
+/// The fleet: a hub, its hosts, and what they share.
+pub mod fleet;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// The API on its socket, and `/metrics`.
 pub mod http;
 /// Who of this host listens where.
 pub mod listening;
+/// The pages of the manual that the program writes by itself.
+mod manual;
 /// SIP messages as the controller needs them: from an event's bytes to an observation.
 pub mod message;
 /// Counters for Prometheus.
 pub mod metrics;
-/// How many connections a listener has at once.
+/// Listeners: their addresses, and how many connections each has.
 mod places;
 /// The rules over a recorded capture: what would have been done, and why.
 pub mod replay;
@@ -43,6 +47,8 @@ pub mod replay;
 pub mod report;
 /// The judgement: observations in, decisions out; no I/O and no clock.
 pub mod rules;
+/// Takes secrets out of what leaves the host.
+mod scrub;
 /// Lists as spreadsheets.
 pub mod sheet;
 /// What must survive: lists, blocks, trust and history, in sled.

@@ -4,10 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Names of the programs that are sshd.
 const SSHD: [&str; 2] = ["sshd", "dropbear"];
+const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
+const SSHD_CONFIGS: &str = "/etc/ssh/sshd_config.d";
+const SSH_PORT: u16 = 22;
 const TABLES: [(&str, Transport); 4] = [
     ("/proc/net/tcp", Transport::Tcp),
     ("/proc/net/tcp6", Transport::Tcp),
@@ -54,23 +57,53 @@ pub struct Socket {
 pub fn sshd() -> Vec<u16> {
     let sockets = of(&SSHD);
     let ports = sockets.iter().filter(|it| it.transport == Transport::Tcp).map(|it| it.port);
-    ports.collect::<BTreeSet<u16>>().into_iter().collect()
+    let found: BTreeSet<u16> = ports.collect();
+    let found = if found.is_empty() && is_hidden(&SSHD) { configured_sshd() } else { found };
+    found.into_iter().collect()
+}
+
+/// Whether such a program runs, and what it has open can't be seen: a service that has few capabilities
+/// doesn't look into one that has all.
+fn is_hidden(programs: &[&str]) -> bool {
+    processes(programs).any(|process| fs::read_dir(process.join("fd")).is_err())
+}
+
+/// Ports of sshd's configuration on which somebody listens.
+fn configured_sshd() -> BTreeSet<u16> {
+    let further = fs::read_dir(SSHD_CONFIGS).into_iter().flatten().flatten();
+    let files = std::iter::once(PathBuf::from(SSHD_CONFIG)).chain(further.map(|it| it.path()));
+    let text: String = files.flat_map(fs::read_to_string).map(|text| text + "\n").collect();
+    let waiting: BTreeSet<u16> =
+        waiting().into_values().filter(|it| it.0 == Transport::Tcp).map(|it| it.2).collect();
+    ports_in(&text).intersection(&waiting).copied().collect()
+}
+
+/// Of `Port` and `ListenAddress` in an sshd_config.
+fn ports_in(text: &str) -> BTreeSet<u16> {
+    let named = |line: &str| {
+        let (key, value) = line.trim().split_once([' ', '\t', '='])?;
+        let value = value.split_whitespace().next()?;
+        match key.to_ascii_lowercase().as_str() {
+            "port" => value.parse().ok(),
+            // Without brackets an address with several colons has no port.
+            "listenaddress" if value.starts_with('[') => value.rsplit_once("]:")?.1.parse().ok(),
+            "listenaddress" if value.matches(':').count() == 1 => {
+                value.rsplit_once(':')?.1.parse().ok()
+            }
+            _ => None,
+        }
+    };
+    let ports: BTreeSet<u16> = text.lines().filter_map(named).collect();
+    if ports.is_empty() { BTreeSet::from([SSH_PORT]) } else { ports }
 }
 
 /// The sockets of programs of these names, in order; those of other network namespaces are not seen.
 pub fn of(programs: &[&str]) -> Vec<Socket> {
-    let mut waiting = HashMap::new();
-    for (table, transport) in TABLES {
-        waiting.extend(waiting_in(&fs::read_to_string(table).unwrap_or_default(), transport));
-    }
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let waiting = waiting();
     let mut found = BTreeSet::new();
-    for process in processes.flatten().map(|entry| entry.path()) {
+    for process in processes(programs) {
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         let program = name.trim_end();
-        if !programs.contains(&program) {
-            continue;
-        }
         for (transport, address, port) in
             inodes(&process).into_iter().filter_map(|inode| waiting.get(&inode))
         {
@@ -79,6 +112,21 @@ pub fn of(programs: &[&str]) -> Vec<Socket> {
         }
     }
     found.into_iter().collect()
+}
+
+/// All that wait, by inode.
+fn waiting() -> HashMap<u64, (Transport, IpAddr, u16)> {
+    let read = |table: &str| fs::read_to_string(table).unwrap_or_default();
+    TABLES.iter().flat_map(|(table, transport)| waiting_in(&read(table), *transport)).collect()
+}
+
+/// Directories of the processes of these names.
+fn processes(programs: &[&str]) -> impl Iterator<Item = PathBuf> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    all.filter(|process| {
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        programs.contains(&name.trim_end())
+    })
 }
 
 /// Inode, and what it waits on, of each waiting socket.
@@ -146,6 +194,18 @@ mod tests {
             [(4711, tcp("0.0.0.0", 22)), (4712, tcp("::", 2222)), (4714, tcp("127.0.0.1", 23))];
         assert_eq!(waiting_in(&table, Transport::Tcp), expected);
         assert!(waiting_in(&table, Transport::Udp).is_empty());
+    }
+
+    #[test]
+    fn ports_of_a_configuration() {
+        let check = |text: &str, expected: &[u16]| {
+            assert_eq!(ports_in(text), expected.iter().copied().collect(), "{text}");
+        };
+        check("", &[22]);
+        check("#Port 2022\nPermitRootLogin no\n", &[22]);
+        check("Port 2022\nport=2023\n", &[2022, 2023]);
+        check("ListenAddress 192.0.2.1:2022\nListenAddress [2001:db8::1]:2023\n", &[2022, 2023]);
+        check("ListenAddress 2001:db8::1\n", &[22]);
     }
 
     #[test]

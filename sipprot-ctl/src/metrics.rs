@@ -3,6 +3,8 @@
 //! Labels are bounded: endpoint names, country codes, reasons, kinds, maps, interfaces; never an
 //! address. What the kernel counts is taken over when it is asked for.
 
+use std::cell::RefCell;
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -12,8 +14,33 @@ use prometheus::{
 const REACTION_BUCKETS: [f64; 10] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 1.0];
 
+/// Of `sipprot_blocks_total`.
+const BLOCK_KINDS: [&str; 5] = ["dynamic", "containment", "quarantine", "deny", "manual"];
+/// Of `sipprot_alerts_total`.
+const ALERT_KINDS: [&str; 9] = [
+    "known-peer-blocked",
+    "stale-password",
+    "possible-break-in",
+    "account-under-attack",
+    "world-behind-nat",
+    "spared",
+    "trust-full",
+    "watched",
+    "service-cut",
+];
+
+/// What there is to say of a metric.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub name: String,
+    pub help: String,
+    pub kind: &'static str,
+    pub labels: Vec<String>,
+}
+
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     pub traffic: Traffic,
     pub judgement: Judgement,
     pub maps: Maps,
@@ -78,7 +105,7 @@ pub struct Health {
 
 impl Metrics {
     pub fn new(version: &str) -> prometheus::Result<Self> {
-        let made = Maker { registry: Registry::new() };
+        let made = Maker { registry: Registry::new(), described: RefCell::default() };
         let build =
             made.gauges("sipprot_build_info", "The version, as a label; always 1.", &["version"])?;
         build.with_label_values(&[version]).set(1);
@@ -92,7 +119,13 @@ impl Metrics {
             health: Health::new(&made)?,
             logs: Logs::new(&made)?,
             registry: made.registry,
+            described: made.described.into_inner(),
         })
+    }
+
+    /// Every metric, whether it has a value yet or not.
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// Prometheus' text format.
@@ -109,7 +142,7 @@ impl Traffic {
             packets: made.counters(
                 "sipprot_packets_total",
                 "Packets by the one reason with which each left the datapath.",
-                &["endpoint", "reason"],
+                &["endpoint", "reason", "verdict"],
             )?,
             observed: made.counters(
                 "sipprot_observed_packets_total",
@@ -128,10 +161,10 @@ impl Traffic {
 impl Judgement {
     fn new(made: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            blocks: made.counters(
+            blocks: made.counters_of(
                 "sipprot_blocks_total",
                 "Blocks, containments, quarantines and denials since the daemon started.",
-                &["kind"],
+                &BLOCK_KINDS,
             )?,
             in_force: made.gauges(
                 "sipprot_blocks_in_force",
@@ -142,7 +175,7 @@ impl Judgement {
                 "sipprot_blocks_refused",
                 "Blocks that are not in force, for the kernel did not take them.",
             )?,
-            alerts: made.counters("sipprot_alerts_total", "Alerts raised.", &["kind"])?,
+            alerts: made.counters_of("sipprot_alerts_total", "Alerts raised.", &ALERT_KINDS)?,
             list_entries: made.gauges("sipprot_list_entries", "Entries on a list.", &["list"])?,
             trusted: made.gauge("sipprot_trusted_sources", "Learned trusted peers.")?,
             reaction: made.histogram(
@@ -254,15 +287,23 @@ pub fn take_over(counter: &IntCounter, total: u64) {
 
 struct Maker {
     registry: Registry,
+    described: RefCell<Vec<Described>>,
 }
 
 impl Maker {
     fn keep<C: prometheus::core::Collector + Clone + 'static>(
         &self,
+        kind: &'static str,
         collector: prometheus::Result<C>,
     ) -> prometheus::Result<C> {
         let collector = collector?;
         self.registry.register(Box::new(collector.clone()))?;
+        self.described.borrow_mut().extend(collector.desc().into_iter().map(|desc| Described {
+            name: desc.fq_name.clone(),
+            help: desc.help.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+        }));
         Ok(collector)
     }
 
@@ -272,28 +313,42 @@ impl Maker {
         help: &str,
         labels: &[&str],
     ) -> prometheus::Result<IntCounterVec> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
+        self.keep("counter", IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    /// One for each kind, from the start: from the first occurrence on, there is an increase.
+    fn counters_of(
+        &self,
+        name: &str,
+        help: &str,
+        kinds: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let counters = self.counters(name, help, &["kind"])?;
+        for kind in kinds {
+            counters.with_label_values(&[kind]);
+        }
+        Ok(counters)
     }
 
     fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.keep(IntCounter::new(name, help))
+        self.keep("counter", IntCounter::new(name, help))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels))
+        self.keep("gauge", IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.keep(IntGauge::new(name, help))
+        self.keep("gauge", IntGauge::new(name, help))
     }
 
     fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.keep(Gauge::new(name, help))
+        self.keep("gauge", Gauge::new(name, help))
     }
 
     fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
         let options = HistogramOpts::new(name, help).buckets(REACTION_BUCKETS.to_vec());
-        self.keep(Histogram::with_opts(options))
+        self.keep("histogram", Histogram::with_opts(options))
     }
 }
 
@@ -304,10 +359,12 @@ mod tests {
     #[test]
     fn text_has_help_and_no_address() {
         let metrics = Metrics::new("1").unwrap();
-        metrics.traffic.packets.with_label_values(&["host", "other"]).inc();
+        metrics.traffic.packets.with_label_values(&["host", "other", "passed"]).inc();
         metrics.judgement.reaction.observe(0.0001);
         let text = metrics.render().unwrap();
-        assert!(text.contains("sipprot_packets_total{endpoint=\"host\",reason=\"other\"} 1"));
+        assert!(text.contains(
+            "sipprot_packets_total{endpoint=\"host\",reason=\"other\",verdict=\"passed\"} 1"
+        ));
         assert!(text.contains("# HELP sipprot_reaction_seconds "));
         assert!(text.contains("sipprot_build_info{version=\"1\"} 1"));
     }

@@ -1,8 +1,28 @@
-//! How many connections a listener has at once: of everybody together, and of each source.
+//! Listeners: bound before their address is there, and how many connections each has at once, of everybody
+//! together and of each source.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use socket2::{Domain, Socket, Type};
+
+const WAITING_MAX: i32 = 1024;
+
+/// Also on an address that the host doesn't have yet: the daemon starts before the network is up.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING_MAX)?;
+    Ok(socket.into())
+}
 
 #[derive(Debug)]
 pub struct Places {

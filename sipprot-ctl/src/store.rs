@@ -15,6 +15,7 @@ mod export;
 mod noted;
 mod open;
 mod records;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ pub use records::{
     List, ListEntry, ListKey, Origin, PacketRecord, PeerRecord, SourceStanding, SuspectRecord,
     TrustKey, TrustKind, TrustRecord,
 };
+pub use shelf::{Shelf, ShelfBatch};
 
 /// The most bytes that one record may take.
 pub const RECORD_BYTES_MAX: usize = 16 << 10;

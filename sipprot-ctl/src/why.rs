@@ -143,6 +143,10 @@ impl Facts {
                 .entries(List::Allow)
                 .map(|entry| format!("sipprot allow remove {}", entry.ip))
                 .collect(),
+            // Nobody takes an address off a list that others keep.
+            Verdict::Denied if self.entries(List::Deny).any(is_others) => {
+                vec![format!("sipprot allow add {address}")]
+            }
             Verdict::Denied => {
                 let wider = |entry: &&Entry| entry.ip != self.check.source;
                 let removals = self.entries(List::Deny).filter(wider);
@@ -175,4 +179,8 @@ impl Facts {
         let commands: Vec<String> = removals.chain(revoke).collect();
         (!commands.is_empty()).then(|| commands.join(" && "))
     }
+}
+
+fn is_others(entry: &Entry) -> bool {
+    matches!(entry.origin.as_str(), "feed" | "fleet")
 }

@@ -73,10 +73,15 @@ pub fn owned(lines: &[&str]) -> Vec<String> {
 impl Daemon {
     /// Configured with the default settings, in a bpffs and directories of its own.
     pub(crate) fn new(host: &Namespace, program: &Path, lab: &Path) -> Result<Self> {
+        Self::named("sipprot", host, program, lab)
+    }
+
+    /// One of several in a lab, each with its own host and directory.
+    pub fn named(name: &str, host: &Namespace, program: &Path, lab: &Path) -> Result<Self> {
         ensure!(program.is_file(), "no sipprot at {}", program.display());
         let program = program.canonicalize().context("find sipprot")?;
         mount_bpffs(&lab.join("bpf"))?;
-        let directory = lab.join("sipprot");
+        let directory = lab.join(name);
         std::fs::create_dir_all(directory.join("state")).context("make the state directory")?;
         let daemon = Self { host: host.clone(), program, directory, process: None, starts: 0 };
         daemon.configure(&Settings::default())?;
@@ -133,21 +138,31 @@ impl Daemon {
     }
 
     pub fn pin_dir(&self) -> PathBuf {
-        self.directory.with_file_name("bpf").join("sipprot")
+        let name = self.directory.file_name().unwrap_or_default();
+        self.directory.with_file_name("bpf").join(name)
     }
 
     /// Starts it, and waits for nothing.
     pub fn launch(&mut self) -> Result<&mut Process> {
+        self.launch_with(&[])
+    }
+
+    fn launch_with(&mut self, arguments: &[&str]) -> Result<&mut Process> {
         self.starts += 1;
         let mut command = self.command();
-        command.arg("run");
+        command.arg("run").args(arguments);
         let log = self.directory.join(format!("run-{}.log", self.starts));
         Ok(self.process.insert(Process::start(command, &log)?))
     }
 
     /// Starts it, and waits until it answers and the uplink has its program.
     pub fn start(&mut self) -> Result<()> {
-        self.launch()?;
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments of `run`.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
+        self.launch_with(arguments)?;
         let start = Instant::now();
         let mut complaint = String::new();
         while start.elapsed() < START_LIMIT {

@@ -137,9 +137,9 @@ fn two_behind_one_address_are_told_apart_by_their_ports() -> Result<()> {
     }
     let metrics = daemon.metrics()?;
     for series in [
-        "sipprot_packets_total{endpoint=\"pbx1\",reason=\"sip_request\"}",
-        "sipprot_packets_total{endpoint=\"second\",reason=\"sip_request\"}",
-        "sipprot_packets_total{endpoint=\"second\",reason=\"denied\"}",
+        "sipprot_packets_total{endpoint=\"pbx1\",reason=\"sip_request\",verdict=\"passed\"}",
+        "sipprot_packets_total{endpoint=\"second\",reason=\"sip_request\",verdict=\"passed\"}",
+        "sipprot_packets_total{endpoint=\"second\",reason=\"denied\",verdict=\"dropped\"}",
     ] {
         assert!(metrics.contains(series), "no {series}");
     }

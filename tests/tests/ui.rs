@@ -93,7 +93,7 @@ fn the_dashboard_in_a_browser() -> Result<()> {
     }
     let files: &[&str] = match std::env::var_os(SCREENS) {
         Some(_) => &["screens"],
-        None => &["dashboard", "endpoints", "hostile", "many", "pages", "slow"],
+        None => &["admin", "dashboard", "endpoints", "hostile", "many", "pages", "slow"],
     };
     browse(&lab, &plans[0].source.to_string(), files)
 }

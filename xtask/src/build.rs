@@ -2,12 +2,16 @@
 //!
 //! All are kept up to date, so that a second build is quick.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
+    docs,
     prerequisites::Purpose,
     process::{self, say},
     setup,
@@ -54,16 +58,21 @@ pub fn build(options: &Options, profile: Profile) -> Result<Built> {
     setup::ensure(&[Purpose::Build])?;
     let object = build_object(options)?;
     let mut cargo = workspace::cargo("build");
-    cargo.args(["--profile", profile.name(), "--package", "sipprot-ctl"]);
-    cargo.env(OBJECT_VARIABLE, &object);
+    embed(&mut cargo, &object)?;
+    process::run(cargo.args(["--profile", profile.name(), "--package", "sipprot-ctl"]))?;
+    let sipprot = workspace::binary(profile.name(), "sipprot");
+    say(format_args!("built {}", sipprot.display()));
+    Ok(Built { sipprot, object })
+}
+
+/// Tells a build of the controller what to embed.
+pub fn embed(cargo: &mut Command, object: &Path) -> Result<()> {
+    cargo.env(OBJECT_VARIABLE, object).env(docs::VARIABLE, docs::build()?);
     match ui::build()? {
         Some(dist) => cargo.env(ui::DIST_VARIABLE, dist),
         None => cargo.env_remove(ui::DIST_VARIABLE),
     };
-    process::run(&mut cargo)?;
-    let sipprot = workspace::binary(profile.name(), "sipprot");
-    say(format_args!("built {}", sipprot.display()));
-    Ok(Built { sipprot, object })
+    Ok(())
 }
 
 /// Builds a program of the lab or the bench, and is the command that runs it as root.

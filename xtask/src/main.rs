@@ -14,9 +14,11 @@ mod bench;
 mod build;
 mod demo;
 mod dependencies;
+mod docs;
 mod fuzz;
 mod lanes;
 mod lint;
+mod package;
 mod prerequisites;
 mod process;
 mod run;
@@ -58,6 +60,10 @@ enum Verb {
     Torture(torture::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Make the pages of the manual
+    Docs,
+    /// Make the Debian package and the static binary
+    Package(package::Options),
     /// Check formatting, clippy for every crate, and the source rules of the project
     Lint,
 }
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::bench(&options),
         Verb::Torture(options) => torture::torture(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Docs => docs::docs(),
+        Verb::Package(options) => package::package(&options),
         Verb::Lint => lint::lint(),
     };
     match outcome {

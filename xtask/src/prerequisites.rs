@@ -29,6 +29,8 @@ pub enum Purpose {
     Bench,
     /// Looking at programs and maps by hand
     Inspection,
+    /// Making the Debian package
+    Package,
 }
 
 impl fmt::Display for Purpose {
@@ -44,6 +46,7 @@ impl fmt::Display for Purpose {
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Inspection => "inspection",
+            Self::Package => "package",
         })
     }
 }
@@ -116,6 +119,8 @@ pub const PACKAGES: &[Package] = {
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
+        package("nats-server", Lab, Program("nats-server"), "what a fleet talks over")
+            .with_service("nats-server"),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),
@@ -141,6 +146,7 @@ pub const PACKAGES: &[Package] = {
         package("fail2ban", Bench, Program("fail2ban-server"), "a peer: bans by the PBX's log")
             .with_service("fail2ban"),
         package("python3-pyinotify", Bench, Package, "lets fail2ban see a log's lines at once"),
+        package("dpkg-dev", Purpose::Package, Program("dpkg-shlibdeps"), "what a binary needs"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),
     ]
 };

@@ -48,6 +48,7 @@ pub fn test(options: &Options) -> Result<()> {
         Purpose::Metrics,
         Purpose::Api,
         Purpose::Ui,
+        Purpose::Package,
     ])?;
     let mut summary = Summary::default();
     let mut failures = Vec::new();

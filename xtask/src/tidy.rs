@@ -45,7 +45,7 @@ struct Boundary {
     reason: &'static str,
 }
 
-const BOUNDARIES: [Boundary; 4] = [
+const BOUNDARIES: [Boundary; 5] = [
     Boundary {
         dependency: "aya",
         module: "datapath",
@@ -65,6 +65,11 @@ const BOUNDARIES: [Boundary; 4] = [
         dependency: "axum",
         module: "http",
         reason: "the daemon and its rules know nothing of HTTP",
+    },
+    Boundary {
+        dependency: "async_nats",
+        module: "fleet/nats",
+        reason: "what is decided knows nothing of what carries it",
     },
 ];
 

@@ -266,6 +266,9 @@ impl Book {
             Some(password) => self.set_password(name, password, None)?,
             None => vec![Change::PutUser(before.clone())],
         };
+        if edit.end_logins && edit.password.is_none() {
+            changes.extend(self.sessions_of(name).map(|it| Change::RemoveSession(it.hash.clone())));
+        }
         for change in &mut changes {
             if let Change::PutUser(user) = change {
                 user.role = role;

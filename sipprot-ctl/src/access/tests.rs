@@ -107,6 +107,10 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(told(access.revoke_token("grafana")), "there is no token \"grafana\"");
 }
 
+fn edit() -> EditUser {
+    EditUser { role: None, password: None, end_logins: false, by: "root".to_owned() }
+}
+
 #[test]
 fn the_last_admin_stays() {
     let directory = tempfile::tempdir().unwrap();
@@ -115,12 +119,7 @@ fn the_last_admin_stays() {
         access.add_user(&user(name, role), at(0)).unwrap();
     }
     let become_of =
-        |name: &str, role| {
-            told(access.edit_user(
-                name,
-                &EditUser { role: Some(role), password: None, by: "root".to_owned() },
-            ))
-        };
+        |name: &str, role| told(access.edit_user(name, &EditUser { role: Some(role), ..edit() }));
     assert_eq!(told(access.add_user(&user("BOB", Role::Admin), at(0))), "there is a user \"BOB\"");
     assert_eq!(told(access.remove_user("ann")), "ann is the last admin");
     assert_eq!(become_of("ann", Role::Viewer), "ann is the last admin");
@@ -153,8 +152,13 @@ fn another_password_ends_the_other_logins() {
     assert!(log_in(&access, "ann", "another horse battery", 7).is_ok());
     // By an admin, all of them.
     let password = Some(Secret("a third horse battery".to_owned()));
-    access.edit_user("ann", &EditUser { role: None, password, by: "root".to_owned() }).unwrap();
+    access.edit_user("ann", &EditUser { password, ..edit() }).unwrap();
     assert_eq!(who(&access, &own, 8), None);
+    // Or without another password.
+    let cookie = log_in(&access, "ann", "a third horse battery", 9).unwrap();
+    access.edit_user("ann", &EditUser { end_logins: true, ..edit() }).unwrap();
+    assert_eq!(who(&access, &cookie, 10), None);
+    assert!(log_in(&access, "ann", "a third horse battery", 11).is_ok());
 }
 
 #[test]

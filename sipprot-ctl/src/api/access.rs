@@ -66,7 +66,7 @@ pub struct NewUser {
     pub by: String,
 }
 
-/// Another role or password. A new password ends the user's logins.
+/// Another role or password, or no login any more. A new password ends the user's logins, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditUser {
@@ -74,6 +74,9 @@ pub struct EditUser {
     pub role: Option<Role>,
     #[serde(default)]
     pub password: Option<Secret>,
+    /// Whoever is logged in by this name has to log in again.
+    #[serde(default)]
+    pub end_logins: bool,
     #[serde(default = "nobody")]
     pub by: String,
 }

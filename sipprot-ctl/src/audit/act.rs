@@ -1,6 +1,6 @@
 //! Commands that change something, by the names that the log has for them.
 
-use crate::api::{Command, SheetUse};
+use crate::api::{Command, ServiceAct, SheetUse};
 use crate::report::address;
 use crate::sheet::list_name;
 
@@ -72,6 +72,11 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::ApplySettings { staged, .. } => ("settings", staged.target()),
         Command::Reload { .. } => ("reload", String::new()),
         Command::Undo { number, .. } => ("undo", format!("{number}")),
+        Command::ActOnService(ServiceAct::Restart { .. }) => ("service.restart", String::new()),
+        Command::ActOnService(ServiceAct::Stop(stop)) => (
+            "service.stop",
+            stop.again_in_s.map_or_else(String::new, |time| format!("for {time} s")),
+        ),
         Command::Note(note) => (note.what.name(), note.target.clone()),
         // Users and tokens; never what proves them.
         Command::AddUser(user) => ("user.add", user.name.clone()),
@@ -79,10 +84,15 @@ pub fn act(command: &Command) -> Option<Act> {
         Command::RemoveUser { name, .. } => ("user.remove", name.clone()),
         Command::AddToken(token) => ("token.add", token.name.clone()),
         Command::RevokeToken { name, .. } => ("token.revoke", name.clone()),
+        Command::FleetJudge(judge) => {
+            ("fleet.judge", several(judge.sources.iter().copied().map(address)))
+        }
+        Command::FleetProtect(protect) => ("fleet.protect", address(protect.network)),
         Command::Users
         | Command::Tokens
         | Command::Version
         | Command::Status
+        | Command::Health
         | Command::Entries { .. }
         | Command::ReadSheet { .. }
         | Command::ExportList { .. }
@@ -108,6 +118,11 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Settle { .. }
         | Command::Rehearse(_)
         | Command::Follow
+        | Command::Doctor
+        | Command::Service
+        | Command::Fleet
+        | Command::FleetHosts
+        | Command::FleetSources { .. }
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })

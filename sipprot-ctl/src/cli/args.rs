@@ -32,7 +32,7 @@ pub struct Args {
     /// Load configuration from FILE [default: /etc/sipprot/sipprot.toml].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the log goes: stdout://, stderr://, syslog:// or file:///PATH.
+    /// Where the log goes: stdout://, stderr://, syslog://, journal:// or file:///PATH.
     #[arg(long, global = true, value_name = "URI", default_value = "stdout://")]
     pub log: Target,
     /// Include debug logs.
@@ -117,6 +117,8 @@ pub enum Verb {
     Top(super::top::Options),
     /// Look for what may be wrong, and say what to do about it; also without a daemon.
     Doctor,
+    /// Write what somebody needs who helps from afar into a file, without secrets.
+    Support(super::support::Support),
     /// Print, check and change the configuration.
     Config(Config),
     /// Print who changed what, and when.
@@ -137,6 +139,14 @@ pub enum Verb {
     User(super::people::User),
     /// API tokens.
     Token(super::people::Token),
+    /// Hosts that tell each other of attackers, by a hub.
+    Fleet(super::fleet::Fleet),
+    /// Take a fleet's reports, and publish its blocklist.
+    Hub {
+        /// The fleet's directory, made by 'sipprot fleet init'.
+        #[arg(long, value_name = "DIR", default_value = crate::fleet::home::DEFAULT)]
+        dir: PathBuf,
+    },
     /// Tell whether the kernel holds what the store promises; exits 1 when they differ.
     ///
     /// The JSON object (--json) has: agrees, repaired, kinds [{kind, promised, found, missing,
@@ -166,6 +176,9 @@ pub struct Run {
     /// Take the filter out of the kernel when the daemon ends.
     #[arg(long)]
     pub detach_on_exit: bool,
+    /// Start also where no interface is there yet, and filter each as soon as it comes.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(ClapArgs, Debug, Default)]

@@ -13,21 +13,30 @@ use super::client::Client;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(context: &Context) -> Result<(), CliError> {
-    let loaded = Config::load(context.config.as_deref());
-    let socket = socket(context.config.as_deref()).unwrap_or_else(|_| Daemon::default().socket);
-    let client = Client::new(socket).waiting(PATIENCE);
-    let status: Result<Status, CliError> = client.get("/status");
-    let top: Option<Top> = status.is_ok().then(|| client.get("/top?limit=0").ok()).flatten();
-    let checkup = look(&Surroundings {
-        loaded: loaded.as_ref(),
-        status: status.as_ref().map_err(ToString::to_string),
-        top: top.as_ref(),
-    });
+    let checkup = checkup(context);
     context.print(&checkup, text)?;
     match checkup.problems {
         0 => Ok(()),
         count => Err(CliError::Failed(counted(count, "problem"))),
     }
+}
+
+/// What it would print.
+pub(super) fn told(context: &Context) -> String {
+    text(&checkup(context))
+}
+
+fn checkup(context: &Context) -> Checkup {
+    let loaded = Config::load(context.config.as_deref());
+    let socket = socket(context.config.as_deref()).unwrap_or_else(|_| Daemon::default().socket);
+    let client = Client::new(socket).waiting(PATIENCE);
+    let status: Result<Status, CliError> = client.get("/status");
+    let top: Option<Top> = status.is_ok().then(|| client.get("/top?limit=0").ok()).flatten();
+    look(&Surroundings {
+        loaded: loaded.as_ref(),
+        status: status.as_ref().map_err(ToString::to_string),
+        top: top.as_ref(),
+    })
 }
 
 fn text(checkup: &Checkup) -> String {

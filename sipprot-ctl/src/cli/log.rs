@@ -1,5 +1,9 @@
-//! Where the log goes: stdout, stderr, a file, or syslog's socket.
+//! Where the log goes: stdout, stderr, a file, syslog's socket, or the journal with its fields.
+//!
+//! What a line says is its message; the fields beside it (whose source, by which rule) are for the journal
+//! alone, where they can be asked for: `journalctl SIPPROT_SOURCE=198.51.100.7`.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -8,7 +12,11 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{Level, Metadata};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::CliError;
 use crate::config::LogLevel;
@@ -22,8 +30,12 @@ pub enum Target {
     Stdout,
     Stderr,
     Syslog,
+    Journal,
     File(PathBuf),
 }
+
+/// Before the names of our own fields in the journal.
+const FIELD_PREFIX: &str = "SIPPROT";
 
 impl FromStr for Target {
     type Err = String;
@@ -33,8 +45,12 @@ impl FromStr for Target {
             Some(("stdout", "")) => Ok(Self::Stdout),
             Some(("stderr", "")) => Ok(Self::Stderr),
             Some(("syslog", "")) => Ok(Self::Syslog),
+            Some(("journal", "")) => Ok(Self::Journal),
             Some(("file", path)) if path.starts_with('/') => Ok(Self::File(path.into())),
-            _ => Err("expected stdout://, stderr://, syslog:// or file:///PATH".to_owned()),
+            _ => {
+                Err("expected stdout://, stderr://, syslog://, journal:// or file:///PATH"
+                    .to_owned())
+            }
         }
     }
 }
@@ -48,25 +64,41 @@ pub(super) fn start(target: &Target, level: LogLevel) -> Result<(), CliError> {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
+    let filter = format!("warn,sipprot_ctl={level}");
+    let message_only = debug_fn(|writer: &mut Writer<'_>, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    });
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(format!("warn,sipprot_ctl={level}"))
+        .with_env_filter(&filter)
+        .fmt_fields(message_only)
         .with_ansi(false)
         .with_target(false);
-    let failed = |error| CliError::Failed(format!("cannot start the log: {error}"));
+    let failed =
+        |error: &dyn fmt::Display| CliError::Failed(format!("cannot start the log: {error}"));
     match target {
-        Target::Stdout => builder.try_init().map_err(failed),
-        Target::Stderr => builder.with_writer(io::stderr).try_init().map_err(failed),
+        Target::Stdout => builder.try_init().map_err(|error| failed(&error)),
+        Target::Stderr => {
+            builder.with_writer(io::stderr).try_init().map_err(|error| failed(&error))
+        }
+        Target::Journal => {
+            let journal = tracing_journald::layer().map_err(|error| failed(&error))?;
+            let journal = journal.with_field_prefix(Some(FIELD_PREFIX.to_owned()));
+            let layers = tracing_subscriber::registry().with(EnvFilter::new(&filter)).with(journal);
+            layers.try_init().map_err(|error| failed(&error))
+        }
         Target::Syslog => {
             let writer = Syslog::open()
                 .map_err(|error| CliError::Failed(format!("{SYSLOG_SOCKET}: {error}")))?;
-            builder.without_time().with_level(false).with_writer(writer).try_init().map_err(failed)
+            let builder = builder.without_time().with_level(false).with_writer(writer);
+            builder.try_init().map_err(|error| failed(&error))
         }
         Target::File(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path);
             let file =
                 file.map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))?;
             let writer = Mutex::new(LogFile { path: path.clone(), file });
-            builder.with_writer(writer).try_init().map_err(failed)
+            builder.with_writer(writer).try_init().map_err(|error| failed(&error))
         }
     }
 }
@@ -158,6 +190,7 @@ mod tests {
         };
         check("stdout://", Some(Target::Stdout));
         check("syslog://", Some(Target::Syslog));
+        check("journal://", Some(Target::Journal));
         let path = "/var/log/sipprotd.log";
         check(&format!("file://{path}"), Some(Target::File(path.into())));
         for wrong in ["", "stdout", "file://", "file://log", "http://x", "syslog://host"] {

@@ -36,11 +36,14 @@ pub enum UserVerb {
     Edit {
         name: String,
         /// admin or viewer.
-        #[arg(long, value_parser = role, required_unless_present = "password")]
+        #[arg(long, value_parser = role, required_unless_present_any = ["password", "end_logins"])]
         role: Option<Role>,
         /// Ask for a new password, or read it from stdin where that is no terminal.
         #[arg(long)]
         password: bool,
+        /// Whoever is logged in by this name has to log in again.
+        #[arg(long)]
+        end_logins: bool,
     },
     /// Remove a user, and end the user's logins.
     Remove { name: String },
@@ -89,9 +92,10 @@ pub(super) fn user(context: &Context, verb: UserVerb) -> Result<(), CliError> {
             let password = new_password(&name)?;
             client.post("/users", &NewUser { name, role, password, by: operator() })?
         }
-        UserVerb::Edit { name, role, password } => {
+        UserVerb::Edit { name, role, password, end_logins } => {
             let password = password.then(|| new_password(&name)).transpose()?;
-            client.patch(&place("users", &name)?, &EditUser { role, password, by: operator() })?
+            let edit = EditUser { role, password, end_logins, by: operator() };
+            client.patch(&place("users", &name)?, &edit)?
         }
         UserVerb::Remove { name } => {
             let by = query(&[("by", Some(&operator()))]);

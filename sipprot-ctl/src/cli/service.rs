@@ -15,6 +15,7 @@ pub(super) fn run(context: &Context, run: Run) -> Result<(), CliError> {
         interfaces: run.interfaces,
         observe: run.observe,
         detach_on_exit: run.detach_on_exit,
+        wait: run.wait,
     };
     daemon::run(options).map_err(|error| CliError::Failed(format!("{error:#}")))
 }

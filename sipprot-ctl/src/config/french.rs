@@ -40,6 +40,11 @@ const SECTION: &[(&str, &str)] = &[
     ),
     ("observe", "Protections à observer avant qu'elles ne mordent."),
     ("audit", "Le journal de tout ce qui est changé."),
+    ("branding", "Le nom et l'apparence du tableau de bord."),
+    (
+        "fleet",
+        "Des hôtes qui se signalent les attaquants, par un serveur maître. Sans identifiants il n'y en a pas.",
+    ),
     (
         "endpoint",
         "Un PBX protégé, avec ce qui diffère des réglages de l'hôte. Autant qu'il y a de PBX ; les adresses \
@@ -262,6 +267,31 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("audit.records_max", "Enregistrements gardés ; au-delà, le plus ancien s'en va."),
     ("audit.keep_for", "Combien de temps un enregistrement est gardé."),
+    ("branding.name", "Ce qui est en haut de chaque page."),
+    (
+        "branding.logo",
+        "Une image sur cet hôte, montrée près du nom : SVG, PNG, JPEG ou WebP, jusqu'à 64 Kio. Quiconque atteint \
+         le tableau de bord la voit.",
+    ),
+    (
+        "branding.colour",
+        "Des boutons et des liens. Les pages la foncent ou l'éclaircissent là où elle ne se lirait pas.",
+    ),
+    ("branding.ground", "Derrière le nom et le logo."),
+    (
+        "fleet.credentials",
+        "Le fichier que `sipprot fleet add-host` a écrit pour cet hôte sur le serveur maître. Il contient une clé \
+         secrète.",
+    ),
+    (
+        "fleet.mode",
+        "enforce rejette qui est sur la liste de la flotte, sauf ceux que cet hôte autorise, à qui il fait confiance ou \
+         qu'il épargne ; observe le dit seulement dans `check` ; off quitte la flotte.",
+    ),
+    (
+        "fleet.names",
+        "Si les rapports au serveur maître nomment le point de terminaison et le compte attaqués.",
+    ),
     (
         "endpoint[NAME].name",
         "Comment l'état, les rapports et les métriques l'appellent. Requis, et unique.",

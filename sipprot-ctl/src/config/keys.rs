@@ -5,6 +5,7 @@
 
 use toml_edit::Value;
 
+use super::branding::{BRAND, COLOUR};
 use super::error::Wrong;
 use super::forms::{
     AbsolutePath, CONTACT, Countries, ENDPOINT_NAME, FILTER, Flag, Form, INTERFACE, Listen, Many,
@@ -105,6 +106,11 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section { name: "observe", help: "Protections to watch before they bite." },
     Section { name: "audit", help: "The log of everything that is changed." },
+    Section { name: "branding", help: "What the dashboard is called and how it looks." },
+    Section {
+        name: "fleet",
+        help: "Hosts that tell each other of attackers, by a hub. Without credentials there is none.",
+    },
 ];
 
 pub(super) const KEYS: &[Key<Config>] = keys! { Config;
@@ -260,6 +266,22 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "Records that are kept; past it, the oldest goes.";
     "audit.keep_for" = audit.keep_for, Span(DAY, 3650 * DAY),
         "How long a record is kept.";
+
+    "branding.name" = branding.name, BRAND,
+        "What stands at the top of every page.";
+    "branding.logo" = branding.logo, OrNone(AbsolutePath),
+        "An image on this host, shown beside the name: SVG, PNG, JPEG or WebP, up to 64 KiB. Everybody who reaches the dashboard sees it.";
+    "branding.colour" = branding.colour, OrNone(COLOUR),
+        "Of buttons and links. Pages darken or lighten it where it could not be read.";
+    "branding.ground" = branding.ground, OrNone(COLOUR),
+        "Behind name and logo.";
+
+    "fleet.credentials" = fleet.credentials, OrNone(AbsolutePath),
+        "The file that `sipprot fleet add-host` printed for this host on the hub. It holds a secret key.";
+    "fleet.mode" = fleet.mode, OneOf::<Mode>::new(),
+        "enforce drops who is on the fleet's list, but for whom this host allows, trusts or spares; observe only tells in `check` who is on it; off leaves the fleet.";
+    "fleet.names" = fleet.names, Flag,
+        "Whether reports to the hub name the endpoint and the account that were attacked.";
 };
 
 pub(super) const ENDPOINT: Section = Section {

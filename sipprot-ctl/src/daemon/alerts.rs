@@ -20,7 +20,14 @@ impl Core {
             what: words(&alert.kind),
             accounts: accounts(&alert.kind).iter().map(ToString::to_string).collect(),
         };
-        warn!("alert {kind}: {}: {}", alert.source_ip, record.what);
+        warn!(
+            source = %alert.source_ip,
+            alert = kind,
+            endpoint = record.endpoint,
+            "alert {kind}: {}: {}",
+            alert.source_ip,
+            record.what
+        );
         self.metrics.judgement.alerts.with_label_values(&[kind]).inc();
         self.tell_alert(alert_view(&record));
         self.journal.write(vec![Change::AddAlert(record)]);

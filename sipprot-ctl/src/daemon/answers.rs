@@ -54,6 +54,7 @@ impl Core {
             Command::GeoPreview(change) => return self.preview_geo(change, reply),
             Command::Version => Outcome::Now(Ok(Answer::Version(version()))),
             Command::Status => Outcome::Now(Ok(Answer::Status(Box::new(self.status())))),
+            Command::Health => Outcome::Now(Ok(Answer::Health(self.known_problems()))),
             Command::Metrics => Outcome::Now(self.metrics_text()),
             Command::Blocks { query } => Outcome::Now(self.blocks(&query).map(Answer::Blocks)),
             Command::Trust { query } => Outcome::Now(self.trust_answer(&query).map(Answer::Trust)),
@@ -118,6 +119,14 @@ impl Core {
                 return self.undo(number, right, consent, reply);
             }
             Command::Note(_) => self.note(),
+            Command::Doctor => return self.checkup(reply),
+            Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
+            Command::ActOnService(act) => return self.act_on_service(act, reply),
+            Command::Fleet => Outcome::Now(Ok(self.fleet_answer())),
+            Command::FleetHosts
+            | Command::FleetSources { .. }
+            | Command::FleetJudge(_)
+            | Command::FleetProtect(_) => Outcome::Now(Err(Self::no_hub())),
             it @ (Command::Users
             | Command::AddUser(_)
             | Command::EditUser { .. }
@@ -179,8 +188,10 @@ impl Core {
         }
         let geography = self.geography.clone();
         let now = self.clock.timestamp_now();
+        let fleet = (list == List::Deny).then(|| self.fleet_rows());
         tokio::task::spawn_blocking(move || {
-            let answer = entries_of(&store, list, &query, &geography, now);
+            let fleet = fleet.map(|rows| rows()).unwrap_or_default();
+            let answer = entries_of(&store, (list, fleet), &query, &geography, now);
             let _ = reply.send(answer.map(Answer::Entries).map_err(|error| internal(&error)));
         });
     }
@@ -265,7 +276,7 @@ impl Row for Stored {
 
 fn entries_of(
     store: &Store,
-    list: List,
+    (list, fleet): (List, Vec<ListEntry>),
     query: &ListQuery,
     geography: &Geography,
     now: Timestamp,
@@ -274,6 +285,8 @@ fn entries_of(
         Some(address) => Box::new(store.covering(list, address)?.into_iter().map(Ok)),
         None => Box::new(store.list(list)),
     };
+    let covers = |it: &ListEntry| query.covers.is_none_or(|to| it.network.contains(to));
+    let found = found.chain(fleet.into_iter().filter(covers).map(Ok));
     let has_ended = |entry: &ListEntry| entry.expires_at.is_some_and(|at| at <= now);
     let live = found.filter(|entry| !entry.as_ref().is_ok_and(has_ended));
     let rows = live.map(|entry| {

@@ -139,15 +139,20 @@ impl Core {
 
     /// Networks of which a stranger's word denies nothing.
     fn spared(&self) -> Spared {
+        let allowed = self.store.iter().flat_map(|store| store.list(List::Allow));
+        let allowed = allowed.filter_map(|entry| Some(entry.ok()?.network));
+        Spared::new(self.spared_networks().chain(allowed))
+    }
+
+    /// The same but for the allowlist, which may be long.
+    pub(super) fn spared_networks(&self) -> impl Iterator<Item = IpNetwork> {
         let told = self.config.never_block.iter().chain(&self.engine.settings().peers).copied();
         let endpoints = self.config.endpoints.iter().flat_map(|it| it.addresses.iter().copied());
         let trusted = self.engine.state().trust.into_iter().map(|peer| peer.source_ip.into());
-        let allowed = self.store.iter().flat_map(|store| store.list(List::Allow));
-        let allowed = allowed.filter_map(|entry| Some(entry.ok()?.network));
         let own = self.own.never_blocked();
         let operators = self.operators(Consent::default()).into_iter().map(IpNetwork::from);
         let own = own.chain(operators);
-        Spared::new(told.chain(endpoints).chain(trusted).chain(allowed).chain(own))
+        told.chain(endpoints).chain(trusted).chain(own)
     }
 
     /// Once a second.

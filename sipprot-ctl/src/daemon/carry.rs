@@ -66,6 +66,10 @@ impl Core {
         }
         let record = BlockRecord { reaction_us: Some(reaction_us), ..record };
         info!(
+            source = %address(record.source),
+            rule = record.rule,
+            endpoint = record.endpoint,
+            account = record.account,
             "blocked {} for {}{}: {} ({}), {} of {}, after {reaction_us} µs",
             address(record.source),
             format_duration(block.duration),
@@ -160,7 +164,12 @@ impl Core {
             scope: scope(deny.scope),
             origin: Origin::Escalation,
         };
-        warn!("denied {} for good: {}", address(network), entry.note);
+        warn!(
+            source = %address(network),
+            "denied {} for good: {}",
+            address(network),
+            entry.note
+        );
         self.metrics.judgement.blocks.with_label_values(&["deny"]).inc();
         self.tell_block(LiveKind::Denied, &record);
         let standing = self.standing(case.source);
@@ -212,6 +221,9 @@ impl Core {
             ..self.record(&contain.case, BlockKind::Containment, duration)
         };
         info!(
+            source = %address(record.source),
+            rule = record.rule,
+            endpoint = record.endpoint,
             "contained {} for {}: {} ({})",
             address(record.source),
             format_duration(duration),
@@ -248,6 +260,11 @@ impl Core {
             ..self.record(case, BlockKind::Quarantine, *duration)
         };
         warn!(
+            source = %address(record.source),
+            rule = record.rule,
+            endpoint = record.endpoint,
+            account = %account,
+            port,
             "quarantined port {port} of the trusted {} for {}: account {account} fails",
             address(record.source),
             format_duration(*duration)

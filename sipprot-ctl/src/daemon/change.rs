@@ -79,7 +79,7 @@ impl Core {
         let why = if reason.is_empty() { format!("by {by}") } else { format!("{reason}, by {by}") };
         let record =
             by_hand(network, now, duration, new.scope, why, self.country_code(new.address));
-        info!("blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
+        info!(source = %address(network), "blocked {} for {}: {}", address(network), format_duration(duration), record.reason);
         self.metrics.judgement.blocks.with_label_values(&["manual"]).inc();
         self.tell_block(LiveKind::Block, &record);
         self.ledger.put_block(record.clone());
@@ -193,7 +193,8 @@ impl Core {
     ) -> Result<(Vec<ListEntry>, Vec<IpNetwork>), Fault> {
         let covering = self.covering(List::Deny, Address::from(asked).to_ip())?;
         let (own, wider): (Vec<_>, Vec<_>) = covering.into_iter().partition(|entry| {
-            let is_ours = entry.origin != Origin::Feed && !self.is_configured(entry);
+            let is_others = matches!(entry.origin, Origin::Feed | Origin::Fleet);
+            let is_ours = !is_others && !self.is_configured(entry);
             is_ours && entry.network.prefix() >= network.prefix()
         });
         for entry in &own {
@@ -271,7 +272,9 @@ impl Core {
         let plan = Plan::new(&loaded.config, self.observe, geography.is_available())
             .map_err(|error| Fault::invalid("config", error.to_string()))?;
         let plan = Self::planned(plan, &self.lessons);
-        if self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty() {
+        // There may be none from the start, where the daemon waits for them.
+        let names_none = self.named_interfaces.is_empty() && loaded.config.interfaces.is_empty();
+        if names_none && !self.wanted_interfaces().is_empty() {
             return Err(Fault::invalid("interfaces", "no interface to protect"));
         }
         let pending = match guarding {
@@ -322,6 +325,7 @@ impl Core {
         if lists_changed {
             self.open_blocklists();
         }
+        let relisted = self.open_fleet() || relisted;
         if relisted && let Err(error) = self.load_lists() {
             self.complain(format!("the lists could not be put again: {error:#}"));
         }

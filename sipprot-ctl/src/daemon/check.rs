@@ -71,7 +71,7 @@ impl Core {
             held: held.held,
             wider: held.wider.map(|wider| report::address(Self::network_of(wider))),
             observed: self.is_observed(),
-            watched_by: self.watching_feeds(address),
+            watched_by: self.watching_lists(address),
             quarantined_ports: held.ports,
             trusted: standing.trust.is_some() || !peers.is_empty(),
             peer: !peers.is_empty(),
@@ -103,6 +103,11 @@ impl Core {
             block_threshold: self.config.rules.block_threshold,
             grace_until: standing.grace_until.map(seconds),
         })
+    }
+
+    fn watching_lists(&self, address: IpAddr) -> Vec<String> {
+        let fleet = self.fleet_watches(address.into()).then(|| "fleet".to_owned());
+        self.watching_feeds(address).into_iter().chain(fleet).collect()
     }
 
     /// Blocks by hand and lists hold even so.
@@ -138,6 +143,7 @@ impl Core {
         }
         if list == List::Deny {
             entries.extend(self.feed_entries(address.into()));
+            entries.extend(self.fleet_entries(address.into()));
         }
         entries.retain(|entry| entry.expires_at.is_none_or(|at| now < at));
         Ok(entries)
@@ -153,6 +159,8 @@ impl Core {
             entries.iter().filter_map(|entry| self.list_item(entry)).collect();
         if list == List::Deny {
             items.extend(self.feed_entries(network).map(|entry| ListItem::host(entry.network)));
+            let fleet = self.fleet_entries(network);
+            items.extend(fleet.iter().filter_map(|entry| self.list_item(entry)));
         }
         items.retain(|item| item.network != network);
         Ok(items)

@@ -16,8 +16,10 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::audit::Notes;
 use super::blocklists::Feed;
+use super::checkup::LastCheckup;
 use super::clock::Clock;
 use super::feed::Logs;
+use super::fleet::Fleet;
 use super::front::{self, Front};
 use super::geo_update::GeoUpdate;
 use super::geography::{Geography, Opening, Told};
@@ -78,6 +80,7 @@ pub struct Core {
     pub(super) lists_stale: Arc<AtomicBool>,
     pub(super) guard: Guard,
     pub(super) feeds: Vec<Feed>,
+    pub(super) fleet: Fleet,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
@@ -107,6 +110,7 @@ pub struct Core {
     pub(super) health: Health,
     /// What is asked for is only tried.
     pub(super) rehearses: bool,
+    pub(super) last_checkup: LastCheckup,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -179,6 +183,7 @@ impl Core {
             lists_stale: Arc::default(),
             guard,
             feeds: Vec::new(),
+            fleet: Fleet::default(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
             complaints: Vec::new(),
@@ -200,12 +205,13 @@ impl Core {
             live: Live::new(Timestamp::now().as_microsecond().unsigned_abs()),
             health: Health::default(),
             rehearses: false,
+            last_checkup: LastCheckup::default(),
         };
         core.tell_policies(follow_geo)
             .and_then(|()| core.tell_countries())
             .context("cannot tell the kernel its policies")?;
         core.restore().context("cannot restore what was in force")?;
-        core.attach()?;
+        core.attach(options.wait)?;
         core.metrics.health.reload_successful.set(1);
         core.metrics.health.reload_time.set(core.started_at.as_millisecond() as f64 / 1000.0);
         Ok(core)
@@ -254,8 +260,9 @@ impl Core {
         }
     }
 
-    /// One interface that is there is enough to start; the others are waited for.
-    fn attach(&mut self) -> anyhow::Result<()> {
+    /// One interface that is there is enough to start; the others are waited for. Or all of them, where
+    /// that is allowed.
+    fn attach(&mut self, may_wait: bool) -> anyhow::Result<()> {
         let mut attached = false;
         let mut first_error = None;
         let wanted = self.wanted_interfaces().to_vec();
@@ -268,12 +275,17 @@ impl Core {
                 }
                 Ok(None) => attached = true,
                 Err(error) => {
-                    error!("{error}");
+                    let is_missing = matches!(error, DatapathError::NoInterface { .. });
+                    if is_missing && may_wait {
+                        info!("waiting for the interface {interface}");
+                    } else {
+                        error!("{error}");
+                        first_error.get_or_insert(error);
+                    }
                     let _ = self.kernel.with(|datapath| {
                         datapath.expect(interface);
                         Ok(())
                     });
-                    first_error.get_or_insert(error);
                 }
             }
         }

@@ -277,6 +277,9 @@ impl Core {
                 .map_err(|error| self.fault("removing a list entry", &error))?;
         }
         self.put_own_back(key.list, key.network);
+        if key.list == List::Deny {
+            self.put_fleet_back(key.network);
+        }
         Ok(())
     }
 }

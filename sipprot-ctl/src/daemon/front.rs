@@ -39,6 +39,7 @@ impl Core {
     pub(super) fn follow_front(&mut self) {
         self.access.set_times(times(&self.config));
         let Some(rooms) = self.front.rooms.clone() else { return };
+        rooms.wear(&self.config.branding);
         let api = self.config.api.clone();
         let files = files(&api, &self.config.daemon.state_dir);
         let written = files.as_ref().ok().and_then(|it| it.as_ref()?.written_at());

@@ -45,6 +45,7 @@ impl Core {
 
     /// Something began, goes on or ended that cuts a source off.
     pub(super) fn tell_block(&self, kind: LiveKind, record: &BlockRecord) {
+        self.report_to_fleet(kind, record);
         let (source, how) = (address(record.source), kind.to_string());
         let what = match (kind, record.kind) {
             (LiveKind::Ended, kind) => {
@@ -83,6 +84,19 @@ impl Core {
             alert: Some(alert),
             ..self.event_now(LiveKind::Alert, what)
         });
+    }
+
+    /// As it was counted last.
+    pub(super) fn known_fill(&self) -> &[Fill] {
+        &self.health.fill
+    }
+
+    /// As it was told last.
+    pub(super) fn known_problems(&mut self) -> Vec<String> {
+        if self.health.told.is_none() {
+            self.look_at_health();
+        }
+        self.health.told.as_ref().map(|(_, problems)| problems.clone()).unwrap_or_default()
     }
 
     /// Tells whether anything is wrong, when that is news.

@@ -43,6 +43,7 @@ impl Core {
         }
         self.restore_trust();
         self.open_blocklists();
+        self.open_fleet();
         self.load_lists()?;
         self.adopt();
         Ok(())
@@ -249,7 +250,7 @@ impl Core {
         let own = |list| self.own_entries(list).filter_map(|entry| self.list_item(&entry));
         [
             self.guard_items().into_iter().chain(own(List::Allow)).collect(),
-            self.feed_items().chain(own(List::Deny)).collect(),
+            self.feed_items().chain(self.fleet_items()).chain(own(List::Deny)).collect(),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use sipprot_common::abi::MODE_ENFORCE;
 use sipprot_common::containment::in_force;
-use sipprot_common::reason::Reason;
+use sipprot_common::reason::{Class, Reason};
 use sipprot_common::source::SourceKey;
 use tracing::error;
 
@@ -122,6 +122,10 @@ impl Core {
         let mut problems = Vec::new();
         let lost = interfaces.iter().filter(|it| !it.attached && self.kernel.is_there());
         problems.extend(lost.map(|it| format!("{} is not filtered", it.name)));
+        if interfaces.is_empty() && self.kernel.is_there() {
+            problems
+                .push("no interface is named: nothing is filtered; see sipprot setup".to_owned());
+        }
         for fill in maps.iter().filter(|it| it.max > 0 && it.used * 100 >= it.max * FULL) {
             let share = fill.used * 100 / fill.max;
             problems.push(format!("the kernel's map {} is {share} % full", fill.map));
@@ -145,6 +149,7 @@ impl Core {
         problems.extend(self.journal.complaint().map(|what| format!("store: {what}")));
         problems.extend(self.reload_complaint.clone());
         problems.extend(self.blocklist_problems());
+        problems.extend(self.fleet.problem());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
         problems.extend(self.geo_problems());
@@ -239,6 +244,8 @@ impl Core {
                 let (packets, observed) =
                     (counters.packets[reason as usize], counters.observed[reason as usize]);
                 if packets > 0 || policy == 0 {
+                    let [endpoint, label] = labels;
+                    let labels = [endpoint, label, verdict(reason)];
                     take_over(&self.metrics.traffic.packets.with_label_values(&labels), packets);
                 }
                 if observed > 0 {
@@ -250,6 +257,10 @@ impl Core {
             take_over(&self.metrics.traffic.by_country.with_label_values(&[&*code]), count);
         }
     }
+}
+
+fn verdict(reason: Reason) -> &'static str {
+    if reason.class() == Class::Drop { "dropped" } else { "passed" }
 }
 
 fn setting(it: InForce) -> EndpointSetting {

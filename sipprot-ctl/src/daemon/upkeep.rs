@@ -6,6 +6,7 @@ use tracing::{debug, error, warn};
 
 use super::clock::Clock;
 use super::core::Core;
+use super::own::Own;
 use crate::api::{Consent, LiveKind};
 use crate::datapath::{BlockTarget, List as KernelList};
 use crate::rules::Observation;
@@ -38,6 +39,7 @@ impl Core {
         }
         self.end_pending_due();
         self.look_at_blocklists();
+        self.look_at_fleet();
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();
@@ -53,6 +55,7 @@ impl Core {
         }
         if self.seconds.is_multiple_of(ENDPOINTS_EVERY) {
             self.look_at_endpoints();
+            self.look_at_own();
         }
         if self.seconds.is_multiple_of(MEMORY_EVERY) {
             self.write_learned();
@@ -71,6 +74,15 @@ impl Core {
         if self.seconds.is_multiple_of(GEOGRAPHY_EVERY) {
             self.look_for_newer_countries();
             self.look_at_databases();
+        }
+    }
+
+    /// Addresses and gateways come after us when the host boots, and may change later.
+    fn look_at_own(&mut self) {
+        let own = Own::look();
+        if own != self.own {
+            self.own = own;
+            self.engine.apply(self.rule_settings());
         }
     }
 

@@ -53,7 +53,7 @@ impl Datapath {
         if let Some(lists) = &state.lists {
             self.mark_geo(lists.view()?, None)?;
         }
-        self.maps.places.remove(&0)?;
+        self.maps.places.clear()?;
         state.places = None;
         let next = after(in_force);
         self.change_config(|config| config.geo_generation = next)?;

@@ -29,6 +29,9 @@ const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_NAME: u16 = 7;
 const TC_EGRESS: u32 = 0xffff_fff3;
 
+const RTM_NEWLINK: u16 = 16;
+const IFLA_IFNAME: u16 = 3;
+
 /// What is attached to the XDP hook of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XdpAttached {
@@ -92,12 +95,27 @@ pub fn egress_filters(ifindex: u32, name: &str) -> io::Result<Vec<Filter>> {
     Ok(found)
 }
 
+/// The interfaces that a datagram tells something of; not those that are gone.
+pub fn link_names(datagram: &[u8]) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    answer(datagram, &mut |kind, message| {
+        let link = message.get(IFINFO..).unwrap_or_default();
+        let name = attribute(link, IFLA_IFNAME).filter(|_| kind == RTM_NEWLINK);
+        names.extend(name.map(text));
+    })?;
+    Ok(names)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
+}
+
 fn parse_filter(message: &[u8]) -> Option<Filter> {
     let handle = word(message.get(8..12)?)?;
     let priority = (word(message.get(16..20)?)? >> 16) as u16;
     let options = attribute(message.get(TCMSG..)?, TCA_OPTIONS)?;
     let name = attribute(options, TCA_BPF_NAME)?;
-    let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
+    let name = text(name);
     // The head of each priority is told too, with no handle.
     (handle != 0).then_some(Filter { priority, handle, name })
 }
@@ -210,6 +228,23 @@ mod tests {
             attribute(&bytes[..end], 3);
         }
         assert_eq!(attribute(&[0, 0, 0, 0, 0], 1), None);
+    }
+
+    #[test]
+    fn links_are_named() {
+        let message = |kind: u16, name: &[u8]| {
+            let mut body = vec![0; IFINFO];
+            body.extend(encoded(IFLA_IFNAME, name));
+            let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.resize(HEADER, 0);
+            bytes.extend(body);
+            bytes
+        };
+        let gone = RTM_NEWLINK + 1;
+        let datagram = [message(RTM_NEWLINK, b"eth0\0"), message(gone, b"eth1\0")].concat();
+        assert_eq!(link_names(&datagram).unwrap(), ["eth0"]);
+        assert!(link_names(&datagram[..20]).unwrap().is_empty());
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 pub mod compile;
 
+use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
@@ -18,12 +19,48 @@ use super::error::{DatapathError, Result};
 use super::map::{self, Insert, Map};
 use super::sys;
 
+/// Beside the slot, the table in force is pinned; by its id only CAP_SYS_ADMIN could open it.
+const PIN: &str = "-table";
+/// The table that is about to be put in force.
+const NEXT_PIN: &str = "-next";
+
 /// The map of one slot in which a table is put into force.
-pub type Slot<T> = Map<u32, Inner<T>>;
+pub struct Slot<T> {
+    map: Map<u32, Inner<T>>,
+    /// Where it is pinned.
+    directory: Option<PathBuf>,
+}
+
+impl<T: 'static> Slot<T> {
+    pub fn open(directory: &Path, name: &'static str) -> Result<Self> {
+        Ok(Self { map: Map::open(directory, name)?, directory: Some(directory.into()) })
+    }
+
+    /// From the next packet on, none is asked.
+    pub fn clear(&self) -> Result<()> {
+        self.map.remove(&0)?;
+        if let Some(pin) = self.pin(PIN) {
+            let _ = fs::remove_file(pin);
+        }
+        Ok(())
+    }
+
+    fn pin(&self, suffix: &str) -> Option<PathBuf> {
+        Some(self.directory.as_ref()?.join(self.map.name().to_owned() + suffix))
+    }
+
+    /// The pinned table of this id.
+    fn pinned(&self, id: u32) -> Option<OwnedFd> {
+        [PIN, NEXT_PIN].into_iter().find_map(|suffix| {
+            let fd = sys::object_get(&self.pin(suffix)?).ok()?;
+            (sys::map_info(fd.as_fd()).ok()?.id == id).then_some(fd)
+        })
+    }
+}
 
 /// A slot by the descriptor of its map, for those who have no pins.
 pub fn slot<T: 'static>(fd: OwnedFd, name: &'static str) -> Slot<T> {
-    Map::of(fd, name)
+    Slot { map: Map::of(fd, name), directory: None }
 }
 
 /// What a slot takes is a descriptor, what it gives is an id.
@@ -60,7 +97,7 @@ unsafe impl<T: Sync> Sync for View<T> {}
 impl<T: Zeroed + 'static> Table<T> {
     /// A new one, all zeroes, not in force.
     pub fn new(slot: &Slot<T>) -> Result<Self> {
-        let name = slot.name();
+        let name = slot.map.name();
         let fd = sys::mappable_array(size_of::<T>() as u32, name)
             .map_err(|source| failed(name, "making a table", source))?;
         Ok(Self::resting(fd, name))
@@ -68,9 +105,12 @@ impl<T: Zeroed + 'static> Table<T> {
 
     /// The one in force.
     pub fn in_force(slot: &Slot<T>) -> Result<Option<Self>> {
-        let Some(inner) = slot.get(&0)? else { return Ok(None) };
-        let name = slot.name();
-        let fd = sys::map_by_id(inner.0).map_err(|it| failed(name, "opening the table", it))?;
+        let Some(inner) = slot.map.get(&0)? else { return Ok(None) };
+        let name = slot.map.name();
+        let fd = match slot.pinned(inner.0) {
+            Some(fd) => fd,
+            None => sys::map_by_id(inner.0).map_err(|it| failed(name, "opening the table", it))?,
+        };
         Self::of(fd, name).map(Some)
     }
 
@@ -108,7 +148,19 @@ impl<T: Zeroed + 'static> Table<T> {
 
     /// From the next packet on, this one is asked.
     pub fn put_in_force(&self, slot: &Slot<T>) -> Result<()> {
-        slot.insert(&0, &Inner(self.fd.as_raw_fd() as u32, PhantomData), Insert::Any).map(drop)
+        let pins = slot.pin(NEXT_PIN).zip(slot.pin(PIN));
+        let pinning = |source| failed(self.name, "pinning the table", source);
+        if let Some((next, _)) = &pins {
+            // Of a run that died here.
+            let _ = fs::remove_file(next);
+            sys::object_pin(self.fd.as_fd(), next).map_err(pinning)?;
+        }
+        let inner = Inner(self.fd.as_raw_fd() as u32, PhantomData);
+        slot.map.insert(&0, &inner, Insert::Any)?;
+        match &pins {
+            Some((next, pin)) => fs::rename(next, pin).map_err(pinning),
+            None => Ok(()),
+        }
     }
 }
 

@@ -154,18 +154,6 @@ pub(super) async fn metrics(asker: Asker) -> Called {
     }
 }
 
-/// 200 while every interface is filtered, 503 and the problems otherwise.
-pub(super) async fn healthz(asker: Asker) -> Called {
-    match asker.call(Command::Status).await? {
-        Answer::Status(status) if status.problems.is_empty() => Ok("ok\n".into_response()),
-        Answer::Status(status) => {
-            let text = status.problems.join("\n") + "\n";
-            Ok((StatusCode::SERVICE_UNAVAILABLE, text).into_response())
-        }
-        _ => Err(Fault::internal()),
-    }
-}
-
 pub(super) async fn no_such_path() -> Fault {
     Fault::not_found("no such path")
 }

@@ -20,7 +20,7 @@ use tracing::error;
 use super::credentials;
 use super::door::Peer;
 use super::pace::Patient;
-use crate::places::Places;
+use crate::places::{Places, listen};
 use crate::tls::Acceptor;
 
 const CONNECTIONS_MAX: usize = 256;
@@ -70,8 +70,7 @@ impl Server {
         tls: Option<Acceptor>,
         router: Router,
     ) -> io::Result<Self> {
-        let listener = StdListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(address)?;
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

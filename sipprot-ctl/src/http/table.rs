@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::document::{Documented, Gives, Takes, content, gives_json};
 use super::door::Least;
-use super::{Rooms, lists, live, people, routes, settings, sheets};
+use super::{Rooms, fleet, lists, live, people, routes, service, settings, sheets, welcome};
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Command, Done, Entries, GeoPreview, Ingested, LearnProposal, LearnStatus, LiveEvents,
-    MadeToken, PeersAnswer, RemovedAnswer, Report, Right, Schema, SessionView, SettingsAnswer,
-    SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer, Undone,
-    UsersAnswer, Verification, Version, Why,
+    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetSources, GeoPreview, Ingested,
+    LearnProposal, LearnStatus, LiveEvents, MadeToken, PeersAnswer, RemovedAnswer, Report, Right,
+    Schema, ServiceView, SessionView, SettingsAnswer, SettingsChanged, SheetAnswer, Status,
+    Summary, TokensAnswer, Top, TrustAnswer, Undone, UsersAnswer, Verification, Version, Welcome,
+    Why,
 };
 
 pub(super) struct Route {
@@ -106,6 +107,19 @@ pub(super) fn routes() -> Vec<Route> {
         get("/verify", ADMIN, lists::verify).gives::<Verification>("Whether the kernel holds what the store promises."),
         post("/verify", ADMIN, lists::repair).gives::<Verification>("Puts into the kernel what the store promises."),
     ]);
+    all.extend([
+        get("/welcome", ANYONE, welcome::welcome).gives::<Welcome>("What this is called and looks like, and whether anybody can log in."),
+        get("/logo", ANYONE, welcome::logo).sends("image/*", "The operator's logo."),
+        get("/doctor", READ, |asker| routes::plain(asker, Command::Doctor)).gives::<Checkup>("What may be wrong on this host, and what to do about it."),
+        get("/service", READ, |asker| routes::plain(asker, Command::Service)).gives::<ServiceView>("Whether systemd runs the daemon."),
+        post("/service/restart", ADMIN, service::restart).gives::<Done>("Restarts the daemon, by systemd. The kernel goes on protecting."),
+        post("/service/stop", ADMIN, service::stop).gives::<Done>("Stops the daemon, by systemd, for a while or for good. The kernel goes on protecting."),
+        get("/fleet", READ, |asker| routes::plain(asker, Command::Fleet)).gives::<FleetAnswer>("What this is of a fleet, a host or its hub, and how that fares."),
+        get("/fleet/hosts", READ, |asker| routes::plain(asker, Command::FleetHosts)).gives::<FleetHosts>("How each host of the fleet fares. The hub's."),
+        get("/fleet/sources", READ, fleet::sources).gives::<FleetSources>("Attackers that hosts reported, page by page. The hub's."),
+        post("/fleet/judge", ADMIN, fleet::judge).gives::<Done>("Spreads, rejects or recalls sources: all of them or none. The hub's."),
+        post("/fleet/protect", ADMIN, fleet::protect).gives::<Done>("Keeps a network from ever being spread. The hub's."),
+    ]);
     all
 }
 
@@ -155,9 +169,12 @@ impl Route {
         Self { summary, gives: |_| content("text/event-stream", json!({"type": "string"})), ..self }
     }
 
-    /// Answers text of this media type.
+    /// Answers a file of this media type.
     fn sends(self, kind: &'static str, summary: &'static str) -> Self {
-        debug_assert_eq!(kind, "text/csv");
-        Self { summary, gives: |_| content("text/csv", json!({"type": "string"})), ..self }
+        let gives: Gives = match kind {
+            "text/csv" => |_| content("text/csv", json!({"type": "string"})),
+            _ => |_| content("image/*", json!({})),
+        };
+        Self { summary, gives, ..self }
     }
 }

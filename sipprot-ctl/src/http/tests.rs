@@ -45,6 +45,7 @@ fn echo() -> Caller {
                     live.end();
                     Ok(Answer::Follow(live))
                 }
+                Command::Health => Ok(Answer::Health(vec!["eth7 is not filtered".to_owned()])),
                 Command::Metrics => Ok(Answer::Metrics("x 1\n".to_owned())),
                 command => Ok(Answer::Done(Done::new(format!("{command:?}")))),
             };
@@ -70,7 +71,7 @@ async fn request_by(peer: Option<Peer>, method: &str, path: &str, body: &str) ->
     let listener = bind_socket(&socket).unwrap();
     assert!(matches!(bind_socket(&socket), Err(SocketError::InUse(_))));
     let rooms = rooms(directory.path());
-    let router = if path.starts_with("/api") { api(rooms) } else { metrics(rooms) };
+    let router = if path != "/metrics" { api(rooms) } else { metrics(rooms) };
     let router = match peer {
         Some(peer) => router.layer(Extension(peer)),
         None => router,
@@ -150,6 +151,19 @@ async fn requests_become_commands() {
     check("GET", "/api/v1/top?limit=7", "", 200, "limit: 7").await;
     check("GET", "/api/v1/events/recent?kind=block,alert", "", 200, r#"{"events":[]}"#).await;
     check("GET", "/metrics", "", 200, "x 1").await;
+}
+
+#[tokio::test]
+async fn probes_tell_strangers_yes_or_no() {
+    async fn check(peer: Option<Peer>, path: &str, status: u16, says: &str) {
+        let (found, text) = request_by(peer.clone(), "GET", path, "").await;
+        assert!(found == status && text.trim_end() == says, "{peer:?} {path}: {found} {text}");
+    }
+    let remote = || Some(Peer::Tcp([192, 0, 2, 7].into()));
+    check(remote(), "/healthz", 200, "ok").await;
+    check(remote(), "/readyz", 503, "not ready").await;
+    check(Some(Peer::Stranger), "/readyz", 503, "not ready").await;
+    check(None, "/readyz", 503, "eth7 is not filtered").await;
 }
 
 #[tokio::test]

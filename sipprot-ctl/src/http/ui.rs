@@ -66,7 +66,12 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     }
 }
 
-fn file(path: &str, packed: &'static [u8], caching: &'static str, headers: &HeaderMap) -> Response {
+pub(super) fn file(
+    path: &str,
+    packed: &'static [u8],
+    caching: &'static str,
+    headers: &HeaderMap,
+) -> Response {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let takes_gzip = accepted.is_some_and(takes_gzip);
     let body = if takes_gzip { Cow::Borrowed(packed) } else { Cow::Owned(unpacked(packed)) };
@@ -118,7 +123,7 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-fn unpacked(packed: &[u8]) -> Vec<u8> {
+pub(super) fn unpacked(packed: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Our own build has packed them: they can be read.
     let _ = GzDecoder::new(packed).read_to_end(&mut bytes);

@@ -345,7 +345,7 @@ fn set_aside(directory: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// One daemon at a time; the lock goes with the process, however it ends.
-fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK_NAME);
     let mut file = OpenOptions::new()
         .read(true)

@@ -13,4 +13,12 @@ export const PAGES = [
   "trust/peers",
   "address",
   `address/${ATTACKER}`,
+  "settings",
+  "settings?of=endpoint%5Bpbx1%5D",
+  "settings/learning",
+  "settings/service",
+  "audit",
+  "users",
+  "about",
+  "start",
 ];

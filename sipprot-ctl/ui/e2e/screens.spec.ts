@@ -14,7 +14,8 @@ const OTHERS = [
   { hash: "blocks", name: "blocks-contrast", theme: "contrast", language: "en" },
 ];
 
-const nameOf = (hash: string) => hash.replaceAll(ATTACKER, "one").replaceAll("/", "-");
+const nameOf = (hash: string) =>
+  decodeURIComponent(hash.replaceAll(ATTACKER, "one")).replace(/\W+$/, "").replaceAll(/[^\w-]+/g, "-");
 const shots = [
   ...PAGES.map((hash) => ({ hash, name: nameOf(hash), theme: "light", language: "en" })),
   ...OTHERS,

@@ -78,7 +78,19 @@ const ROUTES: &str = "
     read    GET    /settings/schema
     read    GET    /audit
     lists   POST   /audit/{number}/undo
+    anyone  GET    /welcome
+    anyone  GET    /logo
+    read    GET    /doctor
+    read    GET    /service
+    admin   POST   /service/restart
+    admin   POST   /service/stop
     read    GET    /report/summary
+    admin   POST   /audit/{number}/undo
+    read    GET    /fleet
+    read    GET    /fleet/hosts
+    read    GET    /fleet/sources
+    admin   POST   /fleet/judge
+    admin   POST   /fleet/protect
 ";
 
 /// What nobody may, an admin neither.

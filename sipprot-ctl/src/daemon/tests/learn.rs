@@ -25,6 +25,7 @@ fn options_from(directory: &Path) -> Options {
         interfaces: Vec::new(),
         observe: false,
         detach_on_exit: false,
+        wait: false,
     }
 }
 

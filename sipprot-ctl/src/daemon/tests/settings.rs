@@ -34,6 +34,7 @@ impl Scene {
             interfaces: Vec::new(),
             observe: false,
             detach_on_exit: false,
+            wait: false,
         };
         Core::start(options, Kernel::default()).unwrap()
     }

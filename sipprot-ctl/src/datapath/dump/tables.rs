@@ -10,13 +10,13 @@ use sipprot_common::table::{LISTED, ListTable, MIXED, PlaceTable, Strangers};
 use super::super::error::Result;
 use super::super::keys;
 use super::super::map::Map;
-use super::super::table::{Inner, Slot, Table};
+use super::super::table::{Slot, Table};
 use super::decode::{country, fields};
 use super::{Fields, Sink};
 
 /// Every /24, host and IPv6 prefix of the denylist's table; of prefixes only their hashes are kept.
 pub(super) fn listed(directory: &Path, sink: &mut Sink) -> Result<()> {
-    let slot: Slot<ListTable> = Map::<u32, Inner<ListTable>>::open(directory, maps::LISTED)?;
+    let slot = Slot::<ListTable>::open(directory, maps::LISTED)?;
     let Some(table) = Table::in_force(&slot)? else { return Ok(()) };
     let table = table.into_view()?;
     let name = |first: u32, length: u32| {
@@ -34,7 +34,7 @@ pub(super) fn listed(directory: &Path, sink: &mut Sink) -> Result<()> {
 
 /// Runs of /24s with the same country.
 pub(super) fn places(directory: &Path, sink: &mut Sink) -> Result<()> {
-    let slot: Slot<PlaceTable> = Map::<u32, Inner<PlaceTable>>::open(directory, maps::PLACES)?;
+    let slot = Slot::<PlaceTable>::open(directory, maps::PLACES)?;
     let Some(table) = Table::in_force(&slot)? else { return Ok(()) };
     let table = table.into_view()?;
     let value = |code: u8| {

@@ -26,6 +26,8 @@ export function whenEnded(ended: () => void) {
 export interface Asked {
   body?: unknown;
   file?: Blob;
+  /** A 401 says that the password which was sent is wrong, and ends no login. */
+  proves?: boolean;
   /** Known to cut somebody off: do it, and take it back unless it is confirmed. */
   confirmed?: boolean;
   signal?: AbortSignal;
@@ -56,7 +58,7 @@ async function send(method: string, path: string, asked: Asked): Promise<Respons
     (body: { error: Fault }) => body.error,
     () => ({ code: "internal", message: response.statusText }),
   );
-  if (response.status === 401 && csrf !== null) {
+  if (response.status === 401 && csrf !== null && !asked.proves) {
     csrf = null;
     onEnded();
   }

@@ -40,8 +40,8 @@ impl Kernel {
 
     /// The tries are asked for everything.
     pub(super) fn clear_tables(&mut self) -> Result<()> {
-        self.slot::<ListTable>(maps::LISTED)?.remove(&0)?;
-        self.slot::<PlaceTable>(maps::PLACES)?.remove(&0)?;
+        self.slot::<ListTable>(maps::LISTED)?.clear()?;
+        self.slot::<PlaceTable>(maps::PLACES)?.clear()?;
         Ok(())
     }
 

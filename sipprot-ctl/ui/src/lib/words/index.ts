@@ -1,8 +1,19 @@
 import { prefs, type Language } from "../prefs.svelte";
+import { adminEn, type AdminWords } from "./admin.en";
+import { adminFr } from "./admin.fr";
 import { en, type Words } from "./en";
 import { fr } from "./fr";
+import { titles, type Titles } from "./titles";
 
-const LANGUAGES: Record<Language, Words> = { en, fr };
+type All = Words & AdminWords & { titles: Titles };
+/** No two files have a word of the same name. */
+type Twice = keyof Words & keyof AdminWords;
+true satisfies [Twice] extends [never] ? true : Twice;
+
+const LANGUAGES: Record<Language, All> = {
+  en: { ...en, ...adminEn, titles: titles.en },
+  fr: { ...fr, ...adminFr, titles: titles.fr },
+};
 
 /** The words of the language that is spoken now. */
-export const words = (): Words => LANGUAGES[prefs.language];
+export const words = (): All => LANGUAGES[prefs.language];
