@@ -100,19 +100,8 @@ fn the_dashboard_in_a_browser() -> Result<()> {
 fn plan(lab: &Lab, payload: &str) -> Plan {
     let target = SocketAddr::from((PBXS[0].v4, 5060));
     let source = lab.newcomer().v4.into();
-    let (user, user_agent) = (escaped(payload), payload.to_owned());
+    let (user, user_agent) = (payload.to_owned(), payload.to_owned());
     Plan { user, user_agent, guesses: 100, ..Plan::new(source, target) }
-}
-
-/// As a URI has it (RFC 3261 19.1.2): whoever reads it unescapes it.
-fn escaped(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        let _ = match byte.is_ascii_alphanumeric() {
-            true => write!(all, "{}", char::from(byte)),
-            false => write!(all, "%{byte:02X}"),
-        };
-        all
-    })
 }
 
 /// The long form of the browser's test of many rows; the short one is among the others.

@@ -36,6 +36,8 @@ export const test = base.extend<{ quiet: void; user: string }, { sessions: Map<s
         if (message.type() === "error" && !EXPECTED.test(message.text())) errors.push(message.text());
       });
       await use();
+      // A test may end while the page still asks for something that it answers.
+      await page.unrouteAll({ behavior: "ignoreErrors" });
       expect(errors).toEqual([]);
     },
     { auto: true },

@@ -237,7 +237,7 @@ fn fetch_challenge(
 
 /// A REGISTER; with a challenge, the nth guess on it.
 pub fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>) -> Vec<u8> {
-    let (user, host, agent) = (&plan.user, host(plan), &plan.user_agent);
+    let (user, host, agent) = (&escaped(&plan.user), host(plan), &plan.user_agent);
     let transport = plan.transport.name();
     let (cseq, credentials) = match guess {
         None => (1, String::new()),
@@ -270,16 +270,26 @@ pub fn request(plan: &Plan, local: SocketAddr, guess: Option<(&Challenge, u32)>)
 fn credentials(plan: &Plan, challenge: &Challenge, n: u32) -> String {
     let Challenge { realm, nonce } = challenge;
     let (user, uri) = (&plan.user, format!("sip:{}", host(plan)));
+    let quoted = user.replace('\\', r"\\").replace('"', "\\\"");
     let (cnonce, count) = (format!("{n:08x}"), format!("{:08x}", n + 1));
     let password = plan.password.clone().unwrap_or_else(|| format!("guess{n}"));
     let secret = hex(&Md5::digest(format!("{user}:{realm}:{password}")));
     let request = hex(&Md5::digest(format!("REGISTER:{uri}")));
     let response = hex(&Md5::digest(format!("{secret}:{nonce}:{count}:{cnonce}:auth:{request}")));
     format!(
-        "Authorization: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", \
+        "Authorization: Digest username=\"{quoted}\", realm=\"{realm}\", nonce=\"{nonce}\", \
          uri=\"{uri}\", response=\"{response}\", algorithm=MD5, qop=auth, nc={count}, \
          cnonce=\"{cnonce}\"\r\n"
     )
+}
+
+/// As a URI has it (RFC 3261 19.1.2): whoever reads it unescapes it.
+fn escaped(user: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()+".contains(&byte);
+    user.bytes().fold(String::new(), |all, byte| match plain(byte) {
+        true => all + &char::from(byte).to_string(),
+        false => format!("{all}%{byte:02X}"),
+    })
 }
 
 /// The target's address as it stands in a SIP URI.
