@@ -22,6 +22,7 @@ mod package;
 mod prerequisites;
 mod process;
 mod run;
+mod screenshots;
 mod setup;
 mod summary;
 mod test;
@@ -64,6 +65,8 @@ enum Verb {
     Docs,
     /// Make the Debian package and the static binary
     Package(package::Options),
+    /// Take pictures of the dashboard's pages for the manual, in the lab
+    Screenshots,
     /// Check formatting, clippy for every crate, and the source rules of the project
     Lint,
 }
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Fuzz(options) => fuzz::fuzz(&options),
         Verb::Docs => docs::docs(),
         Verb::Package(options) => package::package(&options),
+        Verb::Screenshots => screenshots::screenshots(),
         Verb::Lint => lint::lint(),
     };
     match outcome {

@@ -14,7 +14,7 @@ import type { World } from "../src/lib/world";
 /** Units of the picture; a path's numbers are whole ones. */
 const WIDTH = 1800;
 /** In square degrees: what turns of a line say less than this are left out. */
-const DETAIL = 0.012;
+const DETAIL = 0.02;
 /** Parts of a country that are smaller, in square units, are left out unless it has no larger one. */
 const LEAST_PART = 3;
 /** A country of less area has a point to hit, too. */
