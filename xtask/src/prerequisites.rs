@@ -121,7 +121,12 @@ pub const PACKAGES: &[Package] = {
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
         package("nats-server", Lab, Program("nats-server"), "what a fleet talks over")
             .with_service("nats-server"),
-        package("python3-aiosmtpd", Lab, Package, "the mail server that is told of attacks"),
+        package(
+            "python3-aiosmtpd",
+            Lab,
+            Program("aiosmtpd"),
+            "the mail server that is told of attacks",
+        ),
         package("iproute2", Lab, Program("ip"), "makes namespaces, links and routes"),
         package("ethtool", Lab, Program("ethtool"), "turns VLAN offloads off"),
         package("nftables", Lab, Program("nft"), "counts at the PBX's side of the filter"),

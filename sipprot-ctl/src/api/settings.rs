@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{Done, nobody};
-use crate::config::{Config, Difference, Loaded, SECRET, Setting, is_secret};
+use crate::config::{Config, Difference, Loaded, Setting, shown};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +41,7 @@ impl SettingsAnswer {
             let known = default.iter().find(|it| it.key == key);
             let (file, line) = origins.of(&key).unzip();
             SettingView {
-                value: if is_secret(&key) { SECRET.into() } else { value },
+                value: shown(&key, value),
                 default: known.map(|it| it.value.clone()).unwrap_or_default(),
                 origin: OriginView {
                     file: file.map(|file| file.display().to_string()),

@@ -170,7 +170,7 @@ fn other_secrets(running: &SettingsAnswer, files: &Config) -> Vec<String> {
         files.settings().into_iter().map(|it| (it.key, it.value)).collect();
     let mut secrets = Vec::new();
     let with_own = |it: &SettingView| {
-        let own = own.get(&it.key).filter(|_| is_secret(&it.key));
+        let own = own.get(&it.key).filter(|own| is_secret(&it.key) && **own != it.value);
         secrets.extend(own.map(|_| it.key.clone()));
         Setting { key: it.key.clone(), value: own.unwrap_or(&it.value).clone() }
     };

@@ -216,6 +216,11 @@ fn is_risky(key: &str) -> bool {
     key == "mode" || key == "observe.protections" || key.starts_with("geo.")
 }
 
+/// A setting's value as anybody may see it: that a secret is empty is none.
+pub fn shown(key: &str, value: Json) -> Json {
+    if is_secret(key) && value.as_str() != Some("") { SECRET.into() } else { value }
+}
+
 /// Never shown to anybody, nor kept anywhere but in the files.
 pub fn is_secret(key: &str) -> bool {
     key.ends_with("].log_token")

@@ -13,7 +13,7 @@ use super::json::{from_toml, to_toml};
 use super::keys::{
     BLOCKLIST, BLOCKLIST_KEYS, ENDPOINT, ENDPOINT_KEYS, KEYS, Key, LOG, LOG_KEYS, Section,
 };
-use super::{Config, Loaded, SECRET, is_secret};
+use super::{Config, Loaded, shown};
 use crate::hex::hex;
 
 /// A key that is set, or has a default.
@@ -140,7 +140,7 @@ pub(super) fn annotated(loaded: &Loaded) -> String {
         }
         section = named;
         let path = name.map_or(key.as_str(), |name| name.path);
-        let value = if is_secret(&key) { SECRET.into() } else { value };
+        let value = shown(&key, value);
         let value = to_toml(&value).map(|value| value.to_string()).unwrap_or_default();
         let origin = loaded.origins.place(&key).unwrap_or_else(|| "default".to_owned());
         text += &format!("{path} = {}  # {origin}\n", value.trim());

@@ -101,7 +101,7 @@ fn unknown_keys_are_named() {
         "t.toml:2: rules.blok_time: unknown key; is block_time meant?",
     );
     check("colour = 1", "t.toml:1: colour: unknown key");
-    check("[fleet]\nhub = 1", "t.toml:1: fleet: unknown key");
+    check("[hub]\nfleet = 1", "t.toml:1: hub: unknown key");
     check("allow = []", "t.toml:1: allow: unknown key");
     check("rules = 1", "t.toml:1: rules: expected a table");
     check("[mode]", "t.toml:1: mode: expected \"enforce\", \"observe\" or \"off\", found a table");

@@ -20,7 +20,7 @@ use super::plan::Plan;
 use super::staged::{self, FileEdit, Laid};
 use crate::api::{Answer, Code, Consent, Fault, SettingsChange, SettingsChanged, StagedSettings};
 use crate::config::{
-    Config, ConfigError, Difference, KeyName, Loaded, Origins, SECRET, is_secret, section_name,
+    self, Config, ConfigError, Difference, KeyName, Loaded, Origins, section_name,
 };
 use crate::message::shortened;
 use crate::store::{AuditRecord, Change, IntentRecord, Pair, PendingRecord, Store};
@@ -542,14 +542,11 @@ fn conflict(message: &str) -> Fault {
 
 /// Without what nobody is shown.
 pub(super) fn shown(changes: Vec<Difference>) -> Vec<Difference> {
-    let hidden = |value: Option<Json>| value.map(|_| Json::from(SECRET));
-    changes
-        .into_iter()
-        .map(|it| match is_secret(&it.key) {
-            true => Difference { before: hidden(it.before), after: hidden(it.after), ..it },
-            false => it,
-        })
-        .collect()
+    let one = |it: Difference| {
+        let shown = |value: Option<Json>| value.map(|value| config::shown(&it.key, value));
+        Difference { before: shown(it.before), after: shown(it.after), key: it.key }
+    };
+    changes.into_iter().map(one).collect()
 }
 
 /// In one line for people.

@@ -6,7 +6,8 @@ const MINUTE: i64 = 60;
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Rate {
-    minute: i64,
+    /// The one that is counted; none before the first.
+    minute: Option<i64>,
     count: u64,
     usual: f64,
     minutes: f64,
@@ -30,19 +31,17 @@ impl Rate {
 
     /// What a minute had becomes part of the usual, and so does every minute without any.
     fn turn(&mut self, minute: i64) {
-        if self.minutes == 0.0 && self.minute == 0 {
-            self.minute = minute;
-        }
-        if minute == self.minute {
+        let before = *self.minute.get_or_insert(minute);
+        if minute == before {
             return;
         }
-        let passed = minute.saturating_sub(self.minute).clamp(1, 100_000) as f64;
+        let passed = minute.saturating_sub(before).clamp(1, 100_000) as f64;
         self.minutes = (self.minutes + 1.0).min(MEMORY);
         self.usual += (self.count as f64 - self.usual) / self.minutes;
         // Minutes in which nobody was heard of.
         let quiet = passed - 1.0;
         self.minutes = (self.minutes + quiet).min(MEMORY);
         self.usual *= (1.0 - 1.0 / self.minutes).powf(quiet);
-        (self.minute, self.count, self.told) = (minute, 0, false);
+        (self.minute, self.count, self.told) = (Some(minute), 0, false);
     }
 }
