@@ -3,6 +3,7 @@
 //! All are kept up to date, so that a second build is quick.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -34,15 +35,23 @@ pub struct Options {
 pub enum Profile {
     /// What ships.
     Release,
-    /// What the labs try: in a third of the time, and fast enough for a flood.
-    Lab,
+    /// What the labs try: the tests have compiled most of it.
+    Dev,
 }
 
 impl Profile {
     const fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
-            Self::Lab => "lab",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// Where cargo leaves it.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "debug",
         }
     }
 }
@@ -51,6 +60,8 @@ impl Profile {
 pub struct Built {
     pub sipprot: PathBuf,
     pub object: PathBuf,
+    /// With the same environment nothing is compiled again.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 /// Builds everything that a release is made of, and installs what that needs first.
@@ -59,10 +70,12 @@ pub fn build(options: &Options, profile: Profile) -> Result<Built> {
     let object = build_object(options)?;
     let mut cargo = workspace::cargo("build");
     embed(&mut cargo, &object)?;
+    let set = |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
+    let environment = cargo.get_envs().filter_map(set).collect();
     process::run(cargo.args(["--profile", profile.name(), "--package", "sipprot-ctl"]))?;
-    let sipprot = workspace::binary(profile.name(), "sipprot");
+    let sipprot = workspace::binary(profile.directory(), "sipprot");
     say(format_args!("built {}", sipprot.display()));
-    Ok(Built { sipprot, object })
+    Ok(Built { sipprot, object, environment })
 }
 
 /// Tells a build of the controller what to embed.
@@ -79,7 +92,7 @@ pub fn embed(cargo: &mut Command, object: &Path) -> Result<()> {
 pub fn root_program(package: &str, program: &str, built: &Built) -> Result<Command> {
     let mut cargo = workspace::cargo("build");
     cargo.args(["--release", "--package", package, "--bin", program]);
-    process::run(cargo.env(OBJECT_VARIABLE, &built.object))?;
+    process::run(cargo.envs(built.environment.iter().cloned()))?;
     process::as_root(workspace::binary("release", program))
 }
 

@@ -17,7 +17,7 @@ pub fn screenshots() -> Result<()> {
         bail!("the lab needs root: sudo cargo xtask screenshots");
     }
     setup::ensure(&[Purpose::Build, Purpose::Pinning, Purpose::Lab, Purpose::Ui])?;
-    let built = build::build(&build::Options::default(), build::Profile::Lab)?;
+    let built = build::build(&build::Options::default(), build::Profile::Dev)?;
     let into = workspace::root().join("docs/screens");
     let mut cargo = workspace::cargo("test");
     cargo.args(["--package", "sipprot-tests", "--test", "ui", "--", "--nocapture"]);

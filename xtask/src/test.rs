@@ -61,12 +61,12 @@ pub fn test(options: &Options) -> Result<()> {
         failures.push("the unprivileged tests".to_owned());
     }
 
-    let built = build::build(&build::Options::default(), Profile::Lab)?;
+    let built = build::build(&build::Options::default(), Profile::Dev)?;
     let as_root = |cargo: &mut Command| -> Result<()> {
         cargo.args(root_runner()?);
         // A suite's tests share its namespaces, and the datapath's its CPU maps.
         cargo.env("RUST_TEST_THREADS", "1");
-        cargo.env("SIPPROT_BIN", &built.sipprot).env(build::OBJECT_VARIABLE, &built.object);
+        cargo.envs(built.environment.iter().cloned()).env("SIPPROT_BIN", &built.sipprot);
         cargo.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
         Ok(())
     };
