@@ -103,7 +103,7 @@ impl Receivers {
         let files = self.files("hook")?;
         let read = |path: &PathBuf| {
             let text = std::fs::read_to_string(path).context("read what the webhook got")?;
-            serde_json::from_str(&text).with_context(|| format!("{text}"))
+            serde_json::from_str(&text).with_context(|| text.clone())
         };
         files.iter().map(read).collect()
     }
