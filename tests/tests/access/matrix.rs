@@ -85,7 +85,6 @@ const ROUTES: &str = "
     admin   POST   /service/restart
     admin   POST   /service/stop
     read    GET    /report/summary
-    admin   POST   /audit/{number}/undo
     read    GET    /fleet
     read    GET    /fleet/hosts
     read    GET    /fleet/sources
