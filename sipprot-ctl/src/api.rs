@@ -296,6 +296,8 @@ pub enum Command {
     /// What this is of a fleet, and how that fares.
     Fleet,
     /// The rest of the fleet's is the hub's to answer.
+    /// The state of the hub that runs beside this daemon.
+    FleetHub,
     FleetHosts,
     FleetSources {
         query: FleetQuery,
@@ -382,6 +384,7 @@ impl Command {
             | Command::Doctor
             | Command::Service
             | Command::Fleet
+            | Command::FleetHub
             | Command::FleetHosts
             | Command::FleetSources { .. }
             | Command::Top { .. } => None,

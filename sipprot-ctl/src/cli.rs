@@ -9,7 +9,7 @@ mod ask;
 mod audit;
 mod change;
 mod check;
-mod client;
+pub(crate) mod client;
 mod complete;
 mod config;
 mod doctor;
@@ -18,6 +18,7 @@ mod events;
 mod filter;
 mod fleet;
 mod geo;
+mod import;
 mod learn;
 mod lists;
 mod log;
@@ -155,6 +156,7 @@ fn run(args: Args) -> Result<(), CliError> {
         Verb::Learn(learn) => learn::run(&context, learn.verb),
         Verb::Geo(it) => geo::run(&context, it.verb),
         Verb::Filter(filter) => filter::run(&context, filter.verb),
+        Verb::Import(it) => import::run(&context, it.verb),
         Verb::Reload { confirm, dry_run } => change::reload(&context, confirm, dry_run),
         Verb::Confirm { cancel } => change::confirm(&context, cancel),
         Verb::Events(it) => events::run(&context, &it),

@@ -111,11 +111,13 @@ pub struct Fleet {
     pub mode: Mode,
     /// Whether reports name endpoints and accounts.
     pub names: bool,
+    /// The directory of a hub on this same host.
+    pub hub: Option<PathBuf>,
 }
 
 impl Default for Fleet {
     fn default() -> Self {
-        Self { credentials: None, mode: Mode::Enforce, names: false }
+        Self { credentials: None, mode: Mode::Enforce, names: false, hub: None }
     }
 }
 

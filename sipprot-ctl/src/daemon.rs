@@ -4,72 +4,37 @@
 //! lock. Only the store's writes and long reads of it happen on other threads. What is an attack is
 //! decided in `rules`; how the kernel is told, in `datapath`.
 
-mod abuse;
-mod accept;
 mod access;
-mod aggregate;
-mod ahead;
-mod alerts;
 mod answers;
 mod audit;
-mod blocklists;
-mod carry;
 mod change;
-mod check;
-mod checkup;
 mod clock;
 mod core;
-mod entries;
-mod events;
-mod evidence;
 mod feed;
 mod fleet;
 mod front;
-mod geo_update;
 pub(crate) mod geography;
-mod guard;
-pub mod guards;
+pub(crate) mod guard;
+mod hub;
 mod journal;
+pub(crate) mod judgement;
 mod kernel;
 mod learn;
-mod ledger;
+mod lists;
 mod manager;
-mod many;
-mod memory;
 mod news;
-mod notes;
 mod notices;
-pub(crate) mod own;
-mod own_lists;
-mod peaks;
-mod peers;
 pub mod plan;
-pub(crate) mod preview;
-mod proposal;
-mod query;
-mod refused;
-mod rehearsal;
-mod reports;
-pub mod rescued;
 mod restore;
-pub(crate) mod scope;
 mod service;
-pub(crate) mod sessions;
 mod settings;
-mod sheets;
-mod staged;
-mod status;
 #[cfg(test)]
 mod tests;
-mod top;
-mod undo;
 mod upkeep;
-mod urgency;
 mod verify;
-mod why;
 
-pub use change::BY_HAND;
 pub(crate) use change::plain;
+pub use judgement::by_hand::BY_HAND;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -91,10 +56,10 @@ use crate::fleet::News;
 use crate::http::{self, Rooms};
 
 use core::Core;
+use judgement::urgency::Urgency;
 use kernel::Kernel;
 use manager::Manager;
-pub use staged::replace;
-use urgency::Urgency;
+pub use settings::staged::replace;
 
 /// What `sipprot run` was told.
 pub struct Options {
@@ -140,7 +105,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     if wanted.is_empty() && !options.wait {
         anyhow::bail!("no interface to protect: name one with --iface or in the configuration");
     }
-    if !options.wait && !wanted.iter().any(|interface| own::has_interface(interface)) {
+    if !options.wait && !wanted.iter().any(|interface| guard::own::has_interface(interface)) {
         anyhow::bail!("there is no interface {}", wanted.join(", nor "));
     }
     let mut manager = Manager::of_environment();

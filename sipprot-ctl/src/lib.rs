@@ -27,6 +27,8 @@ pub mod feed;
 pub mod fetch;
 /// The fleet: a hub, its hosts, and what they share.
 pub mod fleet;
+/// What other programs ban, as rows of our lists.
+pub mod foreign;
 /// Countries: MaxMind-format databases and Debian's text ranges.
 pub mod geo;
 /// Bytes as hex digits.

@@ -126,6 +126,7 @@ fn reasons() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{Rule, RuleId};
 
     #[test]
     fn each_page_has_what_is_in_force() {
@@ -141,5 +142,24 @@ mod tests {
         check("metrics", "<code>sipprot_log_healthy</code>");
         check("reasons", "<code>denied</code>");
         assert!(page("index").is_none());
+    }
+
+    /// The page of rules, written by hand, has each rule and each key with what is in force.
+    #[test]
+    fn every_rule_and_its_default() {
+        let page = include_str!("../../docs/rules.md");
+        let check = |what: &str, expected: &str| {
+            let line = page.lines().find(|line| line.contains(what));
+            let line = line.unwrap_or_else(|| panic!("docs/rules.md has no {what}"));
+            assert!(line.contains(expected), "{what}: {expected} in {line}");
+        };
+        for rule in Rule::defaults() {
+            check(&format!("| `{}` |", rule.id.signature()), &format!("| {} |", rule.limit));
+        }
+        check(RuleId::KernelAttempts.signature(), "rules.register_limit");
+        for setting in schema().settings.iter().filter(|it| it.key.starts_with("rules.")) {
+            let default = serde_json::to_string(&setting.default).unwrap();
+            check(&format!("`{}`", setting.key), default.trim_matches('"'));
+        }
     }
 }

@@ -33,7 +33,7 @@ use sipprot_common::sip::Method;
 use sipprot_common::source::{Address, SourceKey};
 
 use crate::config::{Config, Endpoint, Mode};
-use crate::daemon::own::Own;
+use crate::daemon::guard::own::Own;
 use crate::daemon::plan::{self, Plan, PlanError};
 use crate::message::{
     Connections, Direction, Message, Packet as Event, Reader, Segment, StartLine,

@@ -3,7 +3,7 @@
 # second serial line, and what it measured.
 set -u
 here=/scenario
-denied=198.51.100.10 blocked=198.51.100.20 control=203.0.113.7
+denied=198.51.100.10 blocked=198.51.100.20 control=203.0.113.7 guesser=198.51.100.30
 
 say() { echo "$*"; }
 check() {
@@ -14,15 +14,31 @@ check() {
 # Packets of a source that came past XDP.
 passed() { nft list counter inet seen "$1" | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 wait_for() {
-    local n
-    for n in $(seq 900); do "$@" >/dev/null 2>&1 && return 0; sleep 0.2; done
-    return 1
+    local end=$((SECONDS + 120))
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt $end ] || return 1
+        sleep 0.2
+    done
 }
 is_up() { sipprot status --json; }
-caps() { sed -n 's/^CapEff:\t//p' "/proc/$(systemctl show -p MainPID --value sipprot)/status"; }
 is_blocked() { sipprot check "$blocked" --json | grep -q '"blocked":true'; }
 ends_at() { sipprot check "$blocked" --json | sed -n 's/.*"expires_at":\([0-9]*\).*/\1/p'; }
+pid() { systemctl show -p MainPID --value sipprot; }
+of_process() { sed -n "s/^$1:\t//p" "/proc/$(pid)/status"; }
+# bpf, net_admin, perfmon, sys_nice, chown, dac_read_search
+six=000000c000801005
 interface() { ip -o route get 192.0.2.1 | sed 's/.* dev \([^ ]*\).*/\1/'; }
+
+# As sshd says it: a unit of its name, which journald attests.
+guess_at_ssh() {
+    cat >/etc/systemd/system/ssh.service <<EOF
+[Service]
+ExecStart=/bin/bash -c 'for n in {1..8}; do echo "Failed password for root from $guesser port 4100\$n ssh2"; done; sleep 2'
+SyslogIdentifier=sshd
+EOF
+    systemctl daemon-reload
+    systemctl restart ssh
+}
 
 first_boot() {
     say "kernel $(uname -r), interface $(interface)"
@@ -41,26 +57,40 @@ first_boot() {
     sleep 1
     check "and nothing is dropped" test "$(passed denied)" -gt "$before"
     say "security: $(systemd-analyze security sipprot.service | tail -1)"
-    say "capabilities: $(caps) = $(grep -q . /dev/null; command -v capsh >/dev/null && capsh --decode="$(caps)")"
-    say "seccomp: $(grep ^Seccomp: "/proc/$(systemctl show -p MainPID --value sipprot)/status"), NoNewPrivs $(sed -n 's/^NoNewPrivs:\t//p' "/proc/$(systemctl show -p MainPID --value sipprot)/status")"
+    say "capabilities: $(of_process CapEff) = $(capsh --decode="$(of_process CapEff)")"
+    check "six capabilities, and no more to come by" test "$(of_process CapEff)$(of_process CapBnd)" = $six$six
+    say "seccomp: $(of_process Seccomp), NoNewPrivs $(of_process NoNewPrivs)"
     check "pages" test -s /usr/share/man/man1/sipprot.1.gz
     check "completion" bash -c '. /usr/share/bash-completion/completions/sipprot && complete -p sipprot'
     check "setup" sipprot setup --yes --mode enforce --endpoint pbx=192.0.2.11
     check "deny" sipprot deny add $denied --note scenario
     check "block" sipprot block $blocked --for 1h
+    local pid=$(pid)
+    mkdir -p /etc/sipprot/sipprot.d
+    echo 'rules.register_limit = 12' >/etc/sipprot/sipprot.d/trial.toml
     check "reload by the manager" systemctl reload sipprot
-    check "still active" systemctl is-active sipprot
+    check "it took what was changed" sh -c "sipprot config get rules.register_limit | grep -q 12"
+    check "the same daemon" test "$(pid)" = "$pid"
+    echo 'mode = "sideways"' >/etc/sipprot/sipprot.d/trial.toml
+    check "a wrong configuration is refused" sh -c '! systemctl reload sipprot'
+    rm -r /etc/sipprot/sipprot.d
+    check "and nothing ended by it" test "$(pid)$(systemctl is-active sipprot)" = "${pid}active"
     sleep 1
     nft reset counters >/dev/null
     sleep 2
     check "denied and blocked are dropped" test "$(passed denied)$(passed blocked)" = 00
 
+    guess_at_ssh
+    check "who guesses at ssh is blocked" wait_for sh -c "sipprot check $guesser --json | grep -q '\"blocked\":true'"
+    check "the journal has fields" wait_for sh -c "journalctl -u sipprot SIPPROT_SOURCE=$guesser -o json | grep -q SIPPROT_RULE"
+    journalctl -u sipprot SIPPROT_SOURCE=$guesser -o verbose --no-pager | grep -E '^ *(MESSAGE|PRIORITY|SIPPROT|_SYSTEMD_UNIT|SYSLOG_IDENT)' | head -12
+
     before=$(ends_at)
-    local pid=$(systemctl show -p MainPID --value sipprot)
+    pid=$(pid)
     nft reset counters >/dev/null
     check "upgrade" dpkg -i $here/new.deb
     check "the new daemon answers" wait_for is_up
-    check "it is another one" test "$(systemctl show -p MainPID --value sipprot)" != "$pid"
+    check "it is another one" test "$(pid)" != "$pid"
     sleep 2
     say "during the upgrade: control $(passed control), denied $(passed denied), blocked $(passed blocked)"
     check "no packet came through" test "$(passed denied)$(passed blocked)" = 00
@@ -73,8 +103,8 @@ first_boot() {
 
     check "watchdog" sh -c 'test "$(systemctl show -p WatchdogUSec --value sipprot)" = 30s'
     nft reset counters >/dev/null
-    kill -STOP "$(systemctl show -p MainPID --value sipprot)"
-    pid=$(systemctl show -p MainPID --value sipprot)
+    pid=$(pid)
+    kill -STOP "$pid"
     check "who hangs is started anew" sh -c "for n in \$(seq 60); do test \$(systemctl show -p MainPID --value sipprot) != $pid && exit 0; sleep 1; done; exit 1"
     check "and answers" wait_for is_up
     check "meanwhile nothing came through" test "$(passed denied)$(passed blocked)" = 00

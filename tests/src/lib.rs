@@ -9,6 +9,7 @@
 /// Those whom the firewall is for.
 pub mod attackers;
 /// A big office: five hundred phones that keep trying.
+pub mod browser;
 pub mod campus;
 /// What PBXs saw and answered, and what attackers sent, told apart by source.
 pub mod counter;
@@ -18,6 +19,8 @@ pub mod daemon;
 pub mod datapath;
 /// The demonstration: an office at work, attackers one after another, and what came of it.
 pub mod demo;
+/// fail2ban, with jails of the test's own.
+pub mod fail2ban;
 /// What removes a lab, also one whose process was killed.
 pub mod janitor;
 /// systemd's journal.

@@ -1,10 +1,11 @@
-# Those who are told: an SMTP server that wants TLS and a login, and an HTTP server that checks signatures.
-# Usage: receivers.py DIRECTORY SMTP_PORT HTTP_PORT USER PASSWORD SECRET. Each message becomes a file.
+# Those who are told: SMTP servers that want TLS (by STARTTLS, and from the first byte) and a login, and an HTTP
+# server that checks signatures. Each message becomes a file.
+# Usage: receivers.py DIRECTORY SMTP_PORT SMTPS_PORT HTTP_PORT USER PASSWORD SECRET.
 import hashlib, hmac, http.server, json, os, ssl, sys, threading, time
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-directory, smtp_port, http_port, user, password, secret = sys.argv[1:]
+directory, smtp_port, smtps_port, http_port, user, password, secret = sys.argv[1:]
 lock, count = threading.Lock(), [0]
 
 
@@ -24,17 +25,24 @@ def login(server, session, envelope, mechanism, data):
 
 class Handler:
     async def handle_DATA(self, server, session, envelope):
-        if not session.authenticated or session.ssl is None:
+        if not session.authenticated or server.transport.get_extra_info("ssl_object") is None:
             return "530 a login and TLS first"
         keep("eml", envelope.content)
         return "250 taken"
 
 
+tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+tls.load_cert_chain(os.path.join(directory, "mail.pem"), os.path.join(directory, "mail.key"))
+
+
 class Mail(Controller):
     def factory(self):
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(os.path.join(directory, "mail.pem"), os.path.join(directory, "mail.key"))
-        return SMTP(self.handler, tls_context=context, require_starttls=True, auth_required=True, authenticator=login)
+        if self.ssl_context:
+            # It doesn't know that the connection is encrypted already.
+            how = {"auth_require_tls": False}
+        else:
+            how = {"tls_context": tls, "require_starttls": True}
+        return SMTP(self.handler, auth_required=True, authenticator=login, **how)
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
@@ -52,5 +60,6 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
 
 Mail(Handler(), hostname="127.0.0.1", port=int(smtp_port)).start()
+Mail(Handler(), hostname="127.0.0.1", port=int(smtps_port), ssl_context=tls).start()
 print("ready", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(http_port)), Hook).serve_forever()

@@ -14,6 +14,7 @@ const SCRIPT: &str = include_str!("receivers.py");
 /// Debian's own has aiosmtpd.
 const PYTHON: &str = "/usr/bin/python3";
 const SMTP_PORT: u16 = 2587;
+const SMTPS_PORT: u16 = 2465;
 const HTTP_PORT: u16 = 2580;
 const USER: &str = "sipprot";
 pub const PASSWORD: &str = "correct horse";
@@ -55,15 +56,25 @@ impl Receivers {
         (!found).then_some("python3-aiosmtpd")
     }
 
-    /// How the daemon reaches them.
+    /// How the daemon reaches them; mail by STARTTLS.
     pub fn settings(&self) -> Vec<String> {
+        self.settings_by("starttls", SMTP_PORT)
+    }
+
+    /// With TLS from the first byte.
+    pub fn settings_over_tls(&self) -> Vec<String> {
+        self.settings_by("tls", SMTPS_PORT)
+    }
+
+    fn settings_by(&self, security: &str, port: u16) -> Vec<String> {
         let path = |name: &str| self.directory.join(name).display().to_string();
         vec![
             "notify.enabled = true".to_owned(),
             "mail.way = \"smtp\"".to_owned(),
             "mail.recipients = [\"noc@example.net\"]".to_owned(),
             "mail.server = \"localhost\"".to_owned(),
-            format!("mail.port = {SMTP_PORT}"),
+            format!("mail.security = \"{security}\""),
+            format!("mail.port = {port}"),
             format!("mail.user = \"{USER}\""),
             format!("mail.password_file = \"{}\"", path("password")),
             format!("mail.authority = \"{}\"", path("mail.pem")),
@@ -76,7 +87,7 @@ impl Receivers {
         self.starts += 1;
         let mut command = self.namespace.command(PYTHON);
         command.arg(self.directory.join("receivers.py")).arg(&self.directory);
-        command.args([SMTP_PORT, HTTP_PORT].map(|port| port.to_string()));
+        command.args([SMTP_PORT, SMTPS_PORT, HTTP_PORT].map(|port| port.to_string()));
         command.args([USER, PASSWORD, SECRET]);
         let log = self.directory.join(format!("receivers-{}.log", self.starts));
         let process = self.process.insert(Process::start(command, &log)?);

@@ -129,9 +129,12 @@ impl Sipp {
         command.arg("-inf").arg(&files.lines);
         command.args(["-m", &plan.calls.to_string(), "-r", &plan.calls_per_second.to_string()]);
         command.args(["-d", &plan.pause.as_millis().to_string()]);
-        let answer_limit_ms = if plan.scenario == STEADFAST {
-            // An answer to what was repeated meanwhile is no end, and there is none to repetitions.
+        if [CALL, TRUNK_CALL, STEADFAST].contains(&plan.scenario) {
+            // What comes out of turn ends no call: a 180 that the 200 overtook on its way through
+            // the PBX's processes, an answer to what was repeated meanwhile. What never comes does.
             command.args(["-default_behaviors", "all,-abortunexp"]);
+        }
+        let answer_limit_ms = if plan.scenario == STEADFAST {
             command.args(["-max_non_invite_retrans", NO_END, "-max_retrans", NO_END]);
             plan.limit.as_millis()
         } else {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use sipprot_ctl::fleet::{Bundle, Grade, Host, Report};
 use sipprot_tests::{
     attackers::cracker::{self, Plan},
+    browser::{self, browse},
     daemon::{Daemon, Settings},
     lab::Lab,
     namespace::Namespace,
@@ -308,7 +309,26 @@ fn what_one_host_proves_all_know_and_can_be_told_to_forget() -> Result<()> {
     println!("{}", fleet.text(&["fleet", "hosts"])?);
     println!("{}", fleet.text(&["fleet", "status", "--hub"])?);
     println!("{}", other.text(&["fleet", "status"])?);
+    beside_the_hub(&lab, &daemon, &mut fleet, &other)?;
     strangers(&lab, &fleet, &first)
+}
+
+/// A daemon that runs beside the hub: its dashboard shows the fleet, and decides.
+fn beside_the_hub(lab: &Lab, daemon: &Daemon, fleet: &mut Fleet, other: &Daemon) -> Result<()> {
+    fleet.set("spread = \"webmaster\"\n")?;
+    let attacker: IpAddr = lab.newcomer().v4.into();
+    crack(lab, attacker)?;
+    fleet.wait_for_state(attacker, "pending")?;
+    let directory = fleet.directory.to_str().context("a path")?;
+    daemon.text(&["config", "set", "fleet.hub", directory])?;
+    if let Some(missing) = browser::missing() {
+        println!("the hub in a browser skipped: needs {}", missing.display());
+        return Ok(());
+    }
+    daemon.text(&["config", "set", "api.listen", browser::API])?;
+    browser::add_users(daemon)?;
+    browse(lab, &attacker.to_string(), &["hosts"])?;
+    wait_for_denial(other, attacker, true)
 }
 
 /// From the first host's block to the other's entry, by their own clocks, which are the same.

@@ -23,6 +23,9 @@ use sipprot_tests::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
+const SCRAPED: Duration = Duration::from_secs(2);
+/// The lab has 64 attackers.
+const BETWEEN_ATTACKS: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(250);
 
 fn pkg(name: &str) -> PathBuf {
@@ -192,8 +195,9 @@ fn every_panel_shows_something() -> Result<()> {
         attack(&lab)?;
         fs::write(&log, format!("{}a line\n", fs::read_to_string(&log)?))?;
         deny_a_country(&daemon, start)?;
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(SCRAPED);
         left.retain(|(_, query)| !answers(&lab, query).unwrap_or(false));
+        std::thread::sleep(BETWEEN_ATTACKS);
     }
     println!(
         "{} of {all} queries answered after {} s",

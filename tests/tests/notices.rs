@@ -12,14 +12,16 @@ use sipprot_tests::{
     attackers::cracker::{self, Plan},
     daemon::{Daemon, Settings, owned},
     lab::Lab,
-    patience::wait_for,
-    pbx::Manners,
+    patience::{wait_for, wait_within},
+    pbx::{self, Manners},
     receivers::{Mail, PASSWORD, Receivers, SECRET},
     topology::Family,
 };
 
 /// Within which a possible break-in is told.
 const MINUTE: Duration = Duration::from_secs(60);
+/// In place of once an hour.
+const OFTEN: &str = "notify.attack_every = \"3s\"";
 
 fn attack(lab: &Lab, agent: &str) -> Result<IpAddr> {
     let plan = Plan {
@@ -34,11 +36,7 @@ fn attack(lab: &Lab, agent: &str) -> Result<IpAddr> {
 
 fn settings(receivers: &Receivers, more: &[&str]) -> Settings {
     let mut lines = receivers.settings();
-    lines.extend(owned(&[
-        "notify.attack_every = \"3s\"",
-        "notify.retry_after = \"1s\"",
-        "notify.retry_longest = \"2s\"",
-    ]));
+    lines.extend(owned(&["notify.retry_after = \"1s\"", "notify.retry_longest = \"2s\""]));
     lines.extend(owned(more));
     Settings { lines, ..Settings::default() }
 }
@@ -96,6 +94,9 @@ fn those_who_are_told() -> Result<()> {
     assert_eq!(hook["body"]["notice"]["kind"], "test");
 
     told_at_once(&lab, &daemon, &receivers)?;
+    daemon.configure(&settings(&receivers, &[OFTEN]))?;
+    daemon.text(&["reload"])?;
+    nothing_waits(&daemon)?;
     nothing_lost_nothing_doubled(&lab, &mut daemon, &mut receivers)?;
     in_french(&lab, &daemon, &receivers)?;
     no_secret_is_shown(&daemon)?;
@@ -115,7 +116,34 @@ fn told_at_once(lab: &Lab, daemon: &Daemon, receivers: &Receivers) -> Result<()>
     println!("told after {:.1} s: {}", start.elapsed().as_secs_f64(), mail.subject);
     ensure!(mail.html.contains("&lt;b&gt;evil") && !mail.html.contains("<b>evil"), "{mail:?}");
     picture(&mail, "mail-attack-en", &lab.directory())?;
-    nothing_waits(daemon)
+
+    let next = attack(lab, "next")?;
+    let start = Instant::now();
+    let burglar = break_in(lab)?;
+    let mail = wait_for("the mail of a break-in", || {
+        Ok(receivers.mails()?.into_iter().find(|mail| mail.text.contains(&burglar.to_string())))
+    })?;
+    ensure!(start.elapsed() < MINUTE, "told after {:?}", start.elapsed());
+    println!("told after {:.1} s: {}", start.elapsed().as_secs_f64(), mail.subject);
+    ensure!(mail.subject.contains("Possible break-in"), "{mail:?}");
+    assert_eq!(naming(&receivers.mails()?, next), 0, "the next attack waits for its hour");
+    assert_eq!(daemon.json(&["notify", "status"])?["grouped"], 1);
+    picture(&mail, "mail-break-in-en", &lab.directory())
+}
+
+/// Some wrong guesses, and the right one.
+fn break_in(lab: &Lab) -> Result<IpAddr> {
+    let source = lab.newcomer().v4.into();
+    for (guesses, password) in [(5, None), (1, Some(pbx::password(1000)))] {
+        let plan = Plan {
+            guesses,
+            password,
+            patience: Duration::from_millis(300),
+            ..Plan::new(source, lab.pbxs[0].sip(Family::V4))
+        };
+        cracker::attack_from(&lab.net.attackers, &plan)?;
+    }
+    Ok(source)
 }
 
 fn nothing_lost_nothing_doubled(
@@ -158,7 +186,7 @@ fn nothing_lost_nothing_doubled(
 fn in_french(lab: &Lab, daemon: &Daemon, receivers: &Receivers) -> Result<()> {
     daemon.text(&["notify", "test", "--to", "noc@example.net", "--summary"])?;
     let english = receivers.mails()?.pop().context("a summary")?;
-    daemon.configure(&settings(receivers, &["notify.language = \"fr\""]))?;
+    daemon.configure(&settings(receivers, &[OFTEN, "notify.language = \"fr\""]))?;
     daemon.text(&["reload"])?;
     daemon.text(&["notify", "test", "--to", "noc@example.net", "--summary"])?;
     let french = receivers.mails()?.pop().context("a summary")?;
@@ -189,5 +217,69 @@ fn no_secret_is_shown(daemon: &Daemon) -> Result<()> {
     let wrong = daemon.cli(&["config", "set", "notify.summary_at", "25:00"])?;
     let complaint = String::from_utf8_lossy(&wrong.stderr);
     ensure!(!wrong.status.success() && complaint.contains("notify.summary_at"), "{complaint}");
+    Ok(())
+}
+
+/// When a summary is due by default, in seconds of the day, and how long before that the daemon starts.
+const SUMMARY_AT: i64 = 7 * 3600;
+const LEAD: i64 = 20;
+const DAY: i64 = 86_400;
+
+/// A zone in which it is so many seconds after midnight now, and another day than in UTC.
+fn zone_where(second_of_day: i64, now: i64) -> String {
+    let today = now.rem_euclid(DAY);
+    let east = (second_of_day - today).rem_euclid(DAY);
+    let east = if today + east < DAY { east - DAY } else { east };
+    // As POSIX has it: what is east of Greenwich is negative.
+    let sign = if east > 0 { '-' } else { '+' };
+    let east = east.abs();
+    format!("LAB{sign}{:02}:{:02}:{:02}", east / 3600, east / 60 % 60, east % 60)
+}
+
+/// The daemon, started anew in a zone in which it is that time of another day.
+fn start_at(daemon: &mut Daemon, second_of_day: i64) -> Result<i64> {
+    daemon.stop()?;
+    let now = jiff::Timestamp::now().as_second();
+    daemon.set_environment("TZ", zone_where(second_of_day, now));
+    daemon.start()?;
+    Ok(now)
+}
+
+/// The day's summary, by mail with TLS from the first byte: at its hour, and once.
+#[test]
+fn the_days_summary() -> Result<()> {
+    if let Some(missing) = Receivers::missing() {
+        println!("skipped: needs {missing}");
+        return Ok(());
+    }
+    let Some((lab, mut daemon)) = Lab::protected(Manners::default(), &Settings::default())? else {
+        return Ok(());
+    };
+    let mut receivers = Receivers::new(&lab.net.host, &lab.directory())?;
+    receivers.start()?;
+    let mut lines = receivers.settings_over_tls();
+    lines.retain(|line| !line.starts_with("mail.authority"));
+    daemon.configure(&Settings { lines, ..Settings::default() })?;
+    daemon.text(&["reload"])?;
+    let refused = daemon.cli(&["notify", "test", "--to", "noc@example.net"])?;
+    ensure!(!refused.status.success(), "a server that nobody vouches for got it");
+    assert_eq!(receivers.mails()?, [], "a server that nobody vouches for");
+
+    let lines = receivers.settings_over_tls();
+    daemon.configure(&Settings { lines, ..Settings::default() })?;
+    let now = start_at(&mut daemon, SUMMARY_AT - LEAD)?;
+    let status = daemon.json(&["notify", "status"])?;
+    assert_eq!(status["next_summary"], now + LEAD, "{status}");
+    std::thread::sleep(Duration::from_secs(LEAD.unsigned_abs() / 2));
+    assert_eq!(receivers.mails()?, [], "not before its hour");
+    let mail = wait_within(MINUTE, "the summary", || Ok(receivers.mails()?.pop()))?;
+    let waited = jiff::Timestamp::now().as_second() - now;
+    println!("sent after {waited} s: {}", mail.subject);
+    ensure!(mail.text.contains("Top attackers"), "{mail:?}");
+    daemon.kill()?;
+    daemon.start()?;
+    let status = daemon.json(&["notify", "status"])?;
+    assert_eq!(status["next_summary"], now + LEAD + DAY, "{status}");
+    assert_eq!((&status["waiting"], receivers.mails()?.len()), (&0.into(), 1), "once: {status}");
     Ok(())
 }

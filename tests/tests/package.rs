@@ -5,6 +5,8 @@
 
 #[path = "package/machine.rs"]
 mod machine;
+#[path = "package/names.rs"]
+mod names;
 
 use std::{
     fs,
@@ -101,6 +103,7 @@ fn what_is_in_it_is_sound() -> Result<()> {
         "./usr/share/fish/vendor_completions.d/sipprot.fish",
         "./usr/share/doc/sipprot/copyright",
         "./usr/share/doc/sipprot/changelog.gz",
+        "./usr/share/doc/sipprot/CHANGELOG.md.gz",
     ] {
         assert!(contents.lines().any(|line| line.ends_with(path)), "no {path}: {contents}");
     }
@@ -115,6 +118,11 @@ fn what_is_in_it_is_sound() -> Result<()> {
     )?;
     let sums = ["--check", "--quiet", "SHA256SUMS"];
     printed(Command::new("sha256sum").args(sums).current_dir(&trial.directory))?;
+    if has("lintian") {
+        let mut lintian = Command::new("lintian");
+        let said = printed(lintian.args(["--fail-on", "error,warning"]).arg(&trial.package))?;
+        println!("lintian: {}", if said.is_empty() { "nothing found" } else { &said });
+    }
     Ok(())
 }
 
@@ -175,5 +183,15 @@ fn it_comes_goes_and_leaves_nothing() -> Result<()> {
     println!("{report}");
     assert!(!report.contains("FAILED"), "see above");
     assert!(report.contains("end of boot 2"), "it ended too early");
+    Ok(())
+}
+
+#[test]
+fn names_are_looked_up() -> Result<()> {
+    if std::env::var_os("SIPPROT_BIN").is_none() {
+        println!("skipped: needs SIPPROT_BIN (the binary)");
+        return Ok(());
+    }
+    println!("{}", names::look_up()?);
     Ok(())
 }

@@ -7,20 +7,19 @@ use std::{
     fmt::Write as _,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, Result, ensure};
 use sipprot_tests::{
     attackers::cracker::{self, Plan},
+    browser::{self, API, browse},
     daemon::{Daemon, Settings},
     lab::Lab,
     pbx::Manners,
-    topology::{OFFICE, PBXS},
+    topology::PBXS,
 };
 
-const API: &str = "192.0.2.1:8060";
-const PASSWORD: &str = "correct horse battery";
 const SCREENS: &str = "SIPPROT_UI_SCREENS";
 /// Of strangers: each is the user agent and the user name of an attacker.
 const PAYLOADS: &str = include_str!("../../sipprot-ctl/ui/e2e/payloads.json");
@@ -30,44 +29,17 @@ const MANY_DENIED: u32 = 1_000_000;
 
 /// A lab whose daemon has two users and a dashboard, or nothing where something is missing.
 fn protected() -> Result<Option<(Lab, Daemon)>> {
-    for needed in [playwright(), PathBuf::from("/usr/bin/chromium")] {
-        if !needed.is_file() {
-            println!("skipped: needs {}", needed.display());
-            return Ok(None);
-        }
+    if let Some(missing) = browser::missing() {
+        println!("skipped: needs {}", missing.display());
+        return Ok(None);
     }
     let lines = vec![format!("api.listen = \"{API}\"")];
     let settings = Settings { lines, ..Settings::default() };
     let Some((lab, daemon)) = Lab::protected(Manners::default(), &settings)? else {
         return Ok(None);
     };
-    for (name, role) in [("ann", "admin"), ("bob", "viewer")] {
-        daemon.add_user(name, role, PASSWORD)?;
-    }
+    browser::add_users(&daemon)?;
     Ok(Some((lab, daemon)))
-}
-
-fn ui() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sipprot-ctl/ui")
-}
-
-fn playwright() -> PathBuf {
-    ui().join("node_modules/@playwright/test/cli.js")
-}
-
-/// Runs the browser's tests of these files.
-fn browse(lab: &Lab, attacker: &str, files: &[&str]) -> Result<()> {
-    let mut browser = lab.net.office.command("node");
-    browser.arg(playwright()).arg("test").args(files).current_dir(ui());
-    browser.env("SIPPROT_UI_URL", format!("https://{API}"));
-    browser.env("SIPPROT_UI_PASSWORD", PASSWORD);
-    browser.env("SIPPROT_UI_OPERATOR", OFFICE.v4.to_string());
-    browser.env("SIPPROT_UI_ATTACKER", attacker);
-    let output = browser.output().context("run playwright")?;
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "playwright: {} {complaint}", output.status);
-    Ok(())
 }
 
 #[test]

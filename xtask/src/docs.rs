@@ -13,16 +13,19 @@ use crate::{process::say, workspace};
 pub const VARIABLE: &str = "SIPPROT_DOCS";
 
 /// In the order of the book, by their files.
-const CHAPTERS: [&str; 13] = [
+const CHAPTERS: [&str; 16] = [
     "index",
     "first-hour",
     "night",
     "standalone",
     "virtualisation",
     "protections",
+    "fleet",
     "rules",
+    "notifications",
     "monitoring",
     "runbooks",
+    "api",
     "nic",
     "blind-spots",
     "coming-from",

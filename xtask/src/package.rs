@@ -113,7 +113,7 @@ fn debian(binary: &Path, out: &Path, version: &str, is_trial: bool) -> Result<St
     }
     let program = tree.join("usr/bin/sipprot");
     put_binary(binary, &program)?;
-    fill(&tree, &program)?;
+    fill(&tree, &program, version)?;
     let control = tree.join("DEBIAN");
     let depends = dependencies(&program, out)?;
     let template = fs::read_to_string(pkg("debian/control")).context("no control file")?;
@@ -140,7 +140,7 @@ fn debian(binary: &Path, out: &Path, version: &str, is_trial: bool) -> Result<St
 }
 
 /// Everything but the binary.
-fn fill(tree: &Path, program: &Path) -> Result<()> {
+fn fill(tree: &Path, program: &Path, version: &str) -> Result<()> {
     for (from, to) in FILES {
         let text = fs::read_to_string(pkg(from)).with_context(|| format!("no {from}"))?;
         put(&tree.join(to), &text, DATA)?;
@@ -160,14 +160,30 @@ fn fill(tree: &Path, program: &Path) -> Result<()> {
     process::run(man.arg("man").arg(&pages).env("SOURCE_DATE_EPOCH", committed_at()?))?;
     let documents = tree.join("usr/share/doc/sipprot");
     put(&documents.join("copyright"), &text_of(&pkg("debian/copyright"))?, DATA)?;
-    put(&documents.join("changelog"), &text_of(&workspace::root().join("CHANGELOG.md"))?, DATA)?;
+    let changes = text_of(&workspace::root().join("CHANGELOG.md"))?;
+    put(&documents.join("CHANGELOG.md"), &changes, DATA)?;
+    put(&documents.join("changelog"), &changelog(version)?, DATA)?;
     let mut gzip = Command::new("gzip");
-    gzip.args(["-9", "--no-name", "--recursive"]).arg(&pages).arg(documents.join("changelog"));
+    gzip.args(["-9", "--no-name", "--recursive"]).arg(&pages);
+    gzip.args(["CHANGELOG.md", "changelog"].map(|name| documents.join(name)));
     process::run(&mut gzip)?;
     for page in fs::read_dir(&pages).context("no pages")?.flatten() {
         fs::set_permissions(page.path(), fs::Permissions::from_mode(DATA))?;
     }
     Ok(())
+}
+
+/// As Debian's tools read it; what has changed is in CHANGELOG.md beside it.
+fn changelog(version: &str) -> Result<String> {
+    let control = text_of(&pkg("debian/control"))?;
+    let maintainer = control.lines().find_map(|line| line.strip_prefix("Maintainer: "));
+    let maintainer = maintainer.context("no maintainer")?;
+    let at = format!("@{}", committed_at()?);
+    let date = printed(Command::new("date").args(["--utc", "--rfc-email", "--date", &at]))?;
+    Ok(format!(
+        "sipprot ({version}) bookworm; urgency=medium\n\n  * What has changed is in CHANGELOG.md.gz.\n\n \
+         -- {maintainer}  {date}\n"
+    ))
 }
 
 fn pkg(name: &str) -> PathBuf {

@@ -151,6 +151,7 @@ pub const PACKAGES: &[Package] = {
         package("iptables", Bench, Program("iptables"), "where ipset's sets are asked"),
         package("fail2ban", Bench, Program("fail2ban-server"), "a peer: bans by the PBX's log")
             .with_service("fail2ban"),
+        package("sqlite3", Bench, Program("sqlite3"), "reads fail2ban's database for an import"),
         package("python3-pyinotify", Bench, Package, "lets fail2ban see a log's lines at once"),
         package("dpkg-dev", Purpose::Package, Program("dpkg-shlibdeps"), "what a binary needs"),
         package("bpftool", Inspection, Program("bpftool"), "shows loaded programs and maps"),

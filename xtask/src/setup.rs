@@ -213,7 +213,13 @@ fn install_packages(packages: &[&Package]) -> Result<()> {
 /// A service that came along would hold the PBX's ports from the next boot on, or talk to the world.
 fn disable_service(name: &str) -> Result<()> {
     say(format_args!("disabling the service {name}, which came along"));
-    process::run(process::as_root("update-rc.d")?.args([name, "disable"]))
+    // update-rc.d tells systemd too, but fails for a service that has a unit and no script.
+    let (program, words) = if Path::new("/etc/init.d").join(name).exists() {
+        ("update-rc.d", [name, "disable"])
+    } else {
+        ("systemctl", ["disable", name])
+    };
+    process::run(process::as_root(program)?.args(words))
 }
 
 fn llvm_prefix() -> String {

@@ -16,6 +16,9 @@ use crate::fleet::curation::State;
 pub struct FleetAnswer {
     /// `host`, `hub` or `none`.
     pub role: String,
+    /// Whether a hub answers here: this is one, or one runs beside the daemon (`fleet.hub`).
+    #[serde(default)]
+    pub hub: bool,
     pub connected: bool,
     /// Of the blocklist.
     pub generation: u64,

@@ -124,6 +124,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::Doctor
         | Command::Service
         | Command::Fleet
+        | Command::FleetHub
         | Command::FleetHosts
         | Command::FleetSources { .. }
         | Command::Top { .. } => return None,

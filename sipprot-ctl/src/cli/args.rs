@@ -14,7 +14,7 @@ use ipnetwork::IpNetwork;
 
 pub use lists::{
     AggregateArgs, Block, EditArgs, Entries, MapArgs, MapVerb, MoveArgs, Remove, Report,
-    ReportVerb, RowFilter, RowsVerb, Unblock, Which,
+    ReportVerb, RowFilter, RowsVerb, Unblock, Which, either,
 };
 
 use super::complete;
@@ -129,6 +129,10 @@ pub enum Verb {
     Undo(Undo),
     /// Run the rules over a capture: what would have been done, and why. Changes nothing.
     Replay(Replay),
+    /// Take over what another program bans: fail2ban, CrowdSec, or sipPROT.
+    ///
+    /// All of it, or nothing. Ends are kept, and notes say where an entry comes from.
+    Import(super::import::Import),
     /// Work on the kernel's maps alone, without a daemon.
     Rescue(Rescue),
     /// Upgrade the package; the filter stays in force meanwhile.

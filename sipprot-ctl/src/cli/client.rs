@@ -30,6 +30,8 @@ const PIECE: usize = 64 << 10;
 
 pub struct Client {
     socket: PathBuf,
+    /// In whose name; the operator's of this terminal otherwise.
+    by: Option<String>,
     confirm: bool,
     dry_run: bool,
     /// The last change that was heard of.
@@ -39,7 +41,12 @@ pub struct Client {
 
 impl Client {
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket, confirm: false, dry_run: false, heard: None, patience: PATIENCE }
+        Self { socket, by: None, confirm: false, dry_run: false, heard: None, patience: PATIENCE }
+    }
+
+    /// Acts for somebody else: on the socket, who is named is believed.
+    pub fn acting_for(self, by: String) -> Self {
+        Self { by: Some(by), ..self }
     }
 
     /// Says with every change that the operator knows that it may cut them off.
@@ -232,7 +239,7 @@ impl Client {
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header("host", "sipprot")
-            .header(Who::BY, operator().as_bytes());
+            .header(Who::BY, self.by.clone().unwrap_or_else(operator).as_bytes());
         if self.confirm {
             request = request.header(Consent::CONFIRM, "true");
         }

@@ -5,7 +5,7 @@ use super::args::{GeoVerb, Preview};
 use super::table::{Align, Table};
 use super::{CliError, Context, settings};
 use crate::api::{Affected, GeoChange, GeoPreview, GeoView, Status};
-use crate::daemon::{geography, preview};
+use crate::daemon::geography::{self, preview};
 use crate::fetch::Limits;
 use crate::geo::{self, Geo, Updated};
 use crate::message::shortened;

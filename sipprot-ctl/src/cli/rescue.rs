@@ -11,7 +11,7 @@ use super::args::{Rescue, RescueVerb};
 use super::{CliError, Context};
 use crate::api::Done;
 use crate::config::Daemon;
-use crate::daemon::rescued;
+use crate::daemon::judgement::rescued;
 use crate::datapath::{DatapathError, Egress, Mode, rescue};
 use crate::report::address;
 

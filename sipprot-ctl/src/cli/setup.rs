@@ -17,9 +17,9 @@ use super::client::{Client, ssh_client};
 use super::complete;
 use super::{CliError, Context, write_out};
 use crate::api::{Done, LearnStart, LearnState, LearnStatus, NewEntry, Scope};
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::{Config, DEFAULT_PATH, Loaded};
 use crate::store::{Change, LearningRecord, List, ListEntry, Origin, Store, StoreError};
-use draft::{Draft, Endpoint, changes};
+use draft::{Draft, Endpoint, changes, news_of};
 
 const LEARN_DAYS: u32 = 7;
 const NOTE: &str = "from here sipprot was set up";
@@ -86,7 +86,7 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
     };
     let mut draft = Draft::proposed(&loaded, &file, setup, ssh_client());
     if asks && !setup.yes {
-        question(&mut draft, setup)?;
+        question(&mut draft, setup, &loaded, &file)?;
     }
     let after = draft.text(&file, before.as_deref())?;
     // What only the whole tells, before anything is written.
@@ -138,7 +138,12 @@ fn prepare(context: &Context) -> Result<(), CliError> {
 }
 
 /// What flags have not said yet.
-fn question(draft: &mut Draft, setup: &Setup) -> Result<(), CliError> {
+fn question(
+    draft: &mut Draft,
+    setup: &Setup,
+    loaded: &Loaded,
+    file: &Path,
+) -> Result<(), CliError> {
     if setup.interfaces.is_empty() {
         loop {
             let given = ask("Interfaces to protect", &draft.interfaces.join(" "))?;
@@ -160,6 +165,10 @@ fn question(draft: &mut Draft, setup: &Setup) -> Result<(), CliError> {
             draft.endpoints.clear();
         }
     }
+    let are_known = !draft.endpoints.is_empty() || !loaded.config.endpoints.is_empty();
+    if setup.endpoints.is_empty() && !are_known {
+        ask_for_pbxs(draft, loaded, file)?;
+    }
     if setup.trust.is_none()
         && let Some(address) = draft.trust
         && !agrees(&format!("Always let in {address}, where you come from?"), true)?
@@ -167,8 +176,13 @@ fn question(draft: &mut Draft, setup: &Setup) -> Result<(), CliError> {
         draft.trust = None;
     }
     if setup.mode.is_none() {
-        let answer =
-            ask("Learn for a week first, or enforce now (learn, enforce)", draft.mode.name())?;
+        // A new package's configuration observes because nobody was asked yet.
+        let proposed = match draft.mode {
+            FirstMode::Observe => FirstMode::Learn,
+            other => other,
+        };
+        let question = "Learn for a week first, or enforce now (learn, enforce, observe)";
+        let answer = ask(question, proposed.name())?;
         draft.mode = match answer.as_str() {
             "enforce" | "e" => FirstMode::Enforce,
             "observe" | "o" => FirstMode::Observe,
@@ -176,6 +190,20 @@ fn question(draft: &mut Draft, setup: &Setup) -> Result<(), CliError> {
         };
     }
     Ok(())
+}
+
+/// What runs in containers and guests can't be seen from here.
+fn ask_for_pbxs(draft: &mut Draft, loaded: &Loaded, file: &Path) -> Result<(), CliError> {
+    loop {
+        let given = ask("A PBX, as NAME=ADDRESS (one in a container, say)", "no more")?;
+        if given == "no more" {
+            return Ok(());
+        }
+        match named_endpoint(&given) {
+            Ok(endpoint) => draft.endpoints.push(news_of(endpoint, true, loaded, file)),
+            Err(wrong) => eprintln!("{wrong}"),
+        }
+    }
 }
 
 fn is_interface(name: &str) -> bool {

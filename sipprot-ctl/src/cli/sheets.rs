@@ -7,6 +7,7 @@ use std::path::Path;
 use super::args::{Export, Import, RemoveCsv};
 use super::change::operator;
 use super::client::query;
+use super::import::How;
 use super::{CliError, Context, write_out};
 use crate::api::{SheetAnswer, SheetUse};
 use crate::sheet::{self, list_name};
@@ -22,7 +23,23 @@ pub(super) fn import(context: &Context, list: List, import: &Import) -> Result<(
         endpoint: import.endpoint.as_deref(),
         zone: Some(import.zone.as_str()),
     };
-    send(context, list, "import", &import.file, &flags)
+    send(context, list, "import", open(&import.file)?, &flags)
+}
+
+/// Rows that were made of what another program printed; times say their zone.
+pub(super) fn import_made(
+    context: &Context,
+    list: List,
+    rows: Vec<u8>,
+    how: &How,
+) -> Result<(), CliError> {
+    let flags = Flags {
+        dry_run: how.dry_run,
+        confirm: how.confirm,
+        endpoint: how.endpoint.as_deref(),
+        zone: None,
+    };
+    send(context, list, "import", Box::new(io::Cursor::new(rows)), &flags)
 }
 
 pub(super) fn remove(context: &Context, list: List, remove: &RemoveCsv) -> Result<(), CliError> {
@@ -32,7 +49,7 @@ pub(super) fn remove(context: &Context, list: List, remove: &RemoveCsv) -> Resul
         endpoint: remove.endpoint.as_deref(),
         zone: None,
     };
-    send(context, list, "remove", &remove.file, &flags)
+    send(context, list, "remove", open(&remove.file)?, &flags)
 }
 
 struct Flags<'a> {
@@ -46,7 +63,7 @@ fn send(
     context: &Context,
     list: List,
     verb: &str,
-    path: &Path,
+    file: Box<dyn Read + Send>,
     flags: &Flags<'_>,
 ) -> Result<(), CliError> {
     let query = query(&[
@@ -57,7 +74,7 @@ fn send(
     ]);
     let client = context.client()?.confirming(flags.confirm);
     let answer: SheetAnswer =
-        client.upload(&format!("/lists/{}/{verb}{query}", list_name(list)), open(path)?)?;
+        client.upload(&format!("/lists/{}/{verb}{query}", list_name(list)), file)?;
     context.print(&answer, told)?;
     if answer.invalid > 0 {
         return Err(CliError::Failed(format!("{} lines are wrong", answer.invalid)));
@@ -66,7 +83,7 @@ fn send(
 }
 
 /// `-` is what comes on stdin.
-fn open(path: &Path) -> Result<Box<dyn Read + Send>, CliError> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>, CliError> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }

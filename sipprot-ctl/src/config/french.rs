@@ -383,6 +383,11 @@ const HELP: &[(&str, &str)] = &[
         "Si les rapports au serveur maître nomment le point de terminaison et le compte attaqués.",
     ),
     (
+        "fleet.hub",
+        "Le dossier d'un serveur maître qui tourne sur cet hôte, comme `sipprot hub --dir` : le tableau de bord montre \
+         ses hôtes et décide de ce qu'ils rapportent.",
+    ),
+    (
         "report.rows_max",
         "Lignes d'attaques gardées, et autant de blocages passés ; au-delà, les plus anciennes s'en vont.",
     ),

@@ -305,6 +305,8 @@ pub(super) const KEYS: &[Key<Config>] = keys! { Config;
         "enforce drops who is on the fleet's list, but for whom this host allows, trusts or spares; observe only tells in `check` who is on it; off leaves the fleet.";
     "fleet.names" = fleet.names, Flag,
         "Whether reports to the hub name the endpoint and the account that were attacked.";
+    "fleet.hub" = fleet.hub, OrNone(AbsolutePath),
+        "The directory of a hub that runs on this host, as `sipprot hub --dir` has it: the dashboard shows its hosts and decides on what they report.";
     "notify.enabled" = notify.enabled, Flag,
         "Whether anybody is told at all.";
     "notify.language" = notify.language, OneOf::<Language>::new(),

@@ -1,6 +1,14 @@
 //! Commands in, answers out. What takes long is read on another thread, and what changes something
 //! is answered once it lasts.
 
+pub(super) mod abuse;
+pub(super) mod check;
+pub(super) mod checkup;
+pub(super) mod reports;
+pub(super) mod status;
+pub(super) mod top;
+pub(super) mod why;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -8,14 +16,13 @@ use tracing::error;
 use super::core::Core;
 use super::geography::Geography;
 use super::journal;
-use super::query::{self, Facts, Page, Row};
-use super::why;
 use crate::api::{
     Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, Entry, Fault, GeoData,
     ListQuery, SettingsAnswer, TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
 use crate::config::schema;
+use crate::daemon::lists::query::{self, Facts, Page, Row};
 use crate::geo::Country;
 use crate::report;
 use crate::store::{BlockRecord, List, ListEntry, Origin, Store, StoreError};
@@ -126,11 +133,12 @@ impl Core {
             Command::Service => Outcome::Now(Ok(Answer::Service(self.service()))),
             Command::ActOnService(act) => return self.act_on_service(act, reply),
             Command::Fleet => Outcome::Now(Ok(self.fleet_answer())),
-            Command::FleetHosts
+            it @ (Command::FleetHub
+            | Command::FleetHosts
             | Command::FleetSources { .. }
             | Command::FleetJudge(_)
-            | Command::FleetProtect(_) => Outcome::Now(Err(Self::no_hub())),
-            Command::NotifyStatus => Outcome::Now(self.notify_status()),
+            | Command::FleetProtect(_)) => return self.ask_hub(it, reply),
+            Command::NotifyStatus => return self.notify_status(reply),
             Command::NotifyLog { query } => return self.notify_log(query, reply),
             Command::NotifyTest(test) => return self.notify_test(test, reply),
             it @ (Command::Users

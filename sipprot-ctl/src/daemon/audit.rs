@@ -1,18 +1,20 @@
 //! The audit log: whose doing a command is, what callers may read of the log, and its bounds.
 
+pub(super) mod undo;
+
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::answers::{Outcome, Reply, internal, no_store};
 use super::clock::{time, timestamp};
 use super::core::Core;
-use super::query::PAGE_MAX;
 use crate::api::{
     Answer, AuditAnswer, AuditChange, AuditOrder, AuditQuery, AuditView, Command, Done, Door,
     Fault, Who,
 };
 use crate::audit;
 use crate::config::{SECRET, is_secret};
+use crate::daemon::lists::query::PAGE_MAX;
 use crate::store::{AuditRecord, Change, Pair, Store, StoreError};
 
 /// Changes of one record that are shown in a list of many.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::core::Core;
-use crate::api::{Answer, Consent, Fault, FleetAnswer, LiveKind};
+use crate::api::{Answer, Consent, FleetAnswer, LiveKind};
 use crate::blocklist::Spared;
 use crate::config::{Fleet as Settings, Mode, Scope};
 use crate::datapath::{List as KernelList, ListItem};
@@ -247,7 +247,7 @@ impl Core {
     /// Of blocks and containments as they begin. What a tenant's own word did alone proves nothing to others.
     pub(super) fn report_to_fleet(&self, kind: LiveKind, record: &BlockRecord) {
         let begins = matches!(kind, LiveKind::Block | LiveKind::Denied | LiveKind::Contained);
-        if !begins || record.rule == super::change::BY_HAND {
+        if !begins || record.rule == super::judgement::by_hand::BY_HAND {
             return;
         }
         self.fleet.attacks.set(self.fleet.attacks.get() + 1);
@@ -359,12 +359,8 @@ impl Core {
                 ..answer
             };
         }
+        answer.hub = self.config.fleet.hub.is_some();
         Answer::Fleet(Box::new(answer))
-    }
-
-    /// What a hub alone can answer.
-    pub(super) fn no_hub() -> Fault {
-        Fault::not_found("this is no fleet's hub: 'sipprot hub' runs one")
     }
 }
 

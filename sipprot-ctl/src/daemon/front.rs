@@ -9,9 +9,9 @@ use anyhow::Context;
 use tracing::{error, info};
 
 use super::core::Core;
-use super::reports::host_name;
 use crate::access::Times;
 use crate::config::{Api, Config};
+use crate::daemon::answers::reports::host_name;
 use crate::http::{self, Rooms, Server};
 use crate::tls::{self, Acceptor, Files};
 

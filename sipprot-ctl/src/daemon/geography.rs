@@ -1,6 +1,10 @@
 //! Countries for the daemon: which one an address is in, and the networks of those that a policy
 //! lists. Works without any database: then nobody knows a country, and no packet is dropped for one.
 
+pub(super) mod ahead;
+pub(crate) mod preview;
+pub(super) mod update;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -4,6 +4,10 @@
 //! let in: they come back even when nobody is left to take the change back. At the deadline, or at the next
 //! start after it, the change itself is taken back from the store and the kernel.
 
+pub(crate) mod own;
+pub(super) mod rehearsal;
+pub(crate) mod sessions;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,7 +24,6 @@ use super::clock::after;
 use super::core::Core;
 use super::geography::Geography;
 use super::plan::Plan;
-use super::sessions;
 use crate::api::{Consent, Done, Fault, LiveKind, PendingView, Right};
 use crate::config::{Loaded, Scope, format_duration};
 use crate::datapath::{List as KernelList, ListItem};

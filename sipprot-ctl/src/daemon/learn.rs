@@ -1,5 +1,8 @@
 //! Learning: its begin and end, what of it survives, and how far it is.
 
+pub(super) mod accept;
+pub(super) mod proposal;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

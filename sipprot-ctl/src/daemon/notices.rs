@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tracing::error;
 
-use super::alerts::alert_view;
 use super::answers::{Reply, block_view, internal, no_store};
 use super::core::Core;
-use super::query::PAGE_MAX;
-use super::reports;
 use crate::api::{
     AlertView, Answer, DeliveryView, Fault, LiveEvent, LiveKind, NotifyLog, NotifyLogQuery,
     NotifyTest, Report, ReportOrder, ReportQuery,
 };
+use crate::daemon::answers::reports;
+use crate::daemon::judgement::alerts::alert_view;
+use crate::daemon::lists::query::PAGE_MAX;
 use crate::notify::{Attack, Change, Country, Desk, Endpoint, Sources, Summary};
 use crate::report::Days;
 use crate::store::{BlockKind, BlockRecord, DeliveryRecord, DeliveryState, Store, StoreError};
@@ -65,8 +65,11 @@ impl Core {
         self.notices.as_ref().ok_or_else(none)
     }
 
-    pub(super) fn notify_status(&self) -> Result<Answer, Fault> {
-        Ok(Answer::NotifyStatus(self.desk()?.status()))
+    pub(super) fn notify_status(&self, reply: Reply) {
+        match self.desk() {
+            Ok(desk) => desk.status(reply),
+            Err(fault) => drop(reply.send(Err(fault))),
+        }
     }
 
     pub(super) fn notify_test(&self, test: NotifyTest, reply: Reply) {

@@ -1,6 +1,9 @@
 //! From the configuration to what the kernel and the rules are told. Pure: the same configuration
 //! and surroundings give the same plan.
 
+pub mod guards;
+pub(crate) mod scope;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -13,12 +16,11 @@ use sipprot_common::ceiling;
 use sipprot_common::guard::Service;
 use sipprot_common::policy;
 
-use super::guards;
-use super::own::Own;
 use crate::config::{
     BlockScope, Ceilings, Config, Endpoint, GeoMode, Mode, PortRange, Protection, RuleScope,
     Transport,
 };
+use crate::daemon::guard::own::Own;
 use crate::datapath::SharedPort;
 use crate::geo::Country;
 use crate::rules::{self, EndpointId, OwnRules, RuleId, Settings};
@@ -437,5 +439,4 @@ fn own_rules(endpoint: &Endpoint) -> OwnRules {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

@@ -13,8 +13,8 @@ use super::change::is_one_source;
 use super::clock::{Clock, boot_id, time};
 use super::core::{Core, Expiring};
 use super::plan::{nanoseconds, policy_of};
-use super::scope::{kernel_scope, kernel_scopes, known_scope, rules_scope};
 use crate::config::Scope;
+use crate::daemon::plan::scope::{kernel_scope, kernel_scopes, known_scope, rules_scope};
 use crate::datapath::{BlockTarget, DatapathError, ListItem, Quarantined};
 use crate::rules::{RuleId, Time};
 use crate::store::{BlockKey, BlockKind, BlockRecord, Change, ClockBase, List, ListEntry};
@@ -53,7 +53,7 @@ impl Core {
     fn honour_rescue(&mut self) -> Vec<(SourceKey, Time)> {
         let Some(store) = self.store.clone() else { return Vec::new() };
         let mut rescued = Vec::new();
-        for rescue in super::rescued::take(&self.config.daemon.state_dir) {
+        for rescue in crate::daemon::judgement::rescued::take(&self.config.daemon.state_dir) {
             let source = SourceKey::from(rescue.address);
             info!("{} was unblocked by 'sipprot rescue'", rescue.address);
             let mut changes = Vec::new();

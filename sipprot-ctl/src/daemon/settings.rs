@@ -3,6 +3,9 @@
 //! A change comes twice. First it is checked and laid ready beside its files, on another thread, since
 //! disks are slow; then, if the settings are still as they were, it is put in force.
 
+pub(super) mod reload;
+pub(super) mod staged;
+
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +13,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value as Json;
 use tracing::{error, info, warn};
 
-use super::ahead::Ahead;
+use self::staged::{FileEdit, Laid};
 use super::answers::Reply;
 use super::audit::setting_pair;
 use super::core::Core;
 use super::geography::Geography;
 use super::guard::Guarding;
 use super::plan::Plan;
-use super::staged::{self, FileEdit, Laid};
 use crate::api::{Answer, Code, Consent, Fault, SettingsChange, SettingsChanged, StagedSettings};
 use crate::config::{
     self, Config, ConfigError, Difference, KeyName, Loaded, Origins, section_name,
 };
+use crate::daemon::geography::ahead::Ahead;
 use crate::message::shortened;
 use crate::store::{AuditRecord, Change, IntentRecord, Pair, PendingRecord, Store};
 

@@ -2,12 +2,12 @@
 
 mod audit;
 mod blocklists;
+mod configured;
 mod feed;
 mod geo_update;
 mod guard;
 mod learn;
 mod lists;
-mod own_lists;
 mod settings;
 mod sheets;
 mod why;
@@ -20,12 +20,12 @@ use sipprot_common::abi::maps;
 use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 
-use super::blocklists::Feed;
 use super::*;
 use crate::api::{
     Answer, Call, Check, Command, Consent, Entries, Fault, List, NewBlock, NewEntry, Status, Who,
 };
 use crate::config::{Config, Loaded, Origins, Scope};
+use crate::daemon::lists::blocklists::Feed;
 use crate::rules::{
     Account, Credentials, Direction, EndpointId, Method, Observation, Proof, Request, Response,
     Time, Transport,
@@ -291,12 +291,12 @@ async fn rescued_addresses_stay_unblocked() {
     let mut core = start(state.path(), ENDPOINT);
     (1..=10).for_each(|number| guess(&mut core, number));
     core.finish(false).unwrap();
-    let rescue = rescued::Rescue {
+    let rescue = judgement::rescued::Rescue {
         address: ATTACKER.parse().unwrap(),
         denied: Vec::new(),
         at: jiff::Timestamp::now(),
     };
-    rescued::leave(state.path(), &rescue).unwrap();
+    judgement::rescued::leave(state.path(), &rescue).unwrap();
     let mut core = start(state.path(), ENDPOINT);
     let found = check(&mut core, ATTACKER).await;
     assert!(!found.blocked && found.grace_until.is_some(), "{found:?}");

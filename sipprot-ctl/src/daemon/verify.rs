@@ -175,7 +175,7 @@ impl Core {
 
     /// `scope sip, until 2026-11-22T17:21:03Z`.
     fn words(&self, item: &ListItem) -> String {
-        let scope = super::scope::scope_words(item.scope);
+        let scope = crate::daemon::plan::scope::scope_words(item.scope);
         match item.expires_ns {
             0 => format!("scope {scope}, without an end"),
             ns => format!("scope {scope}, until {}", utc(self.clock.kernel_timestamp(ns))),

@@ -45,6 +45,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    // Every body is an object. serde would also take an array for one, field by field in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Fault::invalid("body", "invalid type: array, expected an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         // What isn't JSON is wrong as a whole.

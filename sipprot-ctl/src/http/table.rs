@@ -122,6 +122,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/service/restart", ADMIN, service::restart).gives::<Done>("Restarts the daemon, by systemd. The kernel goes on protecting."),
         post("/service/stop", ADMIN, service::stop).gives::<Done>("Stops the daemon, by systemd, for a while or for good. The kernel goes on protecting."),
         get("/fleet", READ, |asker| routes::plain(asker, Command::Fleet)).gives::<FleetAnswer>("What this is of a fleet, a host or its hub, and how that fares."),
+        get("/fleet/hub", READ, |asker| routes::plain(asker, Command::FleetHub)).gives::<FleetAnswer>("What the hub knows and decides, where this is one, or one runs beside the daemon (`fleet.hub`)."),
         get("/fleet/hosts", READ, |asker| routes::plain(asker, Command::FleetHosts)).gives::<FleetHosts>("How each host of the fleet fares. The hub's."),
         get("/fleet/sources", READ, fleet::sources).gives::<FleetSources>("Attackers that hosts reported, page by page. The hub's."),
         post("/fleet/judge", ADMIN, fleet::judge).gives::<Done>("Spreads, rejects or recalls sources: all of them or none. The hub's."),

@@ -4,7 +4,7 @@
 mod clerk;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use self::clerk::Clerk;
 use super::courier;
 use super::notice::Summary;
-use crate::api::{Answer, Fault, Live, LiveEvent, NotifyStatus, NotifyTest};
+use crate::api::{Answer, Fault, Live, LiveEvent, NotifyTest};
 use crate::config::Notify;
 use crate::store::Store;
 
-/// Tests that may wait.
-const ASKS_MAX: usize = 4;
+/// Questions that may wait.
+const ASKS_MAX: usize = 16;
 const TICK: Duration = Duration::from_millis(500);
 /// How long the end waits for a message that is on its way.
 const END: Duration = Duration::from_secs(5);
@@ -36,9 +36,11 @@ pub struct Sources {
     pub missed: Box<dyn Fn(i64) -> Vec<LiveEvent> + Send>,
 }
 
-pub(super) struct Ask {
-    test: NotifyTest,
-    reply: oneshot::Sender<Result<Answer, Fault>>,
+type Reply = oneshot::Sender<Result<Answer, Fault>>;
+
+enum Ask {
+    Status(Reply),
+    Test(NotifyTest, Reply),
 }
 
 /// The way to the thread.
@@ -47,7 +49,6 @@ pub struct Desk {
     settings: watch::Sender<Arc<Notify>>,
     /// Packets dropped so far.
     drops: watch::Sender<u64>,
-    status: Arc<Mutex<NotifyStatus>>,
     thread: JoinHandle<()>,
 }
 
@@ -56,13 +57,11 @@ impl Desk {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (settings, set) = watch::channel(Arc::new(settings.clone()));
         let (drops, dropped) = watch::channel(0);
-        let status = Arc::new(Mutex::new(NotifyStatus::default()));
-        let shown = status.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread = std::thread::Builder::new()
             .name("notices".to_owned())
-            .spawn(move || runtime.block_on(work(sources, (set, dropped), asked, shown)))?;
-        Ok(Self { asks, settings, drops, status, thread })
+            .spawn(move || runtime.block_on(work(sources, (set, dropped), asked)))?;
+        Ok(Self { asks, settings, drops, thread })
     }
 
     pub fn apply(&self, settings: &Notify) {
@@ -79,15 +78,20 @@ impl Desk {
     }
 
     /// Answers once the message is delivered, or can't be.
-    pub fn test(&self, test: NotifyTest, reply: oneshot::Sender<Result<Answer, Fault>>) {
-        if let Err(refused) = self.asks.try_send(Ask { test, reply }) {
-            let reply = refused.into_inner().reply;
-            let _ = reply.send(Err(Fault::unavailable("other tests are being sent")));
-        }
+    pub fn test(&self, test: NotifyTest, reply: Reply) {
+        self.ask(Ask::Test(test, reply));
     }
 
-    pub fn status(&self) -> NotifyStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Answers once what an earlier run left is known.
+    pub fn status(&self, reply: Reply) {
+        self.ask(Ask::Status(reply));
+    }
+
+    fn ask(&self, ask: Ask) {
+        if let Err(refused) = self.asks.try_send(ask) {
+            let (Ask::Status(reply) | Ask::Test(_, reply)) = refused.into_inner();
+            let _ = reply.send(Err(Fault::unavailable("notifications are busy")));
+        }
     }
 
     /// After the end of the changes.
@@ -101,7 +105,6 @@ async fn work(
     sources: Sources,
     (mut set, mut dropped): (watch::Receiver<Arc<Notify>>, watch::Receiver<u64>),
     mut asked: mpsc::Receiver<Ask>,
-    shown: Arc<Mutex<NotifyStatus>>,
 ) {
     let (told, mut carried) = mpsc::unbounded_channel();
     let Ok(jobs) = courier::start(told) else {
@@ -121,7 +124,12 @@ async fn work(
                 None => break,
             },
             Some(carried) = carried.recv() => clerk.carried(carried),
-            Some(Ask { test, reply }) = asked.recv() => clerk.test(test, reply),
+            Some(ask) = asked.recv() => match ask {
+                Ask::Status(reply) => {
+                    let _ = reply.send(Ok(Answer::NotifyStatus(clerk.status())));
+                }
+                Ask::Test(test, reply) => clerk.test(test, reply),
+            },
             Ok(()) = set.changed() => {
                 let settings = set.borrow_and_update().clone();
                 clerk.apply(settings);
@@ -130,10 +138,7 @@ async fn work(
                 let total = *dropped.borrow_and_update();
                 clerk.dropped(total.saturating_sub(drops.replace(total).unwrap_or(total)));
             }
-            _ = ticks.tick() => {
-                clerk.tick();
-                *shown.lock().unwrap_or_else(PoisonError::into_inner) = clerk.status();
-            }
+            _ = ticks.tick() => clerk.tick(),
         }
         clerk.dispatch();
     }

@@ -110,8 +110,25 @@ pub struct Summary {
     pub alarms_total: u64,
     pub changes: Vec<Change>,
     pub changes_total: u64,
-    /// As it was told last; empty while nothing is known.
-    pub health: String,
+    /// None while nothing is known.
+    pub health: Option<Health>,
+}
+
+/// As it was told last.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Health {
+    pub is_protected: bool,
+    /// In English, with semicolons between.
+    pub problems: String,
+}
+
+impl Health {
+    /// From the line that the daemon tells.
+    pub fn of(what: &str) -> Option<Self> {
+        let (state, problems) = what.split_once(": ").unwrap_or((what, ""));
+        let is_protected = !state.contains("NOT protected");
+        (!what.is_empty()).then(|| Self { is_protected, problems: brief(problems) })
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -40,6 +40,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("how_why", "Why, and how to undo it:", "Pourquoi, et comment l'annuler :"),
     ("none", "none", "aucun"),
     ("observed", "Observed packets", "Paquets observés"),
+    ("protected", "protected", "protégé"),
+    ("not_protected", "NOT protected", "PAS protégé"),
     ("rule", "Rule", "Règle"),
     ("since", "Since", "Depuis"),
     ("source", "Source", "Source"),

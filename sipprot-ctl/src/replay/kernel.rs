@@ -21,8 +21,8 @@ use sipprot_common::source::{Address, SourceKey};
 use super::memory::Memory;
 use super::packet::Packet;
 use super::speech::{Kind, Speech};
+use crate::daemon::plan::scope::kernel_scope;
 use crate::daemon::plan::{Plan, nanoseconds};
-use crate::daemon::scope::kernel_scope;
 use crate::rules::{Block, Contain, Decision, Deny, Quarantine};
 use source::{TcpConnection, Untrusted};
 

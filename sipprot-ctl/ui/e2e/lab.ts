@@ -69,3 +69,24 @@ export async function open(page: Page, hash: string) {
   await page.goto(`/#/${hash}`);
   await expect(page.locator("h1")).toBeVisible();
 }
+
+const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+interface Violation {
+  id: string;
+  nodes: { html: string }[];
+}
+
+/** All rules, or those on colours alone. */
+export async function axe(page: Page, colours: boolean): Promise<string[]> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async (colours) => {
+    const { axe } = window as unknown as {
+      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
+    };
+    const tags = { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] };
+    const rules = { type: "rule", values: ["color-contrast"] };
+    return (await axe.run({ runOnly: colours ? rules : tags })).violations;
+  }, colours);
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
+}

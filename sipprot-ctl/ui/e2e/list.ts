@@ -13,6 +13,7 @@ export const PAGES = [
   "trust/peers",
   "address",
   `address/${ATTACKER}`,
+  "hosts",
   "settings",
   "settings?of=endpoint%5Bpbx1%5D",
   "settings/learning",

@@ -1,29 +1,9 @@
 import { expect } from "@playwright/test";
 import { readFileSync } from "node:fs";
-import { ATTACKER, IS_FULL, OPERATOR, PASSWORD, logIn, open, test } from "./lab";
+import { ATTACKER, IS_FULL, OPERATOR, PASSWORD, axe, logIn, open, test } from "./lab";
 import { PAGES } from "./list";
 
-const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const BUDGET = 150 * 1024;
-
-interface Violation {
-  id: string;
-  nodes: { html: string }[];
-}
-
-/** All rules, or those on colours alone. */
-async function axe(page: import("@playwright/test").Page, colours: boolean): Promise<string[]> {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async (colours) => {
-    const { axe } = window as unknown as {
-      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
-    };
-    const tags = { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] };
-    const rules = { type: "rule", values: ["color-contrast"] };
-    return (await axe.run({ runOnly: colours ? rules : tags })).violations;
-  }, colours);
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
-}
 
 test("who logs in gets in, and out", async ({ page }) => {
   await page.goto("/");

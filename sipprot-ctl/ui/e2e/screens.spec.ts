@@ -21,6 +21,13 @@ const shots = [
   ...OTHERS,
 ];
 
+/** Where the lab keeps its files, and the very build of the kernel, are this machine's own affair. */
+const PRIVATE: [RegExp, string][] = [
+  [/\/tmp\/sipprot-lab-[\d-]+\/sipprot\/state/g, "/var/lib/sipprot"],
+  [/\/tmp\/sipprot-lab-[\d-]+\/sipprot/g, "/etc/sipprot"],
+  [/(Linux \d+\.\d+)[\w.-]*/g, "$1"],
+];
+
 test.use({ viewport: { width: 1200, height: 900 } });
 test.skip(!INTO, "SIPPROT_UI_SCREENS names no directory");
 
@@ -37,6 +44,17 @@ for (const { hash, name, theme, language } of shots) {
     await open(page, hash);
     await expect(page.getByText(/^(Loading…|Chargement…)$/)).toHaveCount(0);
     await page.waitForTimeout(500);
+    await page.evaluate(
+      (hidden) => {
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+          for (const [what, as, flags] of hidden) {
+            text.nodeValue = (text.nodeValue ?? "").replace(new RegExp(what, flags), as);
+          }
+        }
+      },
+      PRIVATE.map(([what, as]): [string, string, string] => [what.source, as, what.flags]),
+    );
     mkdirSync(INTO, { recursive: true });
     writeFileSync(join(INTO, `${name}.png`), await page.screenshot({ animations: "disabled" }));
   });

@@ -86,6 +86,7 @@ const ROUTES: &str = "
     admin   POST   /service/stop
     read    GET    /report/summary
     read    GET    /fleet
+    read    GET    /fleet/hub
     read    GET    /fleet/hosts
     read    GET    /fleet/sources
     admin   POST   /fleet/judge

@@ -351,7 +351,7 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     }
 }
 
-fn either(text: &str) -> Result<List, String> {
+pub fn either(text: &str) -> Result<List, String> {
     named(text, &[("allow", List::Allow), ("deny", List::Deny)])
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{FirstMode, Setup};
 use crate::cli::CliError;
 use crate::config::{Config, Loaded, Mode, section_name};
-use crate::daemon::own::Own;
+use crate::daemon::guard::own::Own;
 use crate::doctor;
 use crate::listening::Socket;
 use crate::report::address;
@@ -105,7 +105,7 @@ impl Draft {
 
 /// A PBX with what of its addresses the configuration doesn't have: at all, or, if the operator says whose
 /// they are, as its own.
-fn news_of(endpoint: Endpoint, are_told: bool, loaded: &Loaded, file: &Path) -> Endpoint {
+pub fn news_of(endpoint: Endpoint, are_told: bool, loaded: &Loaded, file: &Path) -> Endpoint {
     let Endpoint { name, mut found, .. } = endpoint;
     let endpoints = &loaded.config.endpoints;
     let is_known = |address: &IpAddr| {

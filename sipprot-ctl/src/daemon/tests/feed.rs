@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use sipprot_common::abi::{SCOPE_HTTP, SCOPE_SSH};
 
 use super::*;
-use crate::daemon::scope::kernel_scopes;
+use crate::daemon::plan::scope::kernel_scopes;
 use crate::feed::filter::Line;
 use crate::feed::{Tap, Whose, filters, hash_of};
 

@@ -40,6 +40,7 @@ impl Book {
         });
         FleetAnswer {
             role: "hub".to_owned(),
+            hub: true,
             entries: self.listed(now).count() as u64,
             spread: Some(self.rules.spread.to_string()),
             sources,

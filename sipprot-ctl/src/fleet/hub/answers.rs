@@ -27,7 +27,7 @@ impl Hub {
         let Call { command, reply, .. } = call;
         let answer = match command {
             Command::Version => Ok(Answer::Version(version())),
-            Command::Fleet => Ok(Answer::Fleet(Box::new(self.fleet()))),
+            Command::Fleet | Command::FleetHub => Ok(Answer::Fleet(Box::new(self.fleet()))),
             Command::FleetHosts => {
                 let hosts = self.book.hosts_answer(self.records.revision(), now());
                 Ok(Answer::FleetHosts(hosts))

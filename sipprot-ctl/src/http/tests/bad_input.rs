@@ -46,6 +46,9 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("POST", "/blocks/deny", r#"{"addresses":["192.0.2.1/32"]}"#, "addresses[0]"),
     ("POST", "/blocks/deny", r#"{"addresses":null}"#, "addresses"),
     ("POST", "/peers", r#"{"network":"192.0.2.1","rate":"fast"}"#, "rate"),
+    // A struct whose fields may all be left out.
+    ("POST", "/learn", "[]", "body"),
+    ("POST", "/service/stop", " [true]", "body"),
     ("GET", "/report?days=-1", "", "query"),
     ("GET", "/report?from=2026-02-30", "", "query"),
     ("GET", "/report?sort=colour", "", "query"),

@@ -16,7 +16,7 @@ use crate::api::{
 use crate::config::{MailWay, Notify, Severity};
 use crate::notify::courier::{Carried, Job, MAIL, WEBHOOK};
 use crate::notify::group::{Happened, Seen, notice};
-use crate::notify::notice::{Alarm, Attack, Notice, NoticeKind, Surge, brief, day_before};
+use crate::notify::notice::{Alarm, Attack, Health, Notice, NoticeKind, Surge, brief, day_before};
 use crate::notify::queue::{Failure, Queue};
 use crate::notify::render::Renderer;
 use crate::notify::surge::Rate;
@@ -176,8 +176,8 @@ impl Clerk {
         if before.is_empty() || before == event.what {
             return;
         }
-        let lost = |text: &str| text.contains("NOT protected");
-        let (severity, kind) = match lost(&event.what) && !lost(&before) {
+        let is_lost = |what| Health::of(what).is_some_and(|health| !health.is_protected);
+        let (severity, kind) = match is_lost(&event.what) && !is_lost(&before) {
             true => (Severity::Critical, "health-lost"),
             false => (Severity::Warning, "health-trouble"),
         };
@@ -252,7 +252,7 @@ impl Clerk {
 
     fn summary(&self, day: Date) -> Result<Notice, String> {
         let mut summary = (self.sources.summary)(day)?;
-        summary.health = brief(&self.state.health);
+        summary.health = Health::of(&self.state.health);
         let told = notice(NoticeKind::Summary, Severity::Info, Timestamp::now().as_second());
         Ok(Notice { summary: Some(summary), dropped: self.state.dropped, ..told })
     }

@@ -205,3 +205,70 @@ export interface Health {
   lists: { allow: number };
   config_files: string[];
 }
+
+export type FleetState = "pending" | "listed" | "rejected" | "recalled";
+
+export interface Fleet {
+  role: "host" | "hub" | "none";
+  /** Whether the hub answers here, too. */
+  hub: boolean;
+  connected: boolean;
+  revision: number;
+  entries: number;
+  spared: number;
+  name: string | null;
+  mode: string | null;
+  waiting: number;
+  spread: string | null;
+  sources: Partial<Record<FleetState, number>>;
+  hosts: number;
+  silent: string[];
+  protected: string[];
+  refused: Record<string, number>;
+  last_refused: { at: number; host: string; why: string; source: string | null }[];
+  problem: string | null;
+}
+
+export interface FleetHost {
+  name: string;
+  health: string;
+  problems: string[];
+  version: string;
+  mode: string;
+  interfaces: [name: string, xdp: string][];
+  attacks: number;
+  lag_seconds: number;
+  fullest_map: string | null;
+  fullest_percent: number | null;
+  revision: number;
+  behind: number;
+  spared: number;
+  waiting: number;
+  heard_at: number | null;
+}
+
+export interface FleetSource {
+  source: string;
+  state: FleetState;
+  rule: string;
+  proven: boolean;
+  hosts: { host: string; grade: string; count: number }[];
+  count: number;
+  first: number;
+  last: number;
+  user_agent: string | null;
+  country: string | null;
+  /** Of the network, where a database tells. */
+  owner?: string | null;
+  account: string | null;
+  until: number | null;
+  judged_by: string | null;
+  note: string | null;
+}
+
+export interface FleetSources {
+  sources: FleetSource[];
+  total: number;
+  networks: { network: string; sources: number }[];
+  accounts: { account: string; sources: number; hosts: number }[];
+}

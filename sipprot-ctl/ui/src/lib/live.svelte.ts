@@ -1,9 +1,12 @@
 // What happens, as it happens: the daemon's server-sent events.
 
 import { BASE, get, query } from "./api";
+import { waiting } from "./state.svelte";
 import type { LiveEvent } from "./types";
 
 const KINDS = ["block", "contained", "quarantined", "denied", "alert"];
+/** A change begins to wait for its confirmation, or waits no more. */
+const CONFIRM = "confirm";
 const SHOWN_MAX = 50;
 const RECENT = 20;
 const HELD_MAX = 500;
@@ -30,13 +33,14 @@ export class Feed {
 
   /** Of an endpoint, or all. Returns what ends it. */
   follow(endpoint: string): () => void {
-    const asked = { kind: KINDS.join(","), endpoint };
+    const asked = { kind: [...KINDS, CONFIRM].join(","), endpoint };
     let source: EventSource | null = null;
     let again: ReturnType<typeof setTimeout> | undefined;
     const take = ({ data }: MessageEvent<string>) => this.#come.push(JSON.parse(data) as LiveEvent);
     const open = () => {
       source = new EventSource(`${BASE}/events${query(asked)}`);
       for (const kind of [...KINDS, "lost"]) source.addEventListener(kind, take);
+      source.addEventListener(CONFIRM, () => void waiting.look().catch(() => undefined));
       source.onopen = () => {
         this.isOpen = true;
         get<{ events: LiveEvent[] }>(`/events/recent${query({ ...asked, limit: RECENT })}`).then(

@@ -2,6 +2,7 @@
 
 export { default as about } from "./About.svelte";
 export { default as audit } from "./Audit.svelte";
+export { default as hosts } from "./Hosts.svelte";
 export { default as settings } from "./Settings.svelte";
 export { default as start } from "./Start.svelte";
 export { default as users } from "./Users.svelte";

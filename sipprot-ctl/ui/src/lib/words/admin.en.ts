@@ -253,6 +253,11 @@ export const adminEn = {
   notYours: "Only an admin sees users and tokens.",
   seeLogins: "Logins in the audit",
 
+  notifyTest: "Send a test to everybody who is told",
+  notifyResult: (target: string, problem: string) =>
+    problem ? `${target}: ${problem}` : `${target}: delivered`,
+  nobodyTold: "Nobody is told yet: name recipients or a webhook, and save.",
+
   // About
   findings: "Health check",
   checkAgain: "Check again",

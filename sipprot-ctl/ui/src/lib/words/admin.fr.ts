@@ -251,6 +251,9 @@ export const adminFr: AdminWords = {
   noTokens: "Pas encore de jeton. Il en faut un à chaque programme qui se sert de l’API.",
   notYours: "Seul un admin voit les utilisateurs et les jetons.",
   seeLogins: "Connexions dans l’audit",
+  notifyTest: "Envoyer un essai à tous ceux qui sont avertis",
+  notifyResult: (target, problem) => (problem ? `${target} : ${problem}` : `${target} : remis`),
+  nobodyTold: "Personne n’est averti : nommez des destinataires ou un webhook, et enregistrez.",
 
   findings: "Examen de santé",
   checkAgain: "Examiner de nouveau",

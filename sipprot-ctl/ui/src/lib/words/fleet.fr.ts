@@ -1,0 +1,60 @@
+import type { FleetWords } from "./fleet.en";
+
+const plural = new Intl.PluralRules("fr");
+const of = (count: number, one: string, other: string) =>
+  plural.select(count) === "one" ? one : other;
+
+export const fleetFr: FleetWords = {
+  hosts: "Hôtes",
+  thisHost: "Cet hôte",
+  noFleet: "Il n’appartient à aucune flotte. Dans une flotte, ce qu’un hôte prouve, tous le savent :",
+  fleetGuide: "comment en créer une",
+  inFleet: "Dans la flotte sous le nom",
+  channel: "Canal",
+  connected: "connecté",
+  disconnected: "non connecté : les rapports attendent sur le disque",
+  revision: "Liste",
+  revisionOf: (revision, entries) => `révision ${revision}, ${entries} inscrits`,
+  behind: (count) => `${count} de retard`,
+  spared: (count) => `${count} ${of(count, "épargné", "épargnés")}`,
+  waitingReports: "Rapports en attente",
+  fleetHealth: {
+    protected: "Protégé",
+    unprotected: "Non protégé",
+    silent: "Muet",
+    unheard: "Jamais entendu",
+    revoked: "Révoqué",
+  },
+  silentHosts: (count, names) => `${count} ${of(count, "hôte muet", "hôtes muets")} : ${names}`,
+  health: "Santé",
+  attacks: "Attaques",
+  heard: "Entendu",
+  decision: "Décision",
+  fullest: "Table la plus pleine",
+  reported: "Attaquants signalés",
+  spreadBy: {
+    webmaster: "Rien n’est diffusé avant que quelqu’un l’approuve.",
+    quorum: "Ce qu’assez d’hôtes ont prouvé est diffusé de soi-même.",
+  },
+  fleetStates: { pending: "En attente", listed: "Inscrits", rejected: "Rejetés", recalled: "Rappelés" },
+  noReports: { pending: "Rien ne vous attend.", other: "Aucun." },
+  proof: "Preuves",
+  proofs: (proven, hosts) => `prouvé par ${proven} ${of(proven, "hôte", "hôtes")} sur ${hosts}`,
+  owner: "Propriétaire",
+  approve: "Approuver",
+  reject: "Rejeter",
+  recall: "Rappeler",
+  protect: "Protéger",
+  judged: {
+    approve: (source) => `${source} est diffusé à tous les hôtes.`,
+    reject: (source) => `${source} est rejeté.`,
+    recall: (source) => `${source} est retiré de tous les hôtes.`,
+    protect: (source) => `${source} est protégé : il n’est jamais diffusé.`,
+  },
+  byWhom: (name) => `par ${name}`,
+  manyOfNetwork: "Réseaux de plusieurs attaquants",
+  manyAtAccount: "Comptes attaqués par beaucoup",
+  sourcesOf: (count) => `${count} ${of(count, "source", "sources")}`,
+  notTaken: "Non repris des hôtes",
+  ofAll: (shown, total) => `${shown} sur ${total}`,
+};
