@@ -1,13 +1,14 @@
 //! What the datapath costs and what peers cost, side by side in one run on one machine.
 //!
 //! Read in this order: `wire` (live frames between two namespaces), `shipped` (the datapath as the
-//! daemon opens it), what is measured (`micro`, `floods`, `peers`, `load`, `race`, `cases`, `scaling`), and
-//! `report` with `aims` and `charts`. A part that fails is named in the report and leaves its
+//! daemon opens it), what is measured (`micro`, `floods`, `peers`, `load`, `race`, `cases`, `scaling`,
+//! `fleet`), and `report` with `aims` and `charts`. A part that fails is named in the report and leaves its
 //! fields empty; figures are never made up for.
 
 mod aims;
 mod cases;
 mod charts;
+mod fleet;
 mod floods;
 mod load;
 mod micro;
@@ -60,6 +61,7 @@ enum Part {
     Race,
     Cases,
     Scaling,
+    Fleet,
 }
 
 /// How long to look.
@@ -150,6 +152,9 @@ fn bench(options: &Options) -> Result<()> {
     }
     if wanted(Part::Scaling) {
         report.scaling = report.keep("scaling", || scaling::measure(objects, effort));
+    }
+    if wanted(Part::Fleet) {
+        report.fleet = report.keep("fleet", fleet::measure);
     }
     report.end()?;
     if let Some(directory) = &options.charts {

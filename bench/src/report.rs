@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::aims;
 use crate::cases::Table;
+use crate::fleet::Fleet;
 use crate::floods::Flood;
 use crate::micro::Nanoseconds;
 use crate::scaling::Scaling;
@@ -51,6 +52,7 @@ pub struct Report {
     pub floods: Vec<Flood>,
     pub cases: Option<Table>,
     pub scaling: Option<Scaling>,
+    pub fleet: Option<Fleet>,
     pub machine: Machine,
     /// What failed, and what a figure is to be read with.
     pub notes: Vec<String>,
@@ -162,6 +164,9 @@ impl fmt::Display for Report {
         }
         if let Some(scaling) = &self.scaling {
             write!(f, "\n{scaling}")?;
+        }
+        if let Some(fleet) = &self.fleet {
+            write!(f, "\n{fleet}")?;
         }
         let aims = aims::all(self);
         writeln!(f, "\n{:<58} {:>9} {:>9}  ", "AIM", "MEASURED", "AIMED AT")?;

@@ -50,7 +50,7 @@ pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use fleet::{
     FleetAccount, FleetAnswer, FleetEvidence, FleetHost, FleetHosts, FleetJudge, FleetNetwork,
-    FleetProtect, FleetQuery, FleetSource, FleetSources, Judgement, RefusedView,
+    FleetDecision, FleetJudged, FleetLog, FleetLogQuery, FleetProtect, FleetQuery, FleetSource, FleetSources, Judgement, RefusedView,
 };
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{
@@ -302,6 +302,9 @@ pub enum Command {
     FleetSources {
         query: FleetQuery,
     },
+    FleetLog {
+        query: FleetLogQuery,
+    },
     FleetJudge(FleetJudge),
     FleetProtect(FleetProtect),
     NotifyStatus,
@@ -387,6 +390,7 @@ impl Command {
             | Command::FleetHub
             | Command::FleetHosts
             | Command::FleetSources { .. }
+            | Command::FleetLog { .. }
             | Command::Top { .. } => None,
         }
     }
@@ -442,6 +446,7 @@ pub enum Answer {
     Fleet(Box<FleetAnswer>),
     FleetHosts(FleetHosts),
     FleetSources(FleetSources),
+    FleetLog(FleetLog),
     NotifyStatus(NotifyStatus),
     NotifyLog(NotifyLog),
     NotifyTested(NotifyTested),

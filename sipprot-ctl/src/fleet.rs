@@ -13,7 +13,7 @@ pub mod hub;
 pub mod key;
 pub mod list;
 pub mod message;
-pub(crate) mod nats;
+pub mod nats;
 pub mod refusal;
 pub mod rules;
 mod spool;

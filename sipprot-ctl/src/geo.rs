@@ -9,6 +9,7 @@ mod countries;
 mod exempt;
 mod find;
 mod maxmind;
+mod owner;
 mod ranges;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,6 +26,7 @@ use sipprot_common::source::Address;
 
 pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
+pub use owner::Owners;
 pub use exempt::{exempt_networks, is_exempt};
 pub use update::{DEFAULT_TARGET, UpdateError, Updated, target, update};
 

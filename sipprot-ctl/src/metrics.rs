@@ -47,6 +47,7 @@ pub struct Metrics {
     pub events: Events,
     pub health: Health,
     pub logs: Logs,
+    pub fleet: FleetGauges,
 }
 
 /// Packets.
@@ -103,6 +104,12 @@ pub struct Health {
     pub geo_age: Gauge,
 }
 
+/// Of a fleet whose hub runs beside this daemon; empty otherwise.
+pub struct FleetGauges {
+    pub hosts: IntGaugeVec,
+    pub hub_up: IntGaugeVec,
+}
+
 impl Metrics {
     pub fn new(version: &str) -> prometheus::Result<Self> {
         let made = Maker { registry: Registry::new(), described: RefCell::default() };
@@ -118,6 +125,7 @@ impl Metrics {
             events: Events::new(&made)?,
             health: Health::new(&made)?,
             logs: Logs::new(&made)?,
+            fleet: FleetGauges::new(&made)?,
             registry: made.registry,
             described: made.described.into_inner(),
         })
@@ -243,6 +251,19 @@ impl Logs {
                 &["log", "why"],
             )?,
             healthy: made.gauges("sipprot_log_healthy", "Whether the log can be read.", &["log"])?,
+        })
+    }
+}
+
+impl FleetGauges {
+    fn new(made: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            hosts: made.gauges(
+                "sipprot_fleet_hosts",
+                "Hosts of the fleet whose hub runs here, by how they fare.",
+                &["health"],
+            )?,
+            hub_up: made.gauges("sipprot_fleet_hub_up", "Whether that hub answers.", &[])?,
         })
     }
 }

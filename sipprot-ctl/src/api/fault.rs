@@ -37,6 +37,9 @@ pub struct Fault {
     /// The field of the request that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Refused for want of a consent alone: with `confirmed` it is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
 }
 
 /// The body of an error.
@@ -47,7 +50,7 @@ pub struct FaultBody {
 
 impl Fault {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None }
+        Self { code, message: message.into(), field: None, consent: false }
     }
 
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
@@ -60,6 +63,11 @@ impl Fault {
 
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Code::Refused, message)
+    }
+
+    /// For want of a consent alone.
+    pub fn needs_consent(message: impl Into<String>) -> Self {
+        Self { consent: true, ..Self::refused(message) }
     }
 
     pub fn denied(message: impl Into<String>) -> Self {

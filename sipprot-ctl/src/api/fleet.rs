@@ -114,6 +114,9 @@ pub struct FleetSource {
     pub user_agent: Option<String>,
     /// ISO code: of the hub's database, or as a host had it.
     pub country: Option<String>,
+    /// Who runs its network, of the hub's database of autonomous systems, where one is there.
+    #[serde(default)]
+    pub owner: Option<String>,
     pub endpoint: Option<String>,
     pub account: Option<String>,
     /// Listed until then.
@@ -164,6 +167,50 @@ pub struct FleetQuery {
     #[serde(default)]
     pub offset: Option<u64>,
     /// 100 otherwise; at most 10,000.
+    #[serde(default)]
+    pub limit: Option<u64>,
+}
+
+/// Decisions, the last one first, and how many there are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FleetLog {
+    pub decisions: Vec<FleetDecision>,
+    pub total: u64,
+}
+
+/// What somebody decided at the hub. It is kept with the decision, or neither is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FleetDecision {
+    pub number: u64,
+    /// Unix seconds.
+    pub at: i64,
+    pub by: String,
+    /// `approve`, `reject`, `recall`, `protect` or `unprotect`.
+    pub what: String,
+    /// The network that is protected or isn't any more.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// What became of which source.
+    pub sources: Vec<FleetJudged>,
+    #[serde(default)]
+    pub note: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FleetJudged {
+    pub source: String,
+    /// `None` if it wasn't known.
+    pub before: Option<State>,
+    pub after: Option<State>,
+}
+
+/// Which page of the decisions.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FleetLogQuery {
+    #[serde(default)]
+    pub offset: Option<u64>,
+    /// 100 otherwise; at most 1,000.
     #[serde(default)]
     pub limit: Option<u64>,
 }

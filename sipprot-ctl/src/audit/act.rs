@@ -127,6 +127,7 @@ pub fn act(command: &Command) -> Option<Act> {
         | Command::FleetHub
         | Command::FleetHosts
         | Command::FleetSources { .. }
+        | Command::FleetLog { .. }
         | Command::Top { .. } => return None,
     };
     Some(Act { what, target })

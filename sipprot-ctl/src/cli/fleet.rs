@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::args::duration;
 use super::change::operator;
-use super::client::{Client, query};
+use super::client::{Client, query, query_of};
 use super::lists::time;
 use super::table::{Align, Table};
 use super::{CliError, Context, write_out};
 use crate::api::{
-    Done, FleetAnswer, FleetHost, FleetHosts, FleetJudge, FleetProtect, FleetSource, FleetSources,
-    Judgement,
+    Done, FleetAnswer, FleetDecision, FleetHost, FleetHosts, FleetJudge, FleetLog, FleetLogQuery,
+    FleetProtect, FleetSource, FleetSources, Judgement,
 };
 use crate::config::LogLevel;
 use crate::fleet::Home;
@@ -63,6 +63,13 @@ pub enum FleetVerb {
         /// Only those that hold or lie in it.
         #[arg(long, value_name = "NET")]
         covers: Option<IpNetwork>,
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        #[arg(long, value_name = "N")]
+        offset: Option<u64>,
+    },
+    /// On the hub: what was decided, by whom, and what became of it.
+    Log {
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
         #[arg(long, value_name = "N")]
@@ -157,6 +164,11 @@ pub(super) fn run(context: &Context, Fleet { dir, verb }: Fleet) -> Result<(), C
             ]);
             let sources: FleetSources = hub().get(&format!("/fleet/sources{query}"))?;
             context.print(&sources, sources_table)
+        }
+        FleetVerb::Log { limit, offset } => {
+            let query = query_of(&FleetLogQuery { offset, limit })?;
+            let log: FleetLog = hub().get(&format!("/fleet/log{query}"))?;
+            context.print(&log, log_table)
         }
         FleetVerb::Approve { decision, time } => {
             judge(context, &hub(), Judgement::Approve, decision, time)
@@ -339,6 +351,7 @@ fn sources_table(sources: &FleetSources) -> String {
         ("COUNT", Align::Right),
         ("LAST", Align::Left),
         ("COUNTRY", Align::Left),
+        ("OWNER", Align::Left),
         ("USER AGENT", Align::Left),
         ("UNTIL", Align::Left),
     ]);
@@ -351,6 +364,7 @@ fn sources_table(sources: &FleetSources) -> String {
             it.count.to_string(),
             Some(it.last).filter(|at| *at > 0).map(time).unwrap_or_default(),
             it.country.clone().unwrap_or_default(),
+            it.owner.clone().unwrap_or_default(),
             it.user_agent.clone().unwrap_or_default(),
             it.until.map(time).unwrap_or_default(),
         ]);
@@ -383,4 +397,31 @@ fn proven_by(source: &FleetSource) -> String {
         }
         names => names.join(", "),
     }
+}
+
+fn log_table(log: &FleetLog) -> String {
+    let mut table = Table::new([
+        ("TIME", Align::Left),
+        ("BY", Align::Left),
+        ("DECISION", Align::Left),
+        ("OF", Align::Left),
+        ("NOTE", Align::Left),
+    ]);
+    for it in &log.decisions {
+        table.row([time(it.at), it.by.clone(), it.what.clone(), decided_of(it), it.note.clone()]);
+    }
+    let mut text = table.render();
+    if log.total > log.decisions.len() as u64 {
+        text += &format!("{} of {}\n", log.decisions.len(), log.total);
+    }
+    text
+}
+
+/// The network, and each source with what it was before.
+fn decided_of(decision: &FleetDecision) -> String {
+    let sources = decision.sources.iter().map(|it| match it.before {
+        Some(before) => format!("{} ({before})", it.source),
+        None => format!("{} (new)", it.source),
+    });
+    decision.network.iter().cloned().chain(sources).collect::<Vec<_>>().join(", ")
 }

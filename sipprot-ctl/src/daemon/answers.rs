@@ -136,6 +136,7 @@ impl Core {
             it @ (Command::FleetHub
             | Command::FleetHosts
             | Command::FleetSources { .. }
+            | Command::FleetLog { .. }
             | Command::FleetJudge(_)
             | Command::FleetProtect(_)) => return self.ask_hub(it, reply),
             Command::NotifyStatus => return self.notify_status(reply),

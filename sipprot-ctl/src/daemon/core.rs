@@ -22,6 +22,7 @@ use super::fleet::Fleet;
 use super::front::{self, Front};
 use super::geography::{Geography, Opening, Told};
 use super::guard::Guard;
+use super::hub::Beside;
 use super::journal::Journal;
 use super::kernel::Kernel;
 use super::learn::Lessons;
@@ -89,6 +90,7 @@ pub struct Core {
     pub(super) guard: Guard,
     pub(super) feeds: Vec<Feed>,
     pub(super) fleet: Fleet,
+    pub(super) beside: Beside,
     /// Denials by rules that may not be in the store yet.
     pub(super) fresh_denials: Vec<ListEntry>,
     /// Entries that were changed a moment ago, likewise.
@@ -199,6 +201,7 @@ impl Core {
             guard,
             feeds: Vec::new(),
             fleet: Fleet::default(),
+            beside: Beside::default(),
             fresh_denials: Vec::new(),
             fresh_edits: Vec::new(),
             leaving: HashMap::new(),

@@ -236,12 +236,13 @@ impl Core {
             return;
         }
         let what = format!("{} is off the fleet's list: {why}", crate::report::address(network));
-        self.tell_of(LiveKind::List, network, what);
+        self.tell_of(LiveKind::List, network, what.clone());
         let Ok(others) = self.others(List::Deny, network) else { return };
         self.lists_version += 1;
         self.kernel.carry("removing an entry of the fleet's", |datapath| {
             datapath.remove_entry(KernelList::Deny, network, 0, &others)
         });
+        info!("{what}");
     }
 
     /// Of blocks and containments as they begin. What a tenant's own word did alone proves nothing to others.

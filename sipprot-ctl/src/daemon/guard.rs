@@ -258,7 +258,7 @@ impl Core {
     ) -> Result<PendingRecord, Fault> {
         let within = format_duration(self.config.confirm_within);
         if !consent.confirm {
-            return Err(Fault::refused(format!(
+            return Err(Fault::needs_consent(format!(
                 "{reason}. --confirm does it, and takes it back after {within} unless 'sipprot \
                  confirm' follows"
             )));

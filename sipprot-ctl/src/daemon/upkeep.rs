@@ -41,6 +41,7 @@ impl Core {
         self.end_pending_due();
         self.look_at_blocklists();
         self.look_at_fleet();
+        self.look_at_hub();
         if self.seconds.is_multiple_of(RECONCILE_EVERY) {
             self.reconcile();
             self.look_at_losses();

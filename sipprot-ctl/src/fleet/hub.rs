@@ -29,13 +29,14 @@ use crate::access::{Access, Times};
 use crate::api::{Call, Caller};
 use crate::daemon::guard::own::Own;
 use crate::daemon::guard::sessions;
-use crate::geo::Geo;
+use crate::geo::{Geo, Owners};
 use crate::http::{self, Rooms};
 use publish::{Outlet, Published};
 use records::Records;
 
 const SECOND: Duration = Duration::from_secs(1);
 const TEND_EVERY: u64 = 10;
+const DATABASES_EVERY: u64 = 60;
 /// Whole lists are published this often while they change.
 const SNAPSHOT_EVERY: u64 = 30;
 const RETRY: Duration = Duration::from_secs(1);
@@ -48,6 +49,7 @@ pub struct Hub {
     keys: BTreeMap<String, Verifier>,
     outlet: Outlet,
     geo: Geo,
+    owners: Owners,
     /// Revision of the last snapshot.
     snapshot: Option<u64>,
     connected: bool,
@@ -151,6 +153,7 @@ impl Hub {
             keys: BTreeMap::new(),
             outlet,
             geo: Geo::open(&[]),
+            owners: Owners::open(),
             snapshot: None,
             connected: false,
             problem: None,
@@ -290,6 +293,9 @@ impl Hub {
             self.records.keep(&self.book, &Done { list: Vec::new(), kept }, Vec::new())?;
             self.records.note(&self.book)?;
         }
+        if self.seconds.is_multiple_of(DATABASES_EVERY) {
+            self.follow_databases();
+        }
         let revision = self.records.revision();
         let is_due = self.snapshot.is_none() || self.seconds.is_multiple_of(SNAPSHOT_EVERY);
         if is_due && self.snapshot != Some(revision) {
@@ -297,6 +303,15 @@ impl Hub {
             self.outlet.snapshot(&self.records, &self.book, now());
         }
         Ok(())
+    }
+
+    fn follow_databases(&mut self) {
+        if self.geo.has_changed() {
+            self.geo = Geo::open(&[]).or(&self.geo);
+        }
+        if self.owners.has_changed() {
+            self.owners = Owners::open();
+        }
     }
 }
 

@@ -22,12 +22,25 @@ pub(super) fn candidates(root: &Path, named: &[PathBuf]) -> Vec<PathBuf> {
     if !named.is_empty() {
         return named.to_vec();
     }
+    let mut found = maxmind(root, |name| name.contains("country") || name.contains("city"));
+    let text = TEXT_FILES.map(|path| root.join(path));
+    found.extend(text.into_iter().filter(|path| path.exists()));
+    found
+}
+
+/// Databases of autonomous systems, the newest first.
+pub(super) fn owners(root: &Path) -> Vec<PathBuf> {
+    maxmind(root, |name| name.contains("asn"))
+}
+
+/// The newest first; of two that are as new, one of countries before one of cities.
+fn maxmind(root: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for directory in DIRECTORIES {
         // A directory that can't be read is one without databases.
         for entry in std::fs::read_dir(root.join(directory)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().to_lowercase();
-            if is_maxmind(Path::new(&name)) && (name.contains("country") || name.contains("city")) {
+            if is_maxmind(Path::new(&name)) && is_wanted(&name) {
                 found.push(entry.path());
             }
         }
@@ -37,8 +50,6 @@ pub(super) fn candidates(root: &Path, named: &[PathBuf]) -> Vec<PathBuf> {
         let changed = std::fs::metadata(path).map(|metadata| metadata.mtime()).unwrap_or(0);
         (std::cmp::Reverse(changed), city, path.clone())
     });
-    let text = TEXT_FILES.map(|path| root.join(path));
-    found.extend(text.into_iter().filter(|path| path.exists()));
     found
 }
 

@@ -1,5 +1,6 @@
 //! Databases as files: both record shapes, text ranges, what is found where, what is broken.
 
+mod owner;
 mod update;
 mod writer;
 

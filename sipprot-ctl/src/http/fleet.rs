@@ -3,10 +3,14 @@
 use super::asker::Asker;
 use super::error::{Body, Params};
 use super::routes::{Called, answer};
-use crate::api::{Command, FleetJudge, FleetProtect, FleetQuery};
+use crate::api::{Command, FleetJudge, FleetLogQuery, FleetProtect, FleetQuery};
 
 pub(super) async fn sources(asker: Asker, Params(query): Params<FleetQuery>) -> Called {
     answer(&asker, Command::FleetSources { query }).await
+}
+
+pub(super) async fn log(asker: Asker, Params(query): Params<FleetLogQuery>) -> Called {
+    answer(&asker, Command::FleetLog { query }).await
 }
 
 pub(super) async fn judge(asker: Asker, Body(judge): Body<FleetJudge>) -> Called {

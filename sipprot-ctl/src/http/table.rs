@@ -13,7 +13,7 @@ use super::{
 };
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetSources, GeoPreview, Ingested,
+    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetLog, FleetSources, GeoPreview, Ingested,
     LearnProposal, LearnStatus, LiveEvents, MadeToken, NotifyLog, NotifyStatus, NotifyTested,
     PeersAnswer, RemovedAnswer, Report, Right, Schema, ServiceView, SessionView, SettingsAnswer,
     SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer, Undone,
@@ -125,6 +125,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/fleet/hub", READ, |asker| routes::plain(asker, Command::FleetHub)).gives::<FleetAnswer>("What the hub knows and decides, where this is one, or one runs beside the daemon (`fleet.hub`)."),
         get("/fleet/hosts", READ, |asker| routes::plain(asker, Command::FleetHosts)).gives::<FleetHosts>("How each host of the fleet fares. The hub's."),
         get("/fleet/sources", READ, fleet::sources).gives::<FleetSources>("Attackers that hosts reported, page by page. The hub's."),
+        get("/fleet/log", READ, fleet::log).gives::<FleetLog>("What was decided at the hub, by whom, and what became of it: the last first. The hub's."),
         post("/fleet/judge", ADMIN, fleet::judge).gives::<Done>("Spreads, rejects or recalls sources: all of them or none. The hub's."),
         post("/fleet/protect", ADMIN, fleet::protect).gives::<Done>("Keeps a network from ever being spread. The hub's."),
     ]);

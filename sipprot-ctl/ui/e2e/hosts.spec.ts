@@ -36,6 +36,10 @@ test("what waits is rejected, spread, taken back, and spread again", async ({ pa
   await act("Approve").click();
   await filter.selectOption("listed");
   await expect(act("Recall")).toBeVisible();
+  await page.getByText("Decisions", { exact: true }).click();
+  const approved = page.getByRole("listitem").filter({ hasText: "ann: approve" });
+  await expect(approved).toHaveCount(2);
+  await expect(approved.first()).toContainText(`${ATTACKER} (Recalled)`);
 });
 
 test.describe("a viewer", () => {

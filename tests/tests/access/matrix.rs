@@ -89,6 +89,7 @@ const ROUTES: &str = "
     read    GET    /fleet/hub
     read    GET    /fleet/hosts
     read    GET    /fleet/sources
+    read    GET    /fleet/log
     admin   POST   /fleet/judge
     admin   POST   /fleet/protect
     read    GET    /notify

@@ -154,6 +154,7 @@ impl Core {
         problems.extend(self.reload_complaint.clone());
         problems.extend(self.blocklist_problems());
         problems.extend(self.fleet.problem());
+        problems.extend(self.beside.problem());
         problems.extend(self.pending_problem());
         problems.extend(self.learning_problem());
         problems.extend(self.geo_problems());
@@ -204,6 +205,7 @@ impl Core {
         self.rules_metrics();
         self.log_metrics();
         self.kernel_metrics();
+        self.hub_metrics();
         self.metrics.render().map(Answer::Metrics).map_err(|failure| {
             error!("metrics: {failure}");
             Fault::internal()

@@ -92,11 +92,12 @@ impl Book {
         FleetHosts { hosts: self.hosts.iter().map(view).collect() }
     }
 
-    /// `country` is asked where no host said one.
+    /// Countries as the hub's database has them, or else as a host said.
     pub fn sources_answer(
         &self,
         query: &FleetQuery,
         country: impl Fn(IpNetwork) -> Option<String>,
+        owner: impl Fn(IpNetwork) -> Option<String>,
     ) -> FleetSources {
         let wanted = |(network, source): &(&IpNetwork, &Source)| {
             query.state.is_none_or(|state| state == source.state)
@@ -118,6 +119,7 @@ impl Book {
         let view = |(network, source): (&IpNetwork, &Source)| {
             let mut view = source_view(*network, source);
             view.country = country(*network).or(view.country);
+            view.owner = owner(*network);
             view
         };
         let sources = rows.into_iter().skip(offset).take(limit).map(view).collect();
@@ -195,6 +197,7 @@ fn source_view(network: IpNetwork, source: &Source) -> FleetSource {
         last: source.last().into(),
         user_agent: text(&source.user_agent),
         country: text(&source.country),
+        owner: None,
         endpoint: text(&source.endpoint),
         account: text(&source.account),
         until: (source.until > 0).then_some(source.until.into()),

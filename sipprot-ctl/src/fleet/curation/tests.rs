@@ -329,7 +329,7 @@ fn one_account_attacked_from_many_is_seen() {
         let account = Some("1000@pbx.example".to_owned());
         fleet.tells(host, Report { account, ..report(&source) }, NOW);
     }
-    let answer = fleet.book.sources_answer(&FleetQuery::default(), |_| None);
+    let answer = fleet.book.sources_answer(&FleetQuery::default(), |_| None, |_| None);
     let [account] = answer.accounts.as_slice() else { panic!("{:?}", answer.accounts) };
     assert_eq!((account.sources, account.hosts), (3, 2));
 }

@@ -7,20 +7,21 @@ use tracing::info;
 
 use super::{Hub, now};
 use crate::api::{
-    Answer, Call, Command, Done as Told, Fault, FleetAnswer, FleetJudge, FleetProtect, Judgement,
-    TEXT_MAX,
+    Answer, Call, Command, Done as Told, Fault, FleetAnswer, FleetDecision, FleetJudge,
+    FleetJudged, FleetProtect, Judgement, TEXT_MAX,
 };
 use crate::cli::version;
-use crate::fleet::curation::Done;
+use crate::fleet::curation::{Done, Source, State};
 use crate::fleet::list::EXPIRY_MAX_S;
+use crate::fleet::message::ListChange;
 use crate::message::clean;
 use crate::report::address;
 
 /// Sources that one decision may name.
 const SOURCES_MAX: usize = 1000;
 
-/// What a decision did, and a line about it.
-type Judged = Result<(Done, String), Fault>;
+/// What a decision did, a line about it, and its record.
+type Judged = Result<(Done, String, FleetDecision), Fault>;
 
 impl Hub {
     pub(super) fn answer(&mut self, call: Call) -> anyhow::Result<()> {
@@ -36,8 +37,10 @@ impl Hub {
                 let country = |network: IpNetwork| {
                     self.geo.country(network.ip()).map(|it| it.code().to_owned())
                 };
-                Ok(Answer::FleetSources(self.book.sources_answer(&query, country)))
+                let owner = |network: IpNetwork| self.owners.owner(network.ip());
+                Ok(Answer::FleetSources(self.book.sources_answer(&query, country, owner)))
             }
+            Command::FleetLog { query } => Ok(Answer::FleetLog(self.records.log(&query)?)),
             Command::FleetJudge(judge) => {
                 let judged = self.judge(&judge);
                 self.carry_out(judged)?
@@ -56,8 +59,9 @@ impl Hub {
     /// Answered once it is on the disk.
     fn carry_out(&mut self, judged: Judged) -> anyhow::Result<Result<Answer, Fault>> {
         match judged {
-            Ok((done, message)) => {
+            Ok((done, message, decision)) => {
                 info!("{message}");
+                self.records.decided(decision);
                 self.keep_and_publish(done)?;
                 Ok(Ok(Answer::Done(Told::new(message))))
             }
@@ -122,16 +126,40 @@ impl Hub {
             Judgement::Recall => "recalled",
         };
         let message = format!("{} {verb} by {by}", names.join(", "));
-        Ok((all, message))
+        let became = |(network, source): (IpNetwork, Option<Source>)| FleetJudged {
+            source: address(network),
+            before: source.map(|it| it.state),
+            after: self.book.sources.get(&network).map(|it| it.state),
+        };
+        let decision = FleetDecision {
+            number: 0,
+            at: now,
+            by,
+            what: judge.judgement.name().to_owned(),
+            network: None,
+            sources: before.into_iter().map(became).collect(),
+            note,
+        };
+        Ok((all, message, decision))
     }
 
     fn protect(&mut self, protect: &FleetProtect) -> Judged {
         let (by, note) = (text("by", &protect.by)?, text("note", &protect.note)?);
         let network = crate::daemon::plain(protect.network);
         let name = address(network);
+        let decision = |what: &str, sources: Vec<FleetJudged>| FleetDecision {
+            number: 0,
+            at: now(),
+            by: by.clone(),
+            what: what.to_owned(),
+            network: Some(name.clone()),
+            sources,
+            note: note.clone(),
+        };
         if protect.lift {
             let done = self.book.unprotect(network)?;
-            return Ok((done, format!("{name} is protected no more, by {by}")));
+            let message = format!("{name} is protected no more, by {by}");
+            return Ok((done, message, decision("unprotect", Vec::new())));
         }
         if network.prefix() == 0 {
             return Err(Fault::invalid("network", "that is every address there is"));
@@ -141,7 +169,16 @@ impl Hub {
             0 => String::new(),
             count => format!("; recalled: {count}"),
         };
-        Ok((done, format!("{name} is protected by {by}{recalled}")))
+        let became = done.list.iter().filter_map(|change| match change {
+            ListChange::Remove(network) => Some(FleetJudged {
+                source: address(*network),
+                before: Some(State::Listed),
+                after: Some(State::Recalled),
+            }),
+            ListChange::Put(_) => None,
+        });
+        let decision = decision("protect", became.collect());
+        Ok((done, format!("{name} is protected by {by}{recalled}"), decision))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The hub's database: its book, row by row, and deltas that have not left yet.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::path::Path;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::api::{FleetDecision, FleetLog, FleetLogQuery};
 use crate::fleet::curation::{Book, Done, Kept, Refused, Reporter, Shielded, Source};
 use crate::fleet::refusal::Refusal;
 use crate::store::{Shelf, ShelfBatch};
@@ -17,6 +19,12 @@ const SOURCE: &str = "source/";
 const HOST: &str = "host/";
 const PROTECTED: &str = "protected/";
 const OUTBOX: &str = "outbox/";
+const LOG: &str = "log/";
+/// Decisions that are kept.
+const LOG_MAX: u64 = 10_000;
+/// Of which so many are told at once.
+const PAGE: u64 = 100;
+const PAGE_MAX: u64 = 1000;
 
 /// How far the list goes.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -39,6 +47,10 @@ pub(super) struct Records {
     meta: Meta,
     /// Revisions that arrived, to be removed with the next write.
     arrived: Vec<u64>,
+    /// Decisions to be written with what they did.
+    decided: Vec<FleetDecision>,
+    /// Of the first decision that is kept, and of the next one.
+    log: Range<u64>,
 }
 
 impl Records {
@@ -70,7 +82,11 @@ impl Records {
             let (key, shielded) = row?;
             book.protected.extend(key.parse::<IpNetwork>().ok().map(|it| (it, shielded)));
         }
-        let records = Self { shelf, meta, arrived: Vec::new() };
+        let numbers = || shelf.all::<FleetDecision>(LOG).filter_map(Result::ok);
+        let first = numbers().next().map_or(0, |(_, it)| it.number);
+        let next = numbers().last().map_or(0, |(_, it)| it.number + 1);
+        let (arrived, decided) = (Vec::new(), Vec::new());
+        let records = Self { shelf, meta, arrived, decided, log: first..next };
         let mut batch = ShelfBatch::default();
         batch.put(META, &records.meta);
         records.shelf.apply(batch)?;
@@ -101,6 +117,22 @@ impl Records {
     /// It lies in the stream.
     pub fn published(&mut self, revision: u64) {
         self.arrived.push(revision);
+    }
+
+    /// Written with the next batch, which is what it did.
+    pub fn decided(&mut self, decision: FleetDecision) {
+        self.decided.push(decision);
+    }
+
+    pub fn log(&self, query: &FleetLogQuery) -> anyhow::Result<FleetLog> {
+        let limit = query.limit.unwrap_or(PAGE).min(PAGE_MAX);
+        let last = self.log.end.saturating_sub(query.offset.unwrap_or(0)).max(self.log.start);
+        let first = last.saturating_sub(limit).max(self.log.start);
+        let mut decisions = Vec::new();
+        for number in (first..last).rev() {
+            decisions.extend(self.shelf.get::<FleetDecision>(&logged(number))?);
+        }
+        Ok(FleetLog { decisions, total: self.log.end - self.log.start })
     }
 
     /// All that a message or a decision did, as a whole.
@@ -134,6 +166,15 @@ impl Records {
             let text: String = delta.iter().map(|byte| format!("{byte:02x}")).collect();
             batch.put(&outgoing(revision), &text);
         }
+        for decision in std::mem::take(&mut self.decided) {
+            let number = self.log.end;
+            batch.put(&logged(number), &FleetDecision { number, ..decision });
+            self.log.end += 1;
+            if self.log.end - self.log.start > LOG_MAX {
+                batch.remove(&logged(self.log.start));
+                self.log.start += 1;
+            }
+        }
         if !batch.is_empty() || !self.arrived.is_empty() {
             for revision in std::mem::take(&mut self.arrived) {
                 batch.remove(&outgoing(revision));
@@ -164,4 +205,54 @@ fn put<T: Serialize>(batch: &mut ShelfBatch, key: &str, row: Option<&T>) {
 /// Sorts as it counts.
 fn outgoing(revision: u64) -> String {
     format!("{OUTBOX}{revision:020}")
+}
+
+fn logged(number: u64) -> String {
+    format!("{LOG}{number:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(by: &str) -> FleetDecision {
+        FleetDecision {
+            number: 0,
+            at: 1,
+            by: by.to_owned(),
+            what: "approve".to_owned(),
+            network: None,
+            sources: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn decisions_are_kept_with_what_they_did_the_last_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut records, book) = Records::open(directory.path()).unwrap();
+        for by in ["anna", "ben", "carl"] {
+            records.decided(decision(by));
+            records.keep(&book, &Done::default(), Vec::new()).unwrap();
+        }
+        drop((records, book));
+        let (mut records, book) = Records::open(directory.path()).unwrap();
+        let names = |records: &Records, query: FleetLogQuery| {
+            let log = records.log(&query).unwrap();
+            let names = log.decisions.into_iter().map(|it| (it.number, it.by));
+            (names.collect::<Vec<_>>(), log.total)
+        };
+        let page = |offset, limit| FleetLogQuery { offset: Some(offset), limit: Some(limit) };
+        let row = |number, by: &str| (number, by.to_owned());
+        let all = vec![row(2, "carl"), row(1, "ben"), row(0, "anna")];
+        assert_eq!(names(&records, FleetLogQuery::default()), (all, 3));
+        assert_eq!(names(&records, page(1, 1)), (vec![row(1, "ben")], 3));
+        assert_eq!(names(&records, page(9, 1)), (Vec::new(), 3));
+        // The oldest go.
+        records.log.end = LOG_MAX;
+        records.decided(decision("dora"));
+        records.keep(&book, &Done::default(), Vec::new()).unwrap();
+        assert_eq!(records.log, 1..LOG_MAX + 1);
+        assert_eq!(names(&records, page(LOG_MAX - 1, 1)), (vec![row(1, "ben")], LOG_MAX));
+    }
 }

@@ -266,6 +266,16 @@ export interface FleetSource {
   note: string | null;
 }
 
+export interface FleetDecision {
+  number: number;
+  at: number;
+  by: string;
+  what: string;
+  network: string | null;
+  sources: { source: string; before: FleetState | null; after: FleetState | null }[];
+  note: string;
+}
+
 export interface FleetSources {
   sources: FleetSource[];
   total: number;

@@ -129,7 +129,7 @@ async function consented(step: Step): Promise<unknown> {
   try {
     return await step(false);
   } catch (error) {
-    if (!(error instanceof ApiError && error.fault.code === "refused")) throw error;
+    if (!(error instanceof ApiError && error.fault.consent)) throw error;
     const { message } = error.fault;
     const { confirm_within_s: within } = await waiting.look();
     const go = await new Promise<boolean>((answer) => (risk.asked = { message, within, answer }));

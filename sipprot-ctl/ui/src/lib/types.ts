@@ -23,6 +23,8 @@ export interface Fault {
   code: string;
   message: string;
   field?: string;
+  /** Refused for want of a consent alone. */
+  consent?: boolean;
 }
 
 export interface Pending {

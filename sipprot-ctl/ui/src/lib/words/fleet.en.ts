@@ -31,6 +31,7 @@ export const fleetEn = {
   attacks: "Attacks",
   heard: "Heard",
   decision: "Decision",
+  decisions: "Decisions",
   fullest: "Fullest map",
   reported: "Reported attackers",
   spreadBy: {
@@ -41,7 +42,6 @@ export const fleetEn = {
   noReports: { pending: "Nothing waits for you.", other: "None." },
   proof: "Evidence",
   proofs: (proven: number, hosts: number) => `proven by ${proven} of ${hosts} ${of(hosts, "host", "hosts")}`,
-  owner: "Owner",
   approve: "Approve",
   reject: "Reject",
   recall: "Recall",

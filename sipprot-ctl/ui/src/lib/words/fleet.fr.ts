@@ -30,6 +30,7 @@ export const fleetFr: FleetWords = {
   attacks: "Attaques",
   heard: "Entendu",
   decision: "Décision",
+  decisions: "Décisions",
   fullest: "Table la plus pleine",
   reported: "Attaquants signalés",
   spreadBy: {
@@ -40,7 +41,6 @@ export const fleetFr: FleetWords = {
   noReports: { pending: "Rien ne vous attend.", other: "Aucun." },
   proof: "Preuves",
   proofs: (proven, hosts) => `prouvé par ${proven} ${of(proven, "hôte", "hôtes")} sur ${hosts}`,
-  owner: "Propriétaire",
   approve: "Approuver",
   reject: "Rejeter",
   recall: "Rappeler",
