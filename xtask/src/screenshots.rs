@@ -20,7 +20,8 @@ pub fn screenshots() -> Result<()> {
     let built = build::build(&build::Options::default(), build::Profile::Dev)?;
     let into = workspace::root().join("docs/screens");
     let mut cargo = workspace::cargo("test");
-    cargo.args(["--package", "sipprot-tests", "--test", "ui", "--", "--nocapture"]);
+    cargo.args(["--package", "sipprot-tests", "--test", "ui", "--test", "fleet"]);
+    cargo.args(["--", "--nocapture", "the_dashboard_in_a_browser", "what_one_host_proves"]);
     cargo.env("RUST_TEST_THREADS", "1").env(INTO_VARIABLE, &into);
     cargo.env("SIPPROT_BIN", &built.sipprot).env(build::OBJECT_VARIABLE, &built.object);
     process::run(&mut cargo)?;

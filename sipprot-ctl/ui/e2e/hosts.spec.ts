@@ -1,6 +1,9 @@
 // Before a daemon beside the hub: of two hosts, one has reported ATTACKER.
 import { expect } from "@playwright/test";
 import { ATTACKER, axe, logIn, open, test } from "./lab";
+import { INTO, picture } from "./picture";
+
+test.use({ viewport: { width: 1200, height: 900 } });
 
 test.beforeEach(async ({ page, sessions, user, baseURL }) => {
   await logIn(page, sessions, user, baseURL ?? "");
@@ -40,6 +43,7 @@ test("what waits is rejected, spread, taken back, and spread again", async ({ pa
   const approved = page.getByRole("listitem").filter({ hasText: "ann: approve" });
   await expect(approved).toHaveCount(2);
   await expect(approved.first()).toContainText(`${ATTACKER} (Recalled)`);
+  if (INTO) await picture(page, "hosts-fleet");
 });
 
 test.describe("a viewer", () => {

@@ -183,7 +183,7 @@ impl Sixty {
             let entries = daemon.json(&["list", "deny", "--limit", "1000"])?;
             let entries = entries["entries"].as_array().context("entries")?;
             let networks: BTreeSet<IpNetwork> =
-                entries.iter().filter_map(|it| it["network"].as_str()?.parse().ok()).collect();
+                entries.iter().filter_map(|it| it["ip"].as_str()?.parse().ok()).collect();
             assert_eq!(networks, expected);
             let output = daemon.cli(&["verify"])?;
             ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
