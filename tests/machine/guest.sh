@@ -3,7 +3,7 @@
 # second serial line, and what it measured.
 set -u
 here=/scenario
-denied=198.51.100.10 blocked=198.51.100.20 control=203.0.113.7 guesser=198.51.100.30
+denied=198.51.100.10 blocked=198.51.100.20 control=203.0.113.7 guesser=198.51.100.30 other_guesser=198.51.100.31
 
 say() { echo "$*"; }
 check() {
@@ -29,15 +29,16 @@ of_process() { sed -n "s/^$1:\t//p" "/proc/$(pid)/status"; }
 six=000000c000801005
 interface() { ip -o route get 192.0.2.1 | sed 's/.* dev \([^ ]*\).*/\1/'; }
 
-# As sshd says it: a unit of its name, which journald attests.
+# As sshd says it: a unit of its name, which journald attests; or an instance for each connection.
 guess_at_ssh() {
-    cat >/etc/systemd/system/ssh.service <<EOF
+    local unit=$1 instance=$2 source=$3
+    cat >"/etc/systemd/system/$unit.service" <<EOF
 [Service]
-ExecStart=/bin/bash -c 'for n in {1..8}; do echo "Failed password for root from $guesser port 4100\$n ssh2"; done; sleep 2'
+ExecStart=/bin/bash -c 'for n in {1..8}; do echo "Failed password for root from $source port 4100\$n ssh2"; done; sleep 2'
 SyslogIdentifier=sshd
 EOF
     systemctl daemon-reload
-    systemctl restart ssh
+    systemctl restart "$instance"
 }
 
 first_boot() {
@@ -80,8 +81,10 @@ first_boot() {
     sleep 2
     check "denied and blocked are dropped" test "$(passed denied)$(passed blocked)" = 00
 
-    guess_at_ssh
+    guess_at_ssh ssh ssh "$guesser"
     check "who guesses at ssh is blocked" wait_for sh -c "sipprot check $guesser --json | grep -q '\"blocked\":true'"
+    guess_at_ssh ssh@ ssh@7 "$other_guesser"
+    check "and at one that a socket started" wait_for sh -c "sipprot check $other_guesser --json | grep -q '\"blocked\":true'"
     check "the journal has fields" wait_for sh -c "journalctl -u sipprot SIPPROT_SOURCE=$guesser -o json | grep -q SIPPROT_RULE"
     journalctl -u sipprot SIPPROT_SOURCE=$guesser -o verbose --no-pager | grep -E '^ *(MESSAGE|PRIORITY|SIPPROT|_SYSTEMD_UNIT|SYSLOG_IDENT)' | head -12
 

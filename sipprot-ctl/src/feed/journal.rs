@@ -68,9 +68,33 @@ fn start(units: &[String], cursor: Option<&str>) -> std::io::Result<Child> {
     if units.is_empty() {
         command.arg("_UID=0");
     }
-    command.args(units.iter().map(|unit| format!("--unit={unit}")));
+    command.args(matches(units));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.kill_on_drop(true).spawn()
+}
+
+/// Which entries, by what journald attests. `--unit` finds only instances of a template that are in the journal
+/// when it starts, but all of them lie in the template's slice.
+fn matches(units: &[String]) -> Vec<String> {
+    let field = |unit: &String| {
+        let name = unit.strip_suffix(".service").unwrap_or(unit);
+        match name.strip_suffix("@*") {
+            Some(template) => {
+                format!("_SYSTEMD_SLICE=system-{}.slice", template.replace('-', "\\x2d"))
+            }
+            None if name.contains('.') => format!("_SYSTEMD_UNIT={name}"),
+            None => format!("_SYSTEMD_UNIT={name}.service"),
+        }
+    };
+    // Between two of different fields, a plus is "or".
+    let mut all = Vec::new();
+    for unit in units {
+        if !all.is_empty() {
+            all.push("+".to_owned());
+        }
+        all.push(field(unit));
+    }
+    all
 }
 
 /// Until it ends. True if anything was read.
@@ -114,6 +138,22 @@ fn sift(json: &str, tap: &Tap, cursor: &mut Option<String>) -> Option<Heard> {
 mod tests {
     use super::*;
     use crate::feed::{filters, tap::Whose};
+
+    #[test]
+    fn units_are_asked_for_by_what_journald_attests() {
+        let check = |units: &[&str], expected: &str| {
+            let units: Vec<String> = units.iter().map(|it| (*it).to_owned()).collect();
+            assert_eq!(matches(&units).join(" "), expected);
+        };
+        check(&["ssh.service"], "_SYSTEMD_UNIT=ssh.service");
+        check(
+            &["ssh", "ssh@*.service", "my-sshd@*"],
+            "_SYSTEMD_UNIT=ssh.service + _SYSTEMD_SLICE=system-ssh.slice + \
+             _SYSTEMD_SLICE=system-my\\x2dsshd.slice",
+        );
+        check(&["cron.timer"], "_SYSTEMD_UNIT=cron.timer");
+        check(&[], "");
+    }
 
     #[test]
     fn entries_of_the_journal() {

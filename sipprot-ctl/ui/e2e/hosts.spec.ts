@@ -3,7 +3,6 @@ import { expect } from "@playwright/test";
 import { ATTACKER, axe, logIn, open, test } from "./lab";
 import { INTO, picture } from "./picture";
 
-test.use({ viewport: { width: 1200, height: 900 } });
 
 test.beforeEach(async ({ page, sessions, user, baseURL }) => {
   await logIn(page, sessions, user, baseURL ?? "");
@@ -43,7 +42,11 @@ test("what waits is rejected, spread, taken back, and spread again", async ({ pa
   const approved = page.getByRole("listitem").filter({ hasText: "ann: approve" });
   await expect(approved).toHaveCount(2);
   await expect(approved.first()).toContainText(`${ATTACKER} (Recalled)`);
-  if (INTO) await picture(page, "hosts-fleet");
+  if (!INTO) return;
+  await page.setViewportSize({ width: 1300, height: 1300 });
+  await page.reload();
+  await page.getByText("Decisions", { exact: true }).click();
+  await picture(page, "hosts-fleet");
 });
 
 test.describe("a viewer", () => {
