@@ -166,9 +166,19 @@ impl Daemon {
     /// The same with more arguments of `run`.
     pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         self.launch_with(arguments)?;
+        self.answers_within(START_LIMIT)
+    }
+
+    /// The same where a long list must be read, or a database made anew.
+    pub fn start_within(&mut self, limit: Duration) -> Result<()> {
+        self.launch()?;
+        self.answers_within(limit)
+    }
+
+    fn answers_within(&mut self, limit: Duration) -> Result<()> {
         let start = Instant::now();
         let mut complaint = String::new();
-        while start.elapsed() < START_LIMIT {
+        while start.elapsed() < limit {
             let process = self.process.as_mut().context("it was started")?;
             if let Some(status) = process.ended()? {
                 bail!("sipprot run ended with {status}: {}", process.last_words());

@@ -8,6 +8,7 @@ use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -98,7 +99,8 @@ fn many_rows_in_a_browser() -> Result<()> {
     daemon.text(&["deny", "import", file.to_str().context("a path")?])?;
     daemon.stop()?;
     put_blocks(&daemon.state_dir().join("lists.export.jsonl"))?;
-    daemon.start()?;
+    // The database is made anew from the export.
+    daemon.start_within(Duration::from_secs(120))?;
     let status = daemon.json(&["status"])?;
     ensure!(status["lists"]["dynamic"] == MANY_BLOCKS, "{}", status["lists"]);
     browse(&lab, "", &["many"])
