@@ -43,7 +43,7 @@ pub use notify::{
     Language, Mail, MailSecurity, MailWay, Notify, Severity, Webhook, WebhookFormat, is_recipient,
 };
 pub use own::{InForce, OwnLimits, OwnRate, OwnRates};
-pub use schema::{SECRET, Schema, is_secret, schema, shown};
+pub use schema::{SECRET, Schema, is_hidden, is_secret, schema, shown};
 pub use settings::{Difference, KeyName, Origins, Setting, differences, section_name, version_of};
 pub(crate) use values::choices;
 pub use values::{

@@ -11,7 +11,7 @@ mod identity;
 mod journal;
 pub mod lines;
 mod place;
-mod syslog;
+pub mod syslog;
 mod tap;
 
 use std::path::Path;

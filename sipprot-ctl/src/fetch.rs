@@ -58,6 +58,18 @@ pub fn is_url(text: &str) -> bool {
     })
 }
 
+/// A URL as anybody may see it: without a password, and without what is asked for, which may be a licence's key.
+pub fn shown(url: &str) -> String {
+    const HIDDEN: &str = "(not shown)";
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (place, query) = rest.split_once('?').map_or((rest, None), |it| (it.0, Some(it.1)));
+    let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let host = authority.rsplit_once('@').map(|(_, host)| format!("{HIDDEN}@{host}"));
+    let host = host.unwrap_or_else(|| authority.to_owned());
+    let query = query.map(|_| format!("?{HIDDEN}")).unwrap_or_default();
+    format!("{scheme}://{host}{path}{query}")
+}
+
 /// Whom this host trusts, an operator's own authority among them; without any, whom browsers trust.
 fn roots() -> RootCerts {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
@@ -187,6 +199,18 @@ mod tests {
             assert!(matches!(found, Err(FetchError::NoUrl)), "{url}");
         }
         assert!(is_url("https://lists.example/apiban.txt"));
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_url_is_not_shown() {
+        fn check(url: &str, expected: &str) {
+            assert_eq!(shown(url), expected, "{url}");
+        }
+        check("https://lists.example/a@b.txt", "https://lists.example/a@b.txt");
+        check("https://ann:p@ss@lists.example:8443/x", "https://(not shown)@lists.example:8443/x");
+        check("https://lists.example?key=5e", "https://lists.example?(not shown)");
+        check("http://ann@192.0.2.1", "http://(not shown)@192.0.2.1");
+        check("/var/lib/list", "/var/lib/list");
     }
 
     #[test]

@@ -103,12 +103,8 @@ pub fn bind_metrics(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves `/metrics`, `/healthz`, `/readyz` and the manual until `stop` is done.
-pub async fn serve_metrics(
-    listener: TcpListener,
-    rooms: Rooms,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, metrics(rooms)).with_graceful_shutdown(stop).await
+pub async fn serve_metrics(listener: TcpListener, rooms: Rooms, stop: impl Future<Output = ()>) {
+    serve::open(listener, metrics(rooms), stop).await;
 }
 
 fn api(mut rooms: Rooms) -> Router {

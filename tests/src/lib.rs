@@ -31,6 +31,8 @@ pub mod lab;
 pub mod namespace;
 /// The office: fifty phones behind one address.
 pub mod office;
+/// A host and the world, and nothing else.
+pub mod outpost;
 /// Waiting for what others do in their own time.
 pub mod patience;
 /// Kamailio, asking for digest authentication.

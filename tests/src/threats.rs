@@ -18,7 +18,13 @@ fn sources(below: &Path, text: &mut String) {
 fn the_threat_model_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut text = String::new();
-    for below in ["tests/tests", "tests/fuzz/tests", "sipprot-ctl/src", "sipprot-common/src"] {
+    for below in [
+        "tests/tests",
+        "tests/fuzz/src",
+        "tests/fuzz/tests",
+        "sipprot-ctl/src",
+        "sipprot-common/src",
+    ] {
         sources(&root.join(below), &mut text);
     }
     let document = fs::read_to_string(root.join("docs/threats.md")).unwrap();

@@ -14,8 +14,11 @@ pub const EXIT_BAD_CONFIG: u8 = 5;
 /// For safety: it would cut off what must not be cut off.
 pub const EXIT_REFUSED: u8 = 6;
 
+/// Neither now nor later: the unit doesn't try it again.
+pub const EXIT_UNFIT: u8 = 7;
+
 /// All of them, for the manual.
-pub const EXIT_CODES: [(u8, &str); 7] = [
+pub const EXIT_CODES: [(u8, &str); 8] = [
     (0, "Done."),
     (EXIT_FAILURE, "It failed."),
     (EXIT_USAGE, "The command line is wrong."),
@@ -23,12 +26,16 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     (EXIT_NOT_FOUND, "There is no such thing."),
     (EXIT_BAD_CONFIG, "The configuration is wrong."),
     (EXIT_REFUSED, "Refused for safety: it would cut off what must not be cut off."),
+    (EXIT_UNFIT, "This kernel does not take this build: trying again is in vain."),
 ];
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     #[error("{0}")]
     Failed(String),
+    /// Another kernel is needed, or another build.
+    #[error("{0}")]
+    Unfit(String),
     #[error("{0}")]
     Usage(String),
     #[error(
@@ -52,6 +59,7 @@ impl CliError {
             CliError::Fault(fault) if fault.field.as_deref() == Some("config") => EXIT_BAD_CONFIG,
             CliError::BadConfig(_) => EXIT_BAD_CONFIG,
             CliError::Failed(_) | CliError::Fault(_) => EXIT_FAILURE,
+            CliError::Unfit(_) => EXIT_UNFIT,
             CliError::Usage(_) => EXIT_USAGE,
             CliError::NotRunning(_) => EXIT_NOT_RUNNING,
         }

@@ -10,7 +10,7 @@ use super::args::{GeoOff, GeoSet, How, OfEndpoint};
 use super::change::operator;
 use super::{CliError, Context};
 use crate::api::{Difference, SettingView, SettingsAnswer, SettingsChange, SettingsChanged};
-use crate::config::{Config, Setting, differences, is_secret, schema, section_name, version_of};
+use crate::config::{Config, Setting, differences, is_hidden, schema, section_name, version_of};
 
 pub(super) fn get(context: &Context, keys: &[String], of: &OfEndpoint) -> Result<(), CliError> {
     let answer: SettingsAnswer = context.client()?.get("/settings")?;
@@ -170,7 +170,7 @@ fn other_secrets(running: &SettingsAnswer, files: &Config) -> Vec<String> {
         files.settings().into_iter().map(|it| (it.key, it.value)).collect();
     let mut secrets = Vec::new();
     let with_own = |it: &SettingView| {
-        let own = own.get(&it.key).filter(|own| is_secret(&it.key) && **own != it.value);
+        let own = own.get(&it.key).filter(|own| is_hidden(&it.key, own) && **own != it.value);
         secrets.extend(own.map(|_| it.key.clone()));
         Setting { key: it.key.clone(), value: own.unwrap_or(&it.value).clone() }
     };

@@ -218,7 +218,17 @@ fn is_risky(key: &str) -> bool {
 
 /// A setting's value as anybody may see it: that a secret is empty is none.
 pub fn shown(key: &str, value: Json) -> Json {
-    if is_secret(key) && value.as_str() != Some("") { SECRET.into() } else { value }
+    if is_hidden(key, &value) && value.as_str() != Some("") { SECRET.into() } else { value }
+}
+
+/// Is it a secret by its key, or by what stands in it?
+pub fn is_hidden(key: &str, value: &Json) -> bool {
+    is_secret(key) || value.as_str().is_some_and(has_credentials)
+}
+
+/// A URL may bear a password or a licence's key.
+fn has_credentials(text: &str) -> bool {
+    text.contains("://") && text.contains(['@', '?'])
 }
 
 /// Never shown to anybody, nor kept anywhere but in the files.
@@ -232,6 +242,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn secrets_are_hidden_by_their_key_and_by_what_they_are() {
+        fn check(key: &str, value: &str, expected: &str) {
+            assert_eq!(shown(key, value.into()), Json::from(expected), "{key} = {value}");
+        }
+        check("mail.password", "pa55", SECRET);
+        check("mail.password", "", "");
+        check("blocklist[x].url", "https://lists.example/all", "https://lists.example/all");
+        check("blocklist[x].url", "https://ann:pa55@lists.example/all", SECRET);
+        check("blocklist[x].url", "https://lists.example/all?key=5e5e", SECRET);
+        check("mail.from", "SIPprot <sipprot@example.com>", "SIPprot <sipprot@example.com>");
+    }
 
     #[test]
     fn the_schema_has_every_key_that_is_read_and_no_other() {

@@ -13,7 +13,7 @@ use crate::api::{
     Fault, Who,
 };
 use crate::audit;
-use crate::config::{SECRET, is_secret};
+use crate::config::{SECRET, is_hidden, is_secret};
 use crate::daemon::lists::query::PAGE_MAX;
 use crate::store::{AuditRecord, Change, Pair, Store, StoreError};
 
@@ -199,9 +199,8 @@ pub(super) fn setting_pair(
     file: std::path::PathBuf,
     [before, after]: [Option<Json>; 2],
 ) -> Pair {
-    let hidden = |value: &Json| is_secret(key) || value.as_str().is_some_and(has_credentials);
     let shown = |value: Option<Json>| match value {
-        Some(value) if hidden(&value) => Some(Json::from(SECRET)),
+        Some(value) if is_hidden(key, &value) => Some(Json::from(SECRET)),
         value => value,
     };
     let after = match (is_secret(key), &before, &after) {
@@ -210,11 +209,6 @@ pub(super) fn setting_pair(
         _ => shown(after),
     };
     Pair::Setting { key: key.to_owned(), file, before: shown(before), after }
-}
-
-/// A URL may bear a password or a licence's key.
-fn has_credentials(text: &str) -> bool {
-    text.contains("://") && text.contains(['@', '?'])
 }
 
 #[cfg(test)]

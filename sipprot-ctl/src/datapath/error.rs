@@ -44,6 +44,13 @@ pub enum DatapathError {
     System { what: String, source: io::Error },
 }
 
+impl DatapathError {
+    /// Nothing but another kernel or another build helps: trying again is in vain.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::OldKernel { .. } | Self::NoObject)
+    }
+}
+
 pub type Result<T> = std::result::Result<T, DatapathError>;
 
 pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> DatapathError {

@@ -112,18 +112,23 @@ fn rejected(program: &'static str, error: ProgramError) -> DatapathError {
         return unusable(error);
     };
     let log = verifier_log.to_string();
-    // The last line that is not statistics says what the verifier minded.
-    let last = log.lines().map(str::trim).rfind(|line| {
-        !line.is_empty()
-            && !["processed ", "verification time", "stack depth", "mark_read"]
-                .iter()
-                .any(|statistic| line.starts_with(statistic))
-    });
-    let summary = match last {
-        Some(line) => format!("{io_error}: {line}"),
-        None => io_error.to_string(),
+    if matches!(io_error.raw_os_error(), Some(libc::ENOMEM | libc::EAGAIN | libc::EINTR)) {
+        return super::error::system(format!("loading the program {program}"))(io_error);
+    }
+    DatapathError::Rejected { program, summary: summary(&io_error, &log), log }
+}
+
+/// The error, and the last line of the verifier's that is not statistics: it says what the verifier minded, an
+/// unknown helper or a limit.
+fn summary(error: &std::io::Error, log: &str) -> String {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time", "stack depth", "mark_read"];
+    let is_said = |line: &&str| {
+        !line.is_empty() && !STATISTICS.iter().any(|statistic| line.starts_with(statistic))
     };
-    DatapathError::Rejected { program, summary, log }
+    match log.lines().map(str::trim).rfind(is_said) {
+        Some(line) => format!("{error}: {line}"),
+        None => error.to_string(),
+    }
 }
 
 impl Programs {
@@ -135,6 +140,27 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_verifier_minded_is_said() {
+        fn check(error: i32, log: &str, expected: &str) {
+            let error = std::io::Error::from_raw_os_error(error);
+            assert_eq!(summary(&error, log), expected);
+        }
+        check(
+            libc::EINVAL,
+            "4: (85) call unknown#9999\ninvalid func unknown#9999\nverification time 9 usec\n\
+             stack depth 0\nprocessed 5 insns (limit 1000000) max_states_per_insn 0\n\n",
+            "Invalid argument (os error 22): invalid func unknown#9999",
+        );
+        check(
+            libc::E2BIG,
+            "BPF program is too large. Processed 1000001 insn\nverification time 9 usec\n\
+             processed 1000001 insns (limit 1000000) max_states_per_insn 4\n",
+            "Argument list too long (os error 7): BPF program is too large. Processed 1000001 insn",
+        );
+        check(libc::EPERM, "", "Operation not permitted (os error 1)");
+    }
 
     #[test]
     fn a_build_without_an_object_says_so() {

@@ -5,8 +5,8 @@
 //! for an endpoint by its token alone, unless the operator vouches for the address. Whoever speaks for
 //! nobody is refused and counted.
 
-mod framing;
-mod message;
+pub mod framing;
+pub mod message;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub(super) async fn local(listener: UnixListener, router: Router, stop: impl Fut
         };
         match accepted {
             Ok((stream, _)) => {
-                let peer = credentials::peer(&stream);
-                served.spawn(serve(stream, router.clone(), peer, ended.clone()));
+                let router = router.clone().layer(Extension(credentials::peer(&stream)));
+                served.spawn(serve(stream, router, ended.clone()));
             }
             Err(_) => sleep(RETRY).await,
         }
@@ -77,7 +77,11 @@ impl Server {
             .max_blocking_threads(8)
             .build()?;
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(move || {
-            let served = runtime.block_on(remote(listener, tls, router, stopped));
+            let known = |from| router.clone().layer(Extension(Peer::Tcp(from)));
+            let served = runtime.block_on(async {
+                remote(TcpListener::from_std(listener)?, tls, known, stopped).await;
+                io::Result::Ok(())
+            });
             if let Err(error) = served {
                 error!("the API over TCP ended: {error}");
             }
@@ -97,18 +101,26 @@ impl Drop for Server {
     }
 }
 
+/// The same for everybody who can connect, until `stop` is done.
+pub(super) async fn open(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let (_ending, ended) = watch::channel(false);
+    tokio::select! {
+        () = stop => {}
+        () = remote(listener, None, |_| router.clone(), ended) => {}
+    }
+}
+
 async fn remote(
-    listener: StdListener,
+    listener: TcpListener,
     tls: Option<Acceptor>,
-    router: Router,
+    router: impl Fn(IpAddr) -> Router,
     stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+) {
     let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
     let mut served = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            () = until(stopped.clone()) => return Ok(()),
+            () = until(stopped.clone()) => return,
             accepted = listener.accept() => accepted,
             Some(_) = served.join_next() => continue,
         };
@@ -117,14 +129,14 @@ async fn remote(
             continue;
         };
         let Some(place) = places.take(from.ip()) else { continue };
-        let (tls, router, ended) = (tls.clone(), router.clone(), stopped.clone());
+        let router = router(from.ip().to_canonical());
+        let (tls, ended) = (tls.clone(), stopped.clone());
         served.spawn(async move {
-            let peer = Peer::Tcp(from.ip().to_canonical());
             match tls {
-                None => serve(Patient::new(stream), router, peer, ended).await,
+                None => serve(Patient::new(stream), router, ended).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                        serve(Patient::new(stream), router, peer, ended).await;
+                        serve(Patient::new(stream), router, ended).await;
                     }
                 }
             }
@@ -133,11 +145,11 @@ async fn remote(
     }
 }
 
-async fn serve<S>(stream: S, router: Router, peer: Peer, ended: watch::Receiver<bool>)
+async fn serve<S>(stream: S, router: Router, ended: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

@@ -4,13 +4,20 @@
 //! libFuzzer, beginning with the target's seeds; the tests here run it over the seeds, over changed
 //! ones, and over what fuzzing found before.
 
+mod bodies;
 mod capture;
 mod config;
+mod countries;
 mod events;
+mod fleet;
+mod logs;
 mod naive;
 mod scanner;
 /// What fuzzing begins with, and other tests too.
 pub mod seeds;
+mod sheets;
+mod streams;
+mod syslog;
 
 /// One reader of strangers' bytes.
 pub struct Target {
@@ -19,11 +26,18 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "scanner", check: scanner::check, seeds: seeds::messages },
     Target { name: "events", check: events::check, seeds: events::seeds },
     Target { name: "capture", check: capture::check, seeds: capture::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
+    Target { name: "streams", check: streams::check, seeds: streams::seeds },
+    Target { name: "sheets", check: sheets::check, seeds: sheets::seeds },
+    Target { name: "logs", check: logs::check, seeds: logs::seeds },
+    Target { name: "syslog", check: syslog::check, seeds: syslog::seeds },
+    Target { name: "bodies", check: bodies::check, seeds: bodies::seeds },
+    Target { name: "fleet", check: fleet::check, seeds: fleet::seeds },
+    Target { name: "countries", check: countries::check, seeds: countries::seeds },
 ];
 
 #[cfg(test)]

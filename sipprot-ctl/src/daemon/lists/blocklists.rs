@@ -308,7 +308,7 @@ impl Core {
     ) -> Result<BlocklistsAnswer, Fault> {
         let view = |feed: &Feed| BlocklistView {
             name: feed.config.name.clone(),
-            source: feed.config.url.clone().unwrap_or_else(|| {
+            source: feed.config.url.as_deref().map(fetch::shown).unwrap_or_else(|| {
                 let file = feed.config.file.as_deref().unwrap_or(Path::new(""));
                 file.display().to_string()
             }),
