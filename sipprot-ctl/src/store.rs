@@ -9,6 +9,7 @@ mod access;
 mod audit;
 mod batch;
 mod codec;
+mod copy;
 mod database;
 mod error;
 mod export;

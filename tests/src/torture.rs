@@ -3,7 +3,7 @@
 //! Each trial is a fault that is brought about many times; what came of it is a row of the table. A
 //! trial ends early only when nothing more can be learnt from it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,12 +15,16 @@ use crate::{
 
 /// A build of sipprot whose maps are of another size.
 mod builds;
+/// A clock that is years off, and put right.
+mod clock;
 /// The disk: full, read-only, or with other bytes on it than were written.
 mod disk;
 /// Start, stop, crash and reload under traffic: is there a packet that sees no filter?
 mod gap;
 /// SIGKILL at any time: is anything lost that was acknowledged?
 mod kill;
+/// Small disks that get full, or fail.
+mod mount;
 /// The rows, as a table for people and for the docs.
 mod table;
 /// Numbered datagrams from one namespace to another, and which of them never came.
@@ -29,12 +33,22 @@ mod traffic;
 pub use table::Row;
 use table::Table;
 
+/// How long it may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Length {
+    /// Once or twice each: whether the trials themselves work.
+    Smoke,
+    /// A few times each, in less than ten minutes.
+    Quick,
+    /// Hours.
+    Full,
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub sipprot: PathBuf,
-    /// A few times each, for a first impression.
-    pub quick: bool,
+    pub length: Length,
     /// Only the trials whose name contains it.
     pub only: Option<String>,
     /// Where the table is written for the docs.
@@ -47,23 +61,62 @@ struct Times {
     cycles: u32,
     kills: u32,
     kills_at_start: u32,
+    kills_at_upgrade: u32,
     /// Of each kind of damage to a file.
     damages: u32,
+    /// Files are cut off wherever they can be, not at some places.
+    every_place: bool,
+    clocks: u32,
 }
 
 impl Times {
-    const QUICK: Self = Self { cycles: 3, kills: 10, kills_at_start: 10, damages: 6 };
-    const FULL: Self = Self { cycles: 100, kills: 1000, kills_at_start: 1000, damages: 1000 };
+    const SMOKE: Self = Self {
+        cycles: 1,
+        kills: 1,
+        kills_at_start: 1,
+        kills_at_upgrade: 1,
+        damages: 1,
+        every_place: false,
+        clocks: 1,
+    };
+    const QUICK: Self = Self {
+        cycles: 5,
+        kills: 20,
+        kills_at_start: 20,
+        kills_at_upgrade: 10,
+        damages: 24,
+        every_place: false,
+        clocks: 2,
+    };
+    const FULL: Self = Self {
+        cycles: 100,
+        kills: 1000,
+        kills_at_start: 1000,
+        kills_at_upgrade: 200,
+        damages: 1000,
+        every_place: true,
+        clocks: 20,
+    };
+
+    const fn of(length: Length) -> Self {
+        match length {
+            Length::Smoke => Self::SMOKE,
+            Length::Quick => Self::QUICK,
+            Length::Full => Self::FULL,
+        }
+    }
 }
 
 type Trial = fn(&Bench) -> Result<Vec<Row>>;
 
 /// Runs the trials. True if nothing was lost in any.
 pub fn run(options: &Options) -> Result<bool> {
-    let times = if options.quick { Times::QUICK } else { Times::FULL };
+    let times = Times::of(options.length);
+    let began = Instant::now();
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
     let mut table = Table::default();
-    let trials: [(&str, Trial); 3] = [("gap", gap::run), ("kill", kill::run), ("disk", disk::run)];
+    let trials: [(&str, Trial); 4] =
+        [("gap", gap::run), ("kill", kill::run), ("disk", disk::run), ("clock", clock::run)];
     for (name, trial) in trials {
         if wanted(name) {
             eprintln!("torture: {name}");
@@ -76,7 +129,8 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     println!("{table}");
     if let Some(path) = &options.markdown {
-        std::fs::write(path, table.markdown()).with_context(|| path.display().to_string())?;
+        let page = table.page(began.elapsed())?;
+        std::fs::write(path, page).with_context(|| path.display().to_string())?;
     }
     Ok(table.nothing_was_lost())
 }

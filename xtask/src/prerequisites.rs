@@ -118,6 +118,13 @@ pub const PACKAGES: &[Package] = {
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
+        package("e2fsprogs", Lab, Program("mke2fs"), "a file system that can fail"),
+        package(
+            "libfaketime",
+            Lab,
+            File("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
+            "a clock that is years off",
+        ),
         package("curl", Lab, Program("curl"), "fetches over HTTP and TFTP"),
         package("nats-server", Lab, Program("nats-server"), "what a fleet talks over")
             .with_service("nats-server"),

@@ -412,6 +412,22 @@ fn log_attachment(attachment: &crate::datapath::Attachment) {
 }
 
 /// A store that can't be used is a degraded mode, unless another daemon has it.
+/// What the store has is in force all the same; nothing that changes is acknowledged.
+fn without_writing(config: &Config, why: &StoreError) -> (Option<Arc<Store>>, Vec<String>) {
+    let scratch = config.daemon.socket.with_extension("store");
+    match Store::open_copy(&config.daemon.state_dir, &scratch, &why.to_string()) {
+        Ok((store, _)) => {
+            error!("no change can be kept: {why}");
+            let note = "the store can't be written: what it has is in force, no change is taken";
+            (Some(Arc::new(store)), vec![note.to_owned()])
+        }
+        Err(error) => {
+            error!("going on without a store: {why}; nor can it be copied: {error}");
+            (None, vec!["the store can't be used: nothing survives a reboot".to_owned()])
+        }
+    }
+}
+
 fn open_store(config: &Config) -> anyhow::Result<(Option<Arc<Store>>, Vec<String>)> {
     match Store::open(&config.daemon.state_dir) {
         Ok((store, report)) => {
@@ -420,9 +436,6 @@ fn open_store(config: &Config) -> anyhow::Result<(Option<Arc<Store>>, Vec<String
             Ok((Some(Arc::new(store)), notes))
         }
         Err(error @ StoreError::InUse { .. }) => Err(error.into()),
-        Err(error) => {
-            error!("going on without a store: {error}");
-            Ok((None, vec!["the store can't be used: nothing survives a reboot".to_owned()]))
-        }
+        Err(error) => Ok(without_writing(config, &error)),
     }
 }

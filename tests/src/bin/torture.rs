@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use sipprot_tests::{lab::Lab, torture};
+use sipprot_tests::{
+    lab::Lab,
+    torture::{self, Length},
+};
 
 /// Brings faults about, many times each, and counts what was lost
 #[derive(Parser)]
@@ -11,7 +14,7 @@ struct Options {
     /// The sipprot binary
     #[arg(long)]
     sipprot: PathBuf,
-    /// A few times each
+    /// A few times each, in less than ten minutes
     #[arg(long)]
     quick: bool,
     /// Only trials whose name contains this
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
         eprintln!("torture: needs {missing}");
         return ExitCode::from(2);
     }
-    match torture::run(&torture::Options { sipprot, quick, only, markdown }) {
+    let length = if quick { Length::Quick } else { Length::Full };
+    match torture::run(&torture::Options { sipprot, length, only, markdown }) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

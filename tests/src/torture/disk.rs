@@ -5,12 +5,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, Row};
+use super::{Bench, Row, mount::{Mounted, make_ext4}};
 use crate::{
     daemon::{Daemon, Settings},
     lab::Lab,
@@ -24,12 +23,15 @@ const STEP: u64 = 512;
 /// Damage to one file; the number tells where.
 struct Damage {
     name: &'static str,
+    /// There are as many places as steps in the files.
+    is_cut: bool,
     done: fn(&Path, u32) -> Result<()>,
 }
 
-const DAMAGES: [Damage; 3] = [
+const DAMAGES: [Damage; 4] = [
     Damage {
         name: "a file of the store cut off at every 512 bytes",
+        is_cut: true,
         done: |path, number| {
             let length = fs::metadata(path)?.len();
             let steps = (length / STEP).max(1);
@@ -39,6 +41,7 @@ const DAMAGES: [Damage; 3] = [
     },
     Damage {
         name: "one bit of a file of the store turned over",
+        is_cut: false,
         done: |path, number| {
             let mut bytes = fs::read(path)?;
             // Goes through the whole file in no order that one sees.
@@ -52,9 +55,24 @@ const DAMAGES: [Damage; 3] = [
     },
     Damage {
         name: "a file of the store emptied",
+        is_cut: false,
         done: |path, _| fs::write(path, "").context("empty it"),
     },
+    Damage {
+        name: "an empty temporary file beside one of the store",
+        is_cut: false,
+        done: |path, number| {
+            let end = TEMPORARY[number as usize % TEMPORARY.len()];
+            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            let stem = path.file_stem().context("a name")?.to_string_lossy().into_owned();
+            fs::write(path.with_file_name(format!("{stem}.{end}")), "").context("leave one")?;
+            fs::write(path.with_file_name(format!("{name}.{end}")), "").context("leave one")
+        },
+    },
 ];
+
+/// What a writer that was cut off may have left.
+const TEMPORARY: [&str; 3] = ["tmp", "new", "gz"];
 
 pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let (lab, mut daemon) = bench.lab(&Settings::default())?;
@@ -72,6 +90,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     }
     restore(&daemon, &sound)?;
     found.push(full(&lab, &mut daemon, &sound)?);
+    found.push(read_only(&lab, &mut daemon, &sound)?);
     Ok(found)
 }
 
@@ -79,10 +98,8 @@ fn damaged(bench: &Bench, daemon: &mut Daemon, sound: &Path, damage: &Damage) ->
     let files = files(sound)?;
     ensure!(!files.is_empty(), "no files in the store");
     let (mut lost, mut said, mut times) = (0, 0, 0);
-    for number in 0..bench.times.damages {
+    for (file, nth) in places(bench, damage, sound, &files)? {
         restore(daemon, sound)?;
-        let file = &files[number as usize % files.len()];
-        let nth = number / files.len() as u32;
         (damage.done)(&daemon.state_dir().join(file), nth)?;
         daemon.start().with_context(|| format!("{}: {} ({nth})", damage.name, file.display()))?;
         let listed = daemon.json(&["list", "deny", "--limit", "1"])?;
@@ -104,20 +121,31 @@ fn damaged(bench: &Bench, daemon: &mut Daemon, sound: &Path, damage: &Damage) ->
     })
 }
 
+/// Which files are damaged, and at which of their places: a few of each, or wherever one can be cut off.
+fn places<'a>(
+    bench: &Bench,
+    damage: &Damage,
+    sound: &Path,
+    files: &'a [PathBuf],
+) -> Result<Vec<(&'a PathBuf, u32)>> {
+    let mut places = Vec::new();
+    if damage.is_cut && bench.times.every_place {
+        for file in files {
+            let steps = (fs::metadata(sound.join(file))?.len() / STEP).max(1);
+            places.extend((0..u32::try_from(steps)?).map(|nth| (file, nth)));
+        }
+    } else {
+        let all = files.len() as u32;
+        let of = |number: u32| (&files[(number % all) as usize], number / all);
+        places.extend((0..bench.times.damages).map(of));
+    }
+    Ok(places)
+}
+
 /// On a disk of a few megabytes: writes until there is no room, then with room again.
 fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     let state = daemon.state_dir();
-    let mount = |options: &str| -> Result<()> {
-        let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(&state)
-            .output()
-            .context("run mount")?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-        Ok(())
-    };
-    mount("size=32m")?;
-    let _mounted = Mounted(state.clone());
+    let _mounted = Mounted::of_memory(&state)?;
     copy(sound, &state)?;
     daemon.start()?;
     let hog = state.join("hog");
@@ -154,6 +182,53 @@ fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     })
 }
 
+/// A file system that found an error, and lets nobody write any more: while the daemon runs, and from its start.
+fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
+    const TRIES: u32 = 20;
+    let (state, image) = (daemon.state_dir(), lab.directory().join("disk"));
+    make_ext4(&image)?;
+    let mounted = Mounted::of_image(&image, &state)?;
+    copy(sound, &state)?;
+    daemon.start()?;
+    let add = |daemon: &Daemon, number: u32| -> Result<bool> {
+        let address = format!("2001:db8:fffe:{number:x}::1");
+        Ok(daemon.cli(&["deny", "add", &address])?.status.success())
+    };
+    let first = "2001:db8:1000::1".parse()?;
+    let in_force = |daemon: &Daemon| daemon.check(first).map(|it| it.denied);
+    ensure!(add(daemon, 0)?, "a disk that can be written takes nothing");
+    mounted.fail()?;
+    let mut lost = 0;
+    for number in 1..=TRIES {
+        // What can't be kept must not be acknowledged.
+        lost += u64::from(add(daemon, number)?);
+    }
+    ensure!(daemon.is_running(), "the daemon ended: {}", daemon.log());
+    ensure!(in_force(daemon)?, "the list is not in force any more");
+    daemon.kill()?;
+    daemon.start()?;
+    ensure!(in_force(daemon)?, "the list is not in force after a start: {}", daemon.log());
+    lost += u64::from(add(daemon, TRIES + 1)?);
+    let status = daemon.json(&["status"])?;
+    let problems = status["problems"].as_array().map_or(0, Vec::len);
+    ensure!(problems > 0, "nobody is told: {status:#}");
+    daemon.kill()?;
+    drop(mounted);
+    let _mounted = Mounted::of_image(&image, &state)?;
+    daemon.start()?;
+    ensure!(add(daemon, TRIES + 2)?, "it takes nothing with a disk again: {}", daemon.log());
+    let listed = daemon.json(&["list", "deny", "--limit", "1"])?;
+    lost += (ENTRIES + 2).abs_diff(listed["total"].as_u64().unwrap_or_default());
+    daemon.stop()?;
+    Ok(Row {
+        fault: "the store's disk read-only, while it runs and from the start".to_owned(),
+        times: 2,
+        lost,
+        gap: None,
+        seen: format!("{} changes refused; it starts, enforces, and status names it", TRIES + 1),
+    })
+}
+
 /// Takes all that is left, down to the last byte.
 fn fill(hog: &Path) -> Result<()> {
     use std::io::Write;
@@ -162,15 +237,6 @@ fn fill(hog: &Path) -> Result<()> {
         while file.write_all(&vec![0; size]).is_ok() {}
     }
     Ok(())
-}
-
-/// Unmounts when it goes; nobody else has this mount.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
-    }
 }
 
 fn restore(daemon: &Daemon, sound: &Path) -> Result<()> {

@@ -134,5 +134,49 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
         });
     }
     agrees(&daemon)?;
+    receiver.forget();
+    let senders = start()?;
+    let row = taken_out(bench.times.cycles, &mut daemon, &receiver, (denied, office))?;
+    let sent: Vec<u64> = senders.into_iter().map(Sender::stop).collect();
+    std::thread::sleep(SETTLE);
+    let of_office = receiver.of(office);
+    let missing = sent[2] - of_office.count;
+    let seen = format!("{}; {} of the office, {missing} missing", row.seen, sent[2]);
+    rows.push(Row { lost: row.lost + missing, gap: Some(of_office.silence), seen, ..row });
+    agrees(&daemon)?;
     Ok(rows)
+}
+
+/// Stopped so that it takes the filter out, as somebody may choose: all of it passes then, and nothing
+/// once it is there again.
+fn taken_out(
+    cycles: u32,
+    daemon: &mut Daemon,
+    receiver: &Receiver,
+    (denied, office): (Ipv4Addr, Ipv4Addr),
+) -> Result<Row> {
+    let mut through = 0;
+    for cycle in 0..cycles {
+        daemon.stop()?;
+        daemon.start_with(&["--detach-on-exit"])?;
+        daemon.stop()?;
+        let before = receiver.of(denied).count;
+        std::thread::sleep(SETTLE);
+        ensure!(receiver.of(denied).count > before, "cycle {cycle}: still filtered");
+        daemon.start()?;
+        // What was under way when the filter came.
+        std::thread::sleep(SETTLE / 10);
+        let before = receiver.of(denied).count;
+        let of_office = receiver.of(office).count;
+        std::thread::sleep(SETTLE / 3);
+        through += receiver.of(denied).count - before;
+        ensure!(receiver.of(office).count > of_office, "cycle {cycle}: the office is cut off");
+    }
+    Ok(Row {
+        fault: "stop that takes the filter out, and start".to_owned(),
+        times: cycles,
+        lost: through,
+        gap: None,
+        seen: format!("nothing is filtered in between, as chosen; then {through} blocked packets pass"),
+    })
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Bench, Row, agrees};
+use super::{Bench, Row, agrees, builds::Builds};
 use crate::daemon::{Daemon, Settings};
 
 /// The last kill of a cycle comes this late, so that some writes are always acknowledged before.
@@ -61,7 +61,46 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     found.acknowledged = before;
     found.lost = before.abs_diff(rows(&daemon)?);
     agrees(&daemon)?;
-    Ok(vec![steady, row("kill -9 during start", bench.times.kills_at_start, found)])
+    let start = row("kill -9 during start", bench.times.kills_at_start, found);
+    let found = upgrades(bench.times.kills_at_upgrade, &mut daemon)?;
+    Ok(vec![
+        steady,
+        start,
+        row("kill -9 during upgrade and downgrade", bench.times.kills_at_upgrade, found),
+    ])
+}
+
+/// Each to the build with other maps or back, killed while it fills and exchanges them.
+fn upgrades(times: u32, daemon: &mut Daemon) -> Result<Found> {
+    let mut found = Found::default();
+    let before = standing(daemon)?;
+    let builds = Builds::of(daemon)?;
+    for kill in 0..times {
+        daemon.stop()?;
+        daemon.upgrade(if kill.is_multiple_of(2) { &builds.other } else { &builds.this });
+        daemon.launch()?;
+        std::thread::sleep(LATEST * (kill * 7 % 50) / 50);
+        daemon.kill()?;
+        restart(daemon, &mut found)?;
+        let now = standing(daemon)?;
+        let differ = before.iter().zip(now).filter(|(before, now)| **before != *now).count();
+        found.lost += differ as u64;
+        agrees(daemon).with_context(|| format!("after upgrade {kill}"))?;
+    }
+    found.acknowledged = before.iter().sum();
+    Ok(found)
+}
+
+/// Denied, blocked, and the report's rows and blocks.
+fn standing(daemon: &Daemon) -> Result<[u64; 4]> {
+    let report = daemon.json(&["report", "--days", "2"])?;
+    let told = |name: &str| report[name].as_u64().with_context(|| format!("{name}: {report}"));
+    Ok([
+        total(&daemon.json(&["list", "deny", "--limit", "1"])?)?,
+        total(&daemon.json(&["list", "dynamic", "--limit", "1"])?)?,
+        told("total_rows")?,
+        told("total_blocks")?,
+    ])
 }
 
 fn row(fault: &str, times: u32, found: Found) -> Row {
