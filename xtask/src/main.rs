@@ -16,6 +16,7 @@ mod demo;
 mod dependencies;
 mod docs;
 mod fuzz;
+mod kernels;
 mod lanes;
 mod lint;
 mod package;
@@ -61,6 +62,8 @@ enum Verb {
     Torture(torture::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Try the datapath on Debian's stock kernel, in an emulated machine
+    Kernels(kernels::Options),
     /// Make the pages of the manual
     Docs,
     /// Make the Debian package and the static binary
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::bench(&options),
         Verb::Torture(options) => torture::torture(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Kernels(options) => kernels::kernels(&options),
         Verb::Docs => docs::docs(),
         Verb::Package(options) => package::package(&options),
         Verb::Screenshots => screenshots::screenshots(),
