@@ -71,7 +71,7 @@ enum Verb {
     /// Take pictures of the dashboard's pages for the manual, in the lab
     Screenshots,
     /// Check formatting, clippy for every crate, and the source rules of the project
-    Lint,
+    Lint(lint::Options),
 }
 
 fn main() -> ExitCode {
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
         Verb::Docs => docs::docs(),
         Verb::Package(options) => package::package(&options),
         Verb::Screenshots => screenshots::screenshots(),
-        Verb::Lint => lint::lint(),
+        Verb::Lint(options) => lint::lint(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
