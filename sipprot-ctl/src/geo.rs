@@ -14,6 +14,7 @@ mod ranges;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod tree;
 mod update;
 
 use std::net::IpAddr;

@@ -19,12 +19,16 @@ pub mod daemon;
 pub mod datapath;
 /// The demonstration: an office at work, attackers one after another, and what came of it.
 pub mod demo;
+/// Machines under QEMU.
+pub mod emulated;
 /// fail2ban, with jails of the test's own.
 pub mod fail2ban;
 /// What removes a lab, also one whose process was killed.
 pub mod janitor;
 /// systemd's journal.
 pub mod journal;
+/// Tests on another kernel.
+pub mod kernels;
 /// The whole lab, ready to use, and the guard that removes it.
 pub mod lab;
 /// A network namespace, and how to run something inside it.

@@ -35,6 +35,8 @@ const SEEDS_VARIABLE: &str = "SIPPROT_FUZZ_SEEDS";
 
 /// Two windows' worth: longer payloads are only cut.
 const INPUT_LEN_MAX: usize = 4096;
+/// Whoever takes longer for one input hangs.
+const INPUT_SECONDS_MAX: u32 = 20;
 
 #[derive(Args)]
 pub struct Options {
@@ -95,6 +97,7 @@ fn run(name: &str, seconds: u64) -> Result<bool> {
     cargo.env(TARGET_VARIABLE, name).env(SEEDS_VARIABLE, &seeds);
     cargo.arg("--").arg(format!("-max_total_time={seconds}"));
     cargo.arg(format!("-max_len={INPUT_LEN_MAX}")).arg("-print_final_stats=1");
+    cargo.arg(format!("-timeout={INPUT_SECONDS_MAX}"));
     cargo.arg(format!("-artifact_prefix={}/", findings.display())).arg(corpus).arg(seeds);
     let mut child = cargo.stderr(Stdio::piped()).spawn().context("cannot start the fuzzer")?;
     let mut figures = Figures::default();
@@ -107,7 +110,7 @@ fn run(name: &str, seconds: u64) -> Result<bool> {
     let passed = child.wait().context("cannot wait for the fuzzer")?.success();
     let outcome = if passed { "nothing found" } else { "FOUND something" };
     let Figures { executions, edges } = figures;
-    println!("{name}: {executions} executions, {edges} edges, {outcome}");
+    println!("{name}: {executions} executions in {seconds} s, {edges} edges, {outcome}");
     Ok(passed)
 }
 

@@ -6,21 +6,31 @@
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use clap::Args;
 
 use crate::{
     dependencies,
     prerequisites::Purpose,
     process::{self, say},
     setup, tidy,
-    toolchain::Toolchain,
+    toolchain::{self, Toolchain},
     ui, workspace,
 };
 
 type Check = fn() -> Result<()>;
 
-pub fn lint() -> Result<()> {
+const ARM: &str = "aarch64-unknown-linux-gnu";
+
+#[derive(Args)]
+pub struct Options {
+    /// Whether it compiles for aarch64 too, with its standard library; takes minutes
+    #[arg(long)]
+    aarch64: bool,
+}
+
+pub fn lint(options: &Options) -> Result<()> {
     setup::ensure(&[Purpose::Build])?;
-    let checks: [(&str, Check); 9] = [
+    let mut checks: Vec<(&str, Check)> = vec![
         ("tidy", tidy_sources),
         ("licenses, bans and sources of dependencies", dependencies::check),
         ("fmt", || process::run(workspace::cargo("fmt").args(["--all", "--check"]))),
@@ -35,6 +45,10 @@ pub fn lint() -> Result<()> {
         }),
         ("the dashboard", ui::check),
     ];
+    if options.aarch64 {
+        setup::ensure(&[Purpose::Arm])?;
+        checks.push(("compiling for aarch64", || process::run(&mut check_arm()?)));
+    }
     let mut failed = Vec::new();
     for (name, check) in checks {
         say(format_args!("lint: {name}"));
@@ -72,6 +86,13 @@ fn clippy_host() -> Command {
     let mut cargo = workspace::cargo("clippy");
     cargo.args(["--workspace", "--all-targets", "--", "-Dwarnings"]);
     cargo
+}
+
+/// What ships; the labs are of this machine.
+fn check_arm() -> Result<Command> {
+    let mut cargo = toolchain::cargo_with_std("check", ARM)?;
+    cargo.args(["--package", "sipprot-common", "--package", "sipprot-ctl"]);
+    Ok(cargo)
 }
 
 fn clippy_ebpf(features: &[&str]) -> Result<Command> {

@@ -16,6 +16,7 @@ mod demo;
 mod dependencies;
 mod docs;
 mod fuzz;
+mod kernels;
 mod lanes;
 mod lint;
 mod package;
@@ -61,6 +62,8 @@ enum Verb {
     Torture(torture::Options),
     /// Feed what reads strangers' bytes with bytes that no sender would think of
     Fuzz(fuzz::Options),
+    /// Try the datapath on Debian's stock kernel, in an emulated machine
+    Kernels(kernels::Options),
     /// Make the pages of the manual
     Docs,
     /// Make the Debian package and the static binary
@@ -68,7 +71,7 @@ enum Verb {
     /// Take pictures of the dashboard's pages for the manual, in the lab
     Screenshots,
     /// Check formatting, clippy for every crate, and the source rules of the project
-    Lint,
+    Lint(lint::Options),
 }
 
 fn main() -> ExitCode {
@@ -81,10 +84,11 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::bench(&options),
         Verb::Torture(options) => torture::torture(&options),
         Verb::Fuzz(options) => fuzz::fuzz(&options),
+        Verb::Kernels(options) => kernels::kernels(&options),
         Verb::Docs => docs::docs(),
         Verb::Package(options) => package::package(&options),
         Verb::Screenshots => screenshots::screenshots(),
-        Verb::Lint => lint::lint(),
+        Verb::Lint(options) => lint::lint(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,10 @@ pub enum Purpose {
     Ui,
     /// Compiling libFuzzer
     Fuzz,
+    /// Compiling for aarch64
+    Arm,
+    /// Other kernels, in an emulated machine
+    Kernels,
     /// What the datapath is measured against
     Bench,
     /// Looking at programs and maps by hand
@@ -44,6 +48,8 @@ impl fmt::Display for Purpose {
             Self::Api => "api",
             Self::Ui => "ui",
             Self::Fuzz => "fuzz",
+            Self::Arm => "arm",
+            Self::Kernels => "kernels",
             Self::Bench => "bench",
             Self::Inspection => "inspection",
             Self::Package => "package",
@@ -97,7 +103,7 @@ const KAMAILIO_TLS: Probe = Probe::File("/usr/share/doc/kamailio-tls-modules/cop
 
 pub const PACKAGES: &[Package] = {
     use Probe::{File, Package, Program};
-    use Purpose::{Api, Bench, Build, Fuzz, Geo, Inspection, Lab, Metrics, Ui};
+    use Purpose::{Api, Arm, Bench, Build, Fuzz, Geo, Inspection, Kernels, Lab, Metrics, Ui};
     &[
         package("rustc-web", Build, RUSTC, "compiles the eBPF crate"),
         package("cargo-web", Build, RUSTC, "builds the eBPF crate with that compiler"),
@@ -153,6 +159,10 @@ pub const PACKAGES: &[Package] = {
         package("npm", Ui, Program("npm"), "fetches what it is built with"),
         package("chromium", Ui, Program("chromium"), "the browser that tries it"),
         package("g++", Fuzz, Program("c++"), "compiles libFuzzer"),
+        package("gcc-aarch64-linux-gnu", Arm, Program("aarch64-linux-gnu-gcc"), "C for aarch64"),
+        package("libc6-dev-arm64-cross", Arm, Package, "what C for aarch64 includes"),
+        package("qemu-system-x86", Kernels, Program("qemu-system-x86_64"), "emulates a machine"),
+        package("cpio", Kernels, Program("cpio"), "packs what that machine begins with"),
         package("xdp-tools", Bench, Program("xdp-filter"), "a peer: xdp-filter"),
         package("ipset", Bench, Program("ipset"), "a peer: sets of networks"),
         package("iptables", Bench, Program("iptables"), "where ipset's sets are asked"),

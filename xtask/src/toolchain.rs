@@ -32,6 +32,30 @@ pub struct Compiler {
     llvm: u32,
 }
 
+impl Compiler {
+    /// Its cargo. The environment is scrubbed of what the cargo that started us exported, or the inner
+    /// compiler would take the host's flags and paths.
+    fn cargo(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in env::vars_os().filter(|(name, _)| is_outer_cargo_variable(name)) {
+            command.env_remove(name);
+        }
+        command.args(self.arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// A cargo command on the workspace for a target whose standard library is compiled, too.
+pub fn cargo_with_std(verb: &str, target: &str) -> Result<Command> {
+    let compiler = [nightly(), debian()].into_iter().flatten().next();
+    let compiler = compiler.context("no compiler with the standard library's sources")?;
+    let mut command = compiler.cargo();
+    command.args([verb, "-Zbuild-std", "--target", target, "--target-dir"]);
+    command.arg(workspace::target_dir().join("cross")).current_dir(workspace::root());
+    Ok(command)
+}
+
 /// A compiler with the linker that fits it.
 pub struct Toolchain {
     compiler: Compiler,
@@ -61,20 +85,14 @@ impl Toolchain {
         format!("{}, LLVM {}, {}", self.compiler.name, self.compiler.llvm, self.linker.display())
     }
 
-    /// A cargo command on the eBPF crate for the BPF target. The environment is scrubbed of what the
-    /// cargo that started us exported, or the inner compiler would take the host's flags and paths.
+    /// A cargo command on the eBPF crate for the BPF target.
     pub fn cargo(&self, verb: &str) -> Command {
-        let mut command = Command::new(&self.compiler.program);
-        for (name, _) in env::vars_os().filter(|(name, _)| is_outer_cargo_variable(name)) {
-            command.env_remove(name);
-        }
+        let mut command = self.compiler.cargo();
         let target_dir = workspace::ebpf_dir().join("target");
         command
-            .args(self.compiler.arguments)
             .args([verb, "--release", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
             .arg(target_dir)
             .current_dir(workspace::ebpf_dir())
-            .envs(self.compiler.variables.iter().map(|(name, value)| (name, value)))
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags());
         command
     }

@@ -4,6 +4,8 @@
 //! `country_code`, or a two-letter `country`.
 
 use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -15,9 +17,20 @@ use super::Database;
 use super::countries::Country;
 use super::exempt::exempt_networks;
 use super::ranges::Ranges;
+use super::tree;
 
 pub(super) struct MaxMind {
     reader: Reader<Vec<u8>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MaxMindError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Database(#[from] MaxMindDbError),
+    #[error("its search tree has no end, or more networks than anybody could read")]
+    Endless,
 }
 
 const PATHS: [&[PathElement<'static>]; 4] = [
@@ -29,8 +42,14 @@ const PATHS: [&[PathElement<'static>]; 4] = [
 ];
 
 impl MaxMind {
-    pub fn open(path: &Path) -> Result<MaxMind, MaxMindDbError> {
-        Ok(MaxMind { reader: Reader::open_readfile(path)? })
+    pub fn open(path: &Path) -> Result<MaxMind, MaxMindError> {
+        let bytes = fs::read(path)?;
+        let reader = Reader::from_source(bytes.as_slice())?;
+        let about = reader.metadata();
+        if !tree::is_bounded(&bytes, about.node_count, about.record_size) {
+            return Err(MaxMindError::Endless);
+        }
+        Ok(MaxMind { reader: Reader::from_source(bytes)? })
     }
 
     pub fn database(&self, path: &Path) -> Database {

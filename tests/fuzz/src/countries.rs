@@ -51,12 +51,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         pairs.iter().for_each(|(key, value)| bytes.extend([text(key), value.clone()].concat()));
         bytes
     };
-    let database = |version: u8| {
-        // One node: nothing to the left, the first record to the right; then the gap, the data and what it is.
-        let tree = [0, 0, 1, 0, 0, 1 + 16];
+    // The nodes; then the gap, the data and what it is.
+    let database = |version: u8, nodes: &[[u8; 2]]| {
+        let tree: Vec<u8> = nodes.iter().flatten().flat_map(|record| [0, 0, *record]).collect();
         let record = map(&[("country", map(&[("iso_code", text("FR"))]))]);
         let about = map(&[
-            ("node_count", vec![0xc4, 0, 0, 0, 1]),
+            ("node_count", vec![0xc4, 0, 0, 0, nodes.len() as u8]),
             ("record_size", short(24)),
             ("ip_version", short(version)),
             ("database_type", text("Test-Country")),
@@ -70,5 +70,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     };
     let ranges = "# Generated: Thu, 25 Jun 2026 04:33:59 GMT\n16777216,16777471,AU\n1.2.3.0,1.2.3.255,JP\n\
          2001:db8::,2001:db8:ffff:ffff:ffff:ffff:ffff:ffff,FR\n16778240,16778495,??\n";
-    vec![database(4), database(6), ranges.into()]
+    // Nothing to the left, the first record to the right.
+    let half = [[1, 1 + 16]];
+    // Each node is both children of the one before.
+    let bomb: Vec<_> = (1..=100).map(|next| [next, next]).collect();
+    vec![database(4, &half), database(6, &half), database(6, &bomb), ranges.into()]
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sipprot_tests::{namespace::Namespace, process::Process};
+use sipprot_tests::{emulated::Machine, namespace::Namespace, process::Process};
 
 use super::{has, printed, root};
 
@@ -131,19 +131,20 @@ fn send(wire: &Namespace, source: &str, ended: &AtomicBool) {
     }
 }
 
-/// Until the guest turns itself off. Emulated: a machine within a machine seldom has KVM.
+/// Until the guest turns itself off.
 fn boot(wire: &Namespace, directory: &Path, disk: &Path) -> Result<()> {
     let mut qemu = wire.command("qemu-system-x86_64");
-    let file = |name: &str| format!("file:{}", directory.join(name).display());
-    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2"]);
-    qemu.args(["-display", "none", "-monitor", "none", "-nodefaults"]);
-    qemu.arg("-kernel").arg(directory.join("vmlinuz"));
-    qemu.arg("-initrd").arg(directory.join("initrd.img"));
-    qemu.args(["-append", "root=/dev/vda rw console=ttyS0 quiet"]);
+    let machine = Machine {
+        kernel: directory.join("vmlinuz"),
+        initrd: directory.join("initrd.img"),
+        append: "root=/dev/vda rw console=ttyS0 quiet".to_owned(),
+        memory_mib: 1024,
+    };
+    machine.start_by(&mut qemu, &directory.join("console"));
     qemu.args(["-drive", &format!("file={},if=virtio,format=raw", disk.display())]);
     qemu.args(["-netdev", "tap,id=wire,ifname=tap0,script=no,downscript=no"]);
     qemu.args(["-device", &format!("virtio-net-pci,netdev=wire,mac={HARDWARE},addr=5")]);
-    qemu.args(["-serial", &file("console"), "-serial", &file("report")]);
+    qemu.args(["-serial", &format!("file:{}", directory.join("report").display())]);
     let mut running = Process::start(qemu, &directory.join("qemu.log"))?;
     running.wait(LIMIT).map(drop)
 }

@@ -17,8 +17,7 @@ const OFFERS: &[(&[&str], bool)] = &[
     (&["-tls1_2"], true),
     (&["-tls1_1"], false),
     (&["-tls1"], false),
-    // Without forward secrecy, without authenticated encryption, without encryption.
-    (&["-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0"], false),
+    // Without authenticated encryption, without encryption, without a certificate.
     (
         &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"],
         false,
