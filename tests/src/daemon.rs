@@ -20,6 +20,7 @@ use sipprot_common::reason::{Class, Reason};
 
 use crate::{
     namespace::Namespace,
+    patience::stretched,
     process::Process,
     topology::{PBXS, UPLINK},
 };
@@ -178,7 +179,7 @@ impl Daemon {
     fn answers_within(&mut self, limit: Duration) -> Result<()> {
         let start = Instant::now();
         let mut complaint = String::new();
-        while start.elapsed() < limit {
+        while start.elapsed() < stretched(limit) {
             let process = self.process.as_mut().context("it was started")?;
             if let Some(status) = process.ended()? {
                 bail!("sipprot run ended with {status}: {}", process.last_words());
@@ -206,7 +207,7 @@ impl Daemon {
     /// Asks it to end, and waits.
     pub fn stop(&mut self) -> Result<()> {
         let mut process = self.process.take().context("sipprot is not running")?;
-        let status = process.stop(STOP_LIMIT)?;
+        let status = process.stop(stretched(STOP_LIMIT))?;
         ensure!(status.success(), "sipprot ended with {status}: {}", process.last_words());
         Ok(())
     }

@@ -12,13 +12,22 @@ pub fn wait_for<T>(what: &str, found: impl FnMut() -> Result<Option<T>>) -> Resu
     wait_within(PATIENCE, what, found)
 }
 
+/// How often slower than usual the machine is: emulated ones say so.
+const SLOWNESS: &str = "SIPPROT_TEST_SLOWNESS";
+
+/// So long, on a machine that may be a slow one.
+pub fn stretched(limit: Duration) -> Duration {
+    let slowness = std::env::var(SLOWNESS).ok().and_then(|it| it.parse().ok());
+    limit * slowness.unwrap_or(1)
+}
+
 /// Asks again and again until there is an answer, or an error, or too much time has gone.
 pub fn wait_within<T>(
     limit: Duration,
     what: &str,
     mut found: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), stretched(limit));
     while start.elapsed() < limit {
         if let Some(found) = found()? {
             return Ok(found);

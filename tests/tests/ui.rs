@@ -100,7 +100,7 @@ fn many_rows_in_a_browser() -> Result<()> {
     daemon.stop()?;
     put_blocks(&daemon.state_dir().join("lists.export.jsonl"))?;
     // The database is made anew from the export.
-    daemon.start_within(Duration::from_secs(120))?;
+    daemon.start_within(Duration::from_secs(300))?;
     let status = daemon.json(&["status"])?;
     ensure!(status["lists"]["dynamic"] == MANY_BLOCKS, "{}", status["lists"]);
     browse(&lab, "", &["many"])

@@ -117,6 +117,7 @@ struct Changed {
 }
 
 pub(super) fn hub(context: &Context, directory: &Path) -> Result<(), CliError> {
+    super::service::keep_files_to_itself();
     let level = if context.debug { LogLevel::Debug } else { LogLevel::Info };
     super::log::start(&context.log, level)?;
     crate::fleet::run_hub(directory).map_err(failed)

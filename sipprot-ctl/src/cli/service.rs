@@ -6,11 +6,15 @@ use crate::config::LogLevel;
 use crate::daemon::{self, Options};
 use crate::datapath::DatapathError;
 
-pub(super) fn run(context: &Context, run: Run) -> Result<(), CliError> {
-    // What it makes is its own, however careless the shell: files, and the pins of its maps. What others may
-    // read or use is given its mode by name.
+/// What a daemon makes is its own, however careless the shell that starts it: files, and the pins of maps. What others
+/// may read or use is given its mode by name.
+pub(super) fn keep_files_to_itself() {
     // SAFETY: umask takes a mask and cannot fail.
     unsafe { libc::umask(0o077) };
+}
+
+pub(super) fn run(context: &Context, run: Run) -> Result<(), CliError> {
+    keep_files_to_itself();
     let loaded = context.load_config()?;
     let level = if context.debug { LogLevel::Debug } else { loaded.config.daemon.log };
     log::start(&context.log, level)?;

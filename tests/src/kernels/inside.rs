@@ -62,6 +62,7 @@ fn run_program(program: &Path) -> Result<bool> {
     command.args(SKIPPED.iter().flat_map(|name| ["--skip", name]));
     command.env("PATH", "/bin").env("SIPPROT_EBPF_OBJECT", Path::new("/").join(OBJECT));
     command.env("SIPPROT_BIN", Path::new("/").join(SIPPROT)).env("TMPDIR", "/tmp");
+    command.env("SIPPROT_TEST_SLOWNESS", "10");
     // A test's own place in its crate isn't here.
     command.current_dir("/tmp").stdin(Stdio::null());
     let status = command.status().with_context(|| format!("start {}", program.display()))?;
