@@ -1,7 +1,5 @@
 //! Bodies that the API is sent: a value or an error, and a value that is written is read as the same again.
 
-use std::fmt::Debug;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sipprot_ctl::api::{
