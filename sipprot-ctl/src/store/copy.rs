@@ -77,7 +77,7 @@ mod tests {
             added_by: "root".to_owned(),
             expires_at: None,
             scope: Scope::All,
-            origin: Origin::Operator,
+            origin: Origin::Manual,
         };
         let (store, _) = Store::open(&state).unwrap();
         store.put_list_entry(entry("198.51.100.7/32")).unwrap();

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, Row, mount::{Mounted, make_ext4}};
+use super::{
+    Bench, Row,
+    mount::{Mounted, make_ext4},
+};
 use crate::{
     daemon::{Daemon, Settings},
     lab::Lab,
@@ -89,8 +92,8 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
         found.push(damaged(bench, &mut daemon, &sound, damage)?);
     }
     restore(&daemon, &sound)?;
-    found.push(full(&lab, &mut daemon, &sound)?);
-    found.push(read_only(&lab, &mut daemon, &sound)?);
+    found.push(full(bench.times.changes, &lab, &mut daemon, &sound)?);
+    found.push(read_only(bench.times.changes, &lab, &mut daemon, &sound)?);
     Ok(found)
 }
 
@@ -143,7 +146,7 @@ fn places<'a>(
 }
 
 /// On a disk of a few megabytes: writes until there is no room, then with room again.
-fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
+fn full(changes: u32, lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     let state = daemon.state_dir();
     let _mounted = Mounted::of_memory(&state)?;
     copy(sound, &state)?;
@@ -151,7 +154,7 @@ fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     let hog = state.join("hog");
     fill(&hog)?;
     let (mut acknowledged, mut refused) = (Vec::new(), 0);
-    for number in 0..60 {
+    for number in 0..changes {
         let address = format!("2001:db8:ffff:{number:x}::1");
         match daemon.cli(&["deny", "add", &address])?.status.success() {
             true => acknowledged.push(address),
@@ -172,7 +175,7 @@ fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     fs::write(lab.directory().join("full.log"), daemon.log()).context("keep its log")?;
     Ok(Row {
         fault: "the store's disk full at every write".to_owned(),
-        times: 60,
+        times: changes,
         lost,
         gap: None,
         seen: format!(
@@ -183,8 +186,7 @@ fn full(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
 }
 
 /// A file system that found an error, and lets nobody write any more: while the daemon runs, and from its start.
-fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
-    const TRIES: u32 = 20;
+fn read_only(tries: u32, lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     let (state, image) = (daemon.state_dir(), lab.directory().join("disk"));
     make_ext4(&image)?;
     let mounted = Mounted::of_image(&image, &state)?;
@@ -199,7 +201,7 @@ fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     ensure!(add(daemon, 0)?, "a disk that can be written takes nothing");
     mounted.fail()?;
     let mut lost = 0;
-    for number in 1..=TRIES {
+    for number in 1..=tries {
         // What can't be kept must not be acknowledged.
         lost += u64::from(add(daemon, number)?);
     }
@@ -208,7 +210,7 @@ fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     daemon.kill()?;
     daemon.start()?;
     ensure!(in_force(daemon)?, "the list is not in force after a start: {}", daemon.log());
-    lost += u64::from(add(daemon, TRIES + 1)?);
+    lost += u64::from(add(daemon, tries + 1)?);
     let status = daemon.json(&["status"])?;
     let problems = status["problems"].as_array().map_or(0, Vec::len);
     ensure!(problems > 0, "nobody is told: {status:#}");
@@ -216,7 +218,7 @@ fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
     drop(mounted);
     let _mounted = Mounted::of_image(&image, &state)?;
     daemon.start()?;
-    ensure!(add(daemon, TRIES + 2)?, "it takes nothing with a disk again: {}", daemon.log());
+    ensure!(add(daemon, tries + 2)?, "it takes nothing with a disk again: {}", daemon.log());
     let listed = daemon.json(&["list", "deny", "--limit", "1"])?;
     lost += (ENTRIES + 2).abs_diff(listed["total"].as_u64().unwrap_or_default());
     daemon.stop()?;
@@ -225,7 +227,7 @@ fn read_only(lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Row> {
         times: 2,
         lost,
         gap: None,
-        seen: format!("{} changes refused; it starts, enforces, and status names it", TRIES + 1),
+        seen: format!("{} changes refused; it starts, enforces, and status names it", tries + 1),
     })
 }
 
