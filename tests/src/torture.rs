@@ -146,10 +146,11 @@ pub fn run(options: &Options) -> Result<bool> {
     let began = Instant::now();
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
     let (mut table, mut broken) = (Table::default(), Vec::new());
-    let trials: [(&str, Trial); 6] = [
+    let trials: [(&str, Trial); 7] = [
         ("gap", gap::run),
         ("kill", kill::run),
         ("disk", disk::run),
+        ("filesystem", disk::file_system),
         ("clock", clock::run),
         ("flood", flood::run),
         ("soak", soak::run),

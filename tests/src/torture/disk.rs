@@ -78,6 +78,24 @@ const DAMAGES: [Damage; 4] = [
 const TEMPORARY: [&str; 3] = ["tmp", "new", "gz"];
 
 pub fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let (lab, mut daemon, sound) = with_list(bench)?;
+    let mut found = Vec::new();
+    for damage in &DAMAGES {
+        found.push(damaged(bench, &mut daemon, &sound, damage)?);
+    }
+    restore(&daemon, &sound)?;
+    found.push(full(bench.times.changes, &lab, &mut daemon, &sound)?);
+    Ok(found)
+}
+
+/// Of a file system that fails as a whole.
+pub fn file_system(bench: &Bench) -> Result<Vec<Row>> {
+    let (lab, mut daemon, sound) = with_list(bench)?;
+    Ok(vec![read_only(bench.times.changes, &lab, &mut daemon, &sound)?])
+}
+
+/// A daemon that has stopped, and a copy of the store that it has left.
+fn with_list(bench: &Bench) -> Result<(Lab, Daemon, PathBuf)> {
     let (lab, mut daemon) = bench.lab(&Settings::default())?;
     let rows: String =
         (0..ENTRIES).map(|it| format!("2001:db8:{:x}::/48,an entry\n", 0x1000 + it)).collect();
@@ -87,14 +105,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     daemon.stop()?;
     let sound = lab.directory().join("sound");
     copy(&daemon.state_dir(), &sound)?;
-    let mut found = Vec::new();
-    for damage in &DAMAGES {
-        found.push(damaged(bench, &mut daemon, &sound, damage)?);
-    }
-    restore(&daemon, &sound)?;
-    found.push(full(bench.times.changes, &lab, &mut daemon, &sound)?);
-    found.push(read_only(bench.times.changes, &lab, &mut daemon, &sound)?);
-    Ok(found)
+    Ok((lab, daemon, sound))
 }
 
 fn damaged(bench: &Bench, daemon: &mut Daemon, sound: &Path, damage: &Damage) -> Result<Row> {
