@@ -84,7 +84,7 @@ struct Times {
     /// Files are cut off wherever they can be, not at some places.
     every_place: bool,
     clocks: u32,
-    /// Changes tried while the disk takes none.
+    /// Changes refused by a disk that takes none.
     changes: u32,
     /// One of so many of the packets that are sent otherwise: a smoke leaves the CPU to the trials.
     thinned: u64,

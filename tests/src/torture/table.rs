@@ -8,8 +8,8 @@ const PAGE: &str = "# Torture
 
 What becomes of a host whose firewall is stopped, killed, upgraded, flooded, loses its disk or its clock: each fault brought about
 many times on a real kernel, in namespaces of its own, and what was lost counted. `cargo xtask torture --markdown FILE` writes
-this page. `--quick` brings each fault about a few times in some minutes; the whole takes hours, most of them for files that are
-cut off at every 512 bytes, for each of which the daemon starts once.
+this page. `--quick` brings each fault about a few times in some minutes; the whole starts the daemon thousands of times, which
+takes hours.
 
 *Lost* counts packets of a blocked source that passed, packets of the office that didn't, and acknowledged list entries, blocks,
 settings and lines of the report that are gone or there twice. The *longest gap* is the longest silence in the office's packets,
