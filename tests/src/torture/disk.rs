@@ -167,7 +167,7 @@ fn full(changes: u32, lab: &Lab, daemon: &mut Daemon, sound: &Path) -> Result<Ro
     let hog = state.join("hog");
     fill(&hog)?;
     let (mut acknowledged, mut refused) = (Vec::new(), 0);
-    // Files that have been made longer in advance take some more.
+    // It may still take a few.
     for number in 0..TRIES_MAX {
         let address = format!("2001:db8:ffff:{number:x}::1");
         match daemon.cli(&["deny", "add", &address])?.status.success() {
