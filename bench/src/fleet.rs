@@ -102,13 +102,8 @@ pub fn measure() -> Result<Fleet> {
     let sealed = manifest.seal(&signer);
     let snapshot_seconds = start.elapsed().as_secs_f64();
     let snapshot_mib = (chunks.iter().map(Vec::len).sum::<usize>() + sealed.len()) as f64 / MIB;
-    let delta = Delta {
-        generation: 1,
-        revision: 2,
-        at: NOW,
-        recalled: 0,
-        changes: listed[..1].to_vec(),
-    };
+    let delta =
+        Delta { generation: 1, revision: 2, at: NOW, recalled: 0, changes: listed[..1].to_vec() };
     let delta_bytes = delta.seal(&signer).len();
     drop((book, listed));
 
@@ -168,11 +163,7 @@ fn opened(verifier: &Verifier, message: &[u8], times: u32) -> Result<f64> {
     Ok(f64::from(times) / start.elapsed().as_secs_f64())
 }
 
-fn message(
-    host: u32,
-    sequence: u64,
-    sources: impl IntoIterator<Item = IpNetwork>,
-) -> Reports {
+fn message(host: u32, sequence: u64, sources: impl IntoIterator<Item = IpNetwork>) -> Reports {
     let report = |source| Report {
         source,
         grade: Grade::Proven,
@@ -216,7 +207,10 @@ impl fmt::Display for Fleet {
         writeln!(
             f,
             "hub: {:.0} MiB; {:.0} reports a second are curated, {:.0} opened and verified ({:.0} where each comes alone)",
-            self.hub_mib, self.reports_per_second, self.opened_per_second, self.opened_alone_per_second
+            self.hub_mib,
+            self.reports_per_second,
+            self.opened_per_second,
+            self.opened_alone_per_second
         )?;
         writeln!(
             f,

@@ -49,8 +49,9 @@ pub use audit::{AuditAnswer, AuditChange, AuditNote, AuditOrder, AuditQuery, Aud
 pub use consent::{Consent, PendingView};
 pub use fault::{Code, Fault, FaultBody};
 pub use fleet::{
-    FleetAccount, FleetAnswer, FleetEvidence, FleetHost, FleetHosts, FleetJudge, FleetNetwork,
-    FleetDecision, FleetJudged, FleetLog, FleetLogQuery, FleetProtect, FleetQuery, FleetSource, FleetSources, Judgement, RefusedView,
+    FleetAccount, FleetAnswer, FleetDecision, FleetEvidence, FleetHost, FleetHosts, FleetJudge,
+    FleetJudged, FleetLog, FleetLogQuery, FleetNetwork, FleetProtect, FleetQuery, FleetSource,
+    FleetSources, Judgement, RefusedView,
 };
 pub use geo::{Affected, GeoChange, GeoPreview, NetworkCount};
 pub use learn::{

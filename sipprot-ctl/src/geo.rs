@@ -27,8 +27,8 @@ use sipprot_common::source::Address;
 
 pub use continents::countries_of;
 pub use countries::{COUNTRIES_MAX, Country, UnknownCountry};
-pub use owner::Owners;
 pub use exempt::{exempt_networks, is_exempt};
+pub use owner::Owners;
 pub use update::{DEFAULT_TARGET, UpdateError, Updated, target, update};
 
 use find::Seen;

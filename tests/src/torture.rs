@@ -3,7 +3,11 @@
 //! Each trial is a fault that is brought about many times; what came of it is a row of the table. A
 //! trial ends early only when nothing more can be learnt from it.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,12 +23,16 @@ mod builds;
 mod clock;
 /// The disk: full, read-only, or with other bytes on it than were written.
 mod disk;
+/// A million forged sources.
+mod flood;
 /// Start, stop, crash and reload under traffic: is there a packet that sees no filter?
 mod gap;
 /// SIGKILL at any time: is anything lost that was acknowledged?
 mod kill;
 /// Small disks that get full, or fail.
 mod mount;
+/// Hours of what a host sees, and what it takes meanwhile.
+mod soak;
 /// The rows, as a table for people and for the docs.
 mod table;
 /// Numbered datagrams from one namespace to another, and which of them never came.
@@ -51,8 +59,17 @@ pub struct Options {
     pub length: Length,
     /// Only the trials whose name contains it.
     pub only: Option<String>,
+    /// A soak too, which nothing else begins.
+    pub soak: Option<Soak>,
     /// Where the table is written for the docs.
     pub markdown: Option<PathBuf>,
+}
+
+/// How long it lasts, and where its samples go.
+#[derive(Clone, Debug)]
+pub struct Soak {
+    pub lasts: Duration,
+    pub csv: PathBuf,
 }
 
 /// How often each fault is brought about.
@@ -67,6 +84,11 @@ struct Times {
     /// Files are cut off wherever they can be, not at some places.
     every_place: bool,
     clocks: u32,
+    /// Changes refused by a disk that takes none.
+    changes: u32,
+    /// One of so many of the packets that are sent otherwise: a smoke leaves the CPU to the trials.
+    thinned: u64,
+    flood: Option<Duration>,
 }
 
 impl Times {
@@ -78,6 +100,9 @@ impl Times {
         damages: 1,
         every_place: false,
         clocks: 1,
+        changes: 6,
+        thinned: 20,
+        flood: None,
     };
     const QUICK: Self = Self {
         cycles: 5,
@@ -87,6 +112,9 @@ impl Times {
         damages: 24,
         every_place: false,
         clocks: 2,
+        changes: 30,
+        thinned: 1,
+        flood: Some(Duration::from_secs(20)),
     };
     const FULL: Self = Self {
         cycles: 100,
@@ -96,6 +124,9 @@ impl Times {
         damages: 1000,
         every_place: true,
         clocks: 20,
+        changes: 60,
+        thinned: 1,
+        flood: Some(Duration::from_secs(600)),
     };
 
     const fn of(length: Length) -> Self {
@@ -114,31 +145,49 @@ pub fn run(options: &Options) -> Result<bool> {
     let times = Times::of(options.length);
     let began = Instant::now();
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
-    let mut table = Table::default();
-    let trials: [(&str, Trial); 4] =
-        [("gap", gap::run), ("kill", kill::run), ("disk", disk::run), ("clock", clock::run)];
+    let (mut table, mut broken) = (Table::default(), Vec::new());
+    let trials: [(&str, Trial); 7] = [
+        ("gap", gap::run),
+        ("kill", kill::run),
+        ("disk", disk::run),
+        ("filesystem", disk::file_system),
+        ("clock", clock::run),
+        ("flood", flood::run),
+        ("soak", soak::run),
+    ];
     for (name, trial) in trials {
         if wanted(name) {
             eprintln!("torture: {name}");
-            let bench = Bench { sipprot: options.sipprot.clone(), times };
-            for row in trial(&bench).with_context(|| format!("the trial {name}"))? {
-                eprintln!("torture: {row}");
-                table.add(row);
+            let (sipprot, soak) = (options.sipprot.clone(), options.soak.clone());
+            let bench = Bench { sipprot, times, soak };
+            match trial(&bench).with_context(|| format!("the trial {name}")) {
+                Ok(rows) => {
+                    for row in rows {
+                        eprintln!("torture: {row}");
+                        table.add(row);
+                    }
+                }
+                // What the others find is worth its hours all the same.
+                Err(error) => {
+                    eprintln!("torture: {error:#}");
+                    broken.push(error);
+                }
             }
         }
     }
     println!("{table}");
     if let Some(path) = &options.markdown {
         let page = table.page(began.elapsed())?;
-        std::fs::write(path, page).with_context(|| path.display().to_string())?;
+        fs::write(path, page).with_context(|| path.display().to_string())?;
     }
-    Ok(table.nothing_was_lost())
+    broken.into_iter().next().map_or(Ok(table.nothing_was_lost()), Err)
 }
 
 /// What every trial has at hand.
 struct Bench {
     sipprot: PathBuf,
     times: Times,
+    soak: Option<Soak>,
 }
 
 impl Bench {
@@ -158,4 +207,19 @@ fn agrees(daemon: &Daemon) -> Result<()> {
     let said = String::from_utf8_lossy(&found.stdout);
     ensure!(found.status.success(), "kernel and store differ: {said}");
     Ok(())
+}
+
+/// What the files below a directory hold.
+fn disk_mib(below: &Path) -> Result<f64> {
+    let mut mib = 0.0;
+    for entry in fs::read_dir(below).with_context(|| below.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            mib += disk_mib(&path)?;
+        } else if let Ok(metadata) = path.metadata() {
+            // One that was replaced in between is gone.
+            mib += metadata.len() as f64 / f64::from(1 << 20);
+        }
+    }
+    Ok(mib)
 }

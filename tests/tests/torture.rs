@@ -15,7 +15,8 @@ fn nothing_is_lost_when_each_fault_comes_once() -> Result<()> {
         return Ok(());
     }
     let sipprot = binary.unwrap_or_default().into();
-    let options = Options { sipprot, length: Length::Smoke, only: None, markdown: None };
+    let options =
+        Options { sipprot, length: Length::Smoke, only: None, soak: None, markdown: None };
     assert!(torture::run(&options)?, "something was lost");
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{process::say, workspace};
 pub const VARIABLE: &str = "SIPPROT_DOCS";
 
 /// In the order of the book, by their files.
-const CHAPTERS: [&str; 16] = [
+const CHAPTERS: [&str; 17] = [
     "index",
     "first-hour",
     "night",
@@ -28,6 +28,7 @@ const CHAPTERS: [&str; 16] = [
     "api",
     "nic",
     "blind-spots",
+    "torture",
     "coming-from",
     "leaving",
 ];

@@ -13,6 +13,15 @@ pub struct Options {
     /// A few times each, in less than ten minutes
     #[arg(long)]
     quick: bool,
+    /// Once or twice each, in a minute
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+    /// Soak for so many minutes too
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
+    /// Where the soak's samples go, with a picture beside them
+    #[arg(long, value_name = "FILE", default_value = "soak.csv")]
+    samples: PathBuf,
     /// Only trials whose name contains this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -27,6 +36,10 @@ pub fn torture(options: &Options) -> Result<()> {
     let mut command = build::root_program("sipprot-tests", "torture", &built)?;
     command.arg("--sipprot").arg(&built.sipprot);
     command.args(options.quick.then_some("--quick"));
+    command.args(options.smoke.then_some("--smoke"));
+    if let Some(minutes) = options.soak {
+        command.arg("--soak").arg(minutes.to_string()).arg("--samples").arg(&options.samples);
+    }
     if let Some(only) = &options.only {
         command.arg("--only").arg(only);
     }

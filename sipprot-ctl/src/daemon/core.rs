@@ -411,7 +411,6 @@ fn log_attachment(attachment: &crate::datapath::Attachment) {
     }
 }
 
-/// A store that can't be used is a degraded mode, unless another daemon has it.
 /// What the store has is in force all the same; nothing that changes is acknowledged.
 fn without_writing(config: &Config, why: &StoreError) -> (Option<Arc<Store>>, Vec<String>) {
     let scratch = config.daemon.socket.with_extension("store");
@@ -428,6 +427,7 @@ fn without_writing(config: &Config, why: &StoreError) -> (Option<Arc<Store>>, Ve
     }
 }
 
+/// A store that can't be used is a degraded mode, unless another daemon has it.
 fn open_store(config: &Config) -> anyhow::Result<(Option<Arc<Store>>, Vec<String>)> {
     match Store::open(&config.daemon.state_dir) {
         Ok((store, report)) => {

@@ -39,7 +39,8 @@ impl Beside {
     }
 
     fn look(&self, directory: &PathBuf) {
-        let found: Result<FleetHosts, _> = Client::new(Home::new(directory).socket()).get("/fleet/hosts");
+        let found: Result<FleetHosts, _> =
+            Client::new(Home::new(directory).socket()).get("/fleet/hosts");
         let mut seen = self.seen();
         seen.asking = false;
         seen.silent.clear();
@@ -93,7 +94,10 @@ impl Core {
         let Some(hosts) = &seen.hosts else { return };
         metrics.hub_up.with_label_values::<&str>(&[]).set(hosts.is_ok().into());
         for (health, count) in hosts.iter().flatten() {
-            metrics.hosts.with_label_values(&[health]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+            metrics
+                .hosts
+                .with_label_values(&[health])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 }

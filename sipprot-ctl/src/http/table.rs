@@ -13,11 +13,11 @@ use super::{
 };
 use crate::api::{
     AbuseReport, Accepted, AggregateAnswer, AuditAnswer, BlocklistsAnswer, BlocksAnswer, Check,
-    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetLog, FleetSources, GeoPreview, Ingested,
-    LearnProposal, LearnStatus, LiveEvents, MadeToken, NotifyLog, NotifyStatus, NotifyTested,
-    PeersAnswer, RemovedAnswer, Report, Right, Schema, ServiceView, SessionView, SettingsAnswer,
-    SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer, Undone,
-    UsersAnswer, Verification, Version, Welcome, Why,
+    Checkup, Command, Done, Entries, FleetAnswer, FleetHosts, FleetLog, FleetSources, GeoPreview,
+    Ingested, LearnProposal, LearnStatus, LiveEvents, MadeToken, NotifyLog, NotifyStatus,
+    NotifyTested, PeersAnswer, RemovedAnswer, Report, Right, Schema, ServiceView, SessionView,
+    SettingsAnswer, SettingsChanged, SheetAnswer, Status, Summary, TokensAnswer, Top, TrustAnswer,
+    Undone, UsersAnswer, Verification, Version, Welcome, Why,
 };
 
 pub(super) struct Route {

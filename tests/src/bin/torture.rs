@@ -1,11 +1,11 @@
 //! What a host loses while its firewall is stopped, killed, upgraded, or loses its disk: nothing.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use sipprot_tests::{
     lab::Lab,
-    torture::{self, Length},
+    torture::{self, Length, Soak},
 };
 
 /// Brings faults about, many times each, and counts what was lost
@@ -17,6 +17,15 @@ struct Options {
     /// A few times each, in less than ten minutes
     #[arg(long)]
     quick: bool,
+    /// Once or twice each, in a minute
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+    /// Soak for so many minutes too
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
+    /// Where the soak's samples go, with a picture beside them
+    #[arg(long, value_name = "FILE", default_value = "soak.csv")]
+    samples: PathBuf,
     /// Only trials whose name contains this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -26,13 +35,18 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let Options { sipprot, quick, only, markdown } = Options::parse();
+    let Options { sipprot, quick, smoke, soak, samples, only, markdown } = Options::parse();
     if let Some(missing) = Lab::missing() {
         eprintln!("torture: needs {missing}");
         return ExitCode::from(2);
     }
-    let length = if quick { Length::Quick } else { Length::Full };
-    match torture::run(&torture::Options { sipprot, length, only, markdown }) {
+    let length = match (smoke, quick) {
+        (true, _) => Length::Smoke,
+        (_, true) => Length::Quick,
+        _ => Length::Full,
+    };
+    let soak = soak.map(|minutes| Soak { lasts: Duration::from_mins(minutes), csv: samples });
+    match torture::run(&torture::Options { sipprot, length, only, soak, markdown }) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{Bench, Row, agrees};
-use crate::{daemon::{Daemon, Settings}, patience::wait_for};
+use crate::{
+    daemon::{Daemon, Settings},
+    patience::wait_for,
+};
 
 pub const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const DENIED: &str = "2001:db8:1::1";
@@ -68,7 +71,9 @@ fn row(fault: &str, times: u32, lost: u64, slowest: Duration) -> Row {
         times,
         lost,
         gap: None,
-        seen: format!("lists and blocks in force all the time; answers after {slowest:.1?} at most"),
+        seen: format!(
+            "lists and blocks in force all the time; answers after {slowest:.1?} at most"
+        ),
     }
 }
 

@@ -88,7 +88,8 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
         (&lab.net.office, office, FROM_OFFICE),
     ];
     let start = || -> Result<Vec<Sender>> {
-        let start = |&(from, source, rate)| Sender::start(from, source, target, rate);
+        let start =
+            |&(from, source, rate)| Sender::start(from, source, target, rate / bench.times.thinned);
         sources.iter().map(start).collect()
     };
     // Without an entry all of it arrives: what is seen below is the filter's work.
@@ -177,6 +178,8 @@ fn taken_out(
         times: cycles,
         lost: through,
         gap: None,
-        seen: format!("nothing is filtered in between, as chosen; then {through} blocked packets pass"),
+        seen: format!(
+            "nothing is filtered in between, as chosen; then {through} blocked packets pass"
+        ),
     })
 }

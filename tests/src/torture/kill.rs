@@ -12,14 +12,27 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Bench, Row, agrees, builds::Builds};
-use crate::daemon::{Daemon, Settings};
+use super::{
+    Bench, Row, agrees,
+    builds::Builds,
+    traffic::{Receiver, Sender},
+};
+use crate::{
+    daemon::{Daemon, Settings},
+    lab::Lab,
+    topology::{OFFICE, PBXS},
+};
 
 /// The last kill of a cycle comes this late, so that some writes are always acknowledged before.
 const LATEST: Duration = Duration::from_millis(400);
 /// A setting with room for a value of its own in each cycle.
 const SETTING: &str = "rules.probe_limit";
 const LEAST: u32 = 3;
+/// Packets a second while builds are exchanged.
+const DENIED: u64 = 4_000;
+const FROM_OFFICE: u64 = 1_000;
+/// Until what is under way has arrived.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// What was acknowledged, and what was asked for last, of which nobody knows.
 #[derive(Debug, Default)]
@@ -38,7 +51,7 @@ struct Found {
 }
 
 pub fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let (_lab, mut daemon) = bench.lab(&Settings::default())?;
+    let (lab, mut daemon) = bench.lab(&Settings::default())?;
     let mut found = Found::default();
     for cycle in 0..bench.times.kills {
         let promised = write_until_killed(&mut daemon, cycle)?;
@@ -62,16 +75,19 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     found.lost = before.abs_diff(rows(&daemon)?);
     agrees(&daemon)?;
     let start = row("kill -9 during start", bench.times.kills_at_start, found);
-    let found = upgrades(bench.times.kills_at_upgrade, &mut daemon)?;
-    Ok(vec![
-        steady,
-        start,
-        row("kill -9 during upgrade and downgrade", bench.times.kills_at_upgrade, found),
-    ])
+    let upgrades = upgrades(bench.times.kills_at_upgrade, &lab, &mut daemon)?;
+    Ok(vec![steady, start, upgrades])
 }
 
-/// Each to the build with other maps or back, killed while it fills and exchanges them.
-fn upgrades(times: u32, daemon: &mut Daemon) -> Result<Found> {
+/// Each to the build with other maps or back, killed while it fills and exchanges them, under traffic.
+fn upgrades(times: u32, lab: &Lab, daemon: &mut Daemon) -> Result<Row> {
+    let (target, denied) = (PBXS[0].v4, lab.newcomer().v4);
+    daemon.text(&["deny", "add", &denied.to_string()])?;
+    let receiver = Receiver::start(&lab.net.pbxs[0], target)?;
+    let senders = [
+        Sender::start(&lab.net.attackers, denied, target, DENIED)?,
+        Sender::start(&lab.net.office, OFFICE.v4, target, FROM_OFFICE)?,
+    ];
     let mut found = Found::default();
     let before = standing(daemon)?;
     let builds = Builds::of(daemon)?;
@@ -88,7 +104,17 @@ fn upgrades(times: u32, daemon: &mut Daemon) -> Result<Found> {
         agrees(daemon).with_context(|| format!("after upgrade {kill}"))?;
     }
     found.acknowledged = before.iter().sum();
-    Ok(found)
+    let [sent, of_office] = senders.map(Sender::stop);
+    std::thread::sleep(SETTLE);
+    let (through, office) = (receiver.of(denied).count, receiver.of(OFFICE.v4));
+    let missing = of_office - office.count;
+    found.lost += through + missing;
+    let row = row("kill -9 during upgrade and downgrade", times, found);
+    let seen = format!(
+        "{}; {sent} packets of a denied source, {through} passed; {of_office} of the office, {missing} missing",
+        row.seen
+    );
+    Ok(Row { gap: Some(office.silence), seen, ..row })
 }
 
 /// Denied, blocked, and the report's rows and blocks.

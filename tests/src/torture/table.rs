@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 
 const PAGE: &str = "# Torture
 
-What becomes of a host whose firewall is stopped, killed, upgraded, loses its disk or its clock: each fault brought about \
-many times on a real kernel, in namespaces of its own, and what was lost counted. `cargo xtask torture --markdown FILE` \
-writes this page; `--quick` brings each fault about a few times, the whole takes hours.
+What becomes of a host whose firewall is stopped, killed, upgraded, flooded, loses its disk or its clock: each fault brought about
+many times on a real kernel, in namespaces of its own, and what was lost counted. `cargo xtask torture --markdown FILE` writes
+this page. `--quick` brings each fault about a few times in some minutes; the whole starts the daemon thousands of times, which
+takes hours.
 
-*Lost* counts packets of a blocked source that passed, packets of the office that didn't, and acknowledged list entries, blocks, \
-settings and lines of the report that are gone or there twice. The *longest gap* is the longest silence in the office's 4,000 packets a second, while \
-46,000 a second of blocked sources are dropped.
+*Lost* counts packets of a blocked source that passed, packets of the office that didn't, and acknowledged list entries, blocks,
+settings and lines of the report that are gone or there twice. The *longest gap* is the longest silence in the office's packets,
+4,000 a second, while 46,000 a second of blocked sources are dropped.
 
 ";
 
@@ -70,7 +71,7 @@ impl Table {
     }
 
     fn markdown(&self) -> String {
-        let mut text = "| fault | times | lost | longest gap | what a user sees |\n".to_owned();
+        let mut text = "| fault | how often | lost | longest gap | what a user sees |\n".to_owned();
         text += "|---|---|---|---|---|\n";
         for row in &self.rows {
             text += &format!("| {} |\n", row.cells().join(" | "));

@@ -91,7 +91,8 @@ pub fn knock(lab: &Lab, from: IpAddr) -> Result<()> {
     lab.net.attackers.run(|| {
         let socket = UdpSocket::bind((from, 0))?;
         for _ in 0..5 {
-            socket.send_to(b"OPTIONS sip:x@192.0.2.138 SIP/2.0\r\n\r\n", (other_address(0), 5060))?;
+            socket
+                .send_to(b"OPTIONS sip:x@192.0.2.138 SIP/2.0\r\n\r\n", (other_address(0), 5060))?;
         }
         Ok(())
     })

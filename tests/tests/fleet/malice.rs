@@ -139,7 +139,8 @@ fn a_host_lies(fleet: &Fleet, liar: &Bundle, watcher: &Host) -> Result<usize> {
     let flood = if std::env::var_os("SIPPROT_TEST_FULL").is_some() { 1_000_000 } else { 2_000u32 };
     let sources: Vec<u32> = (0..flood).collect();
     for (number, part) in (21..).zip(sources.chunks(REPORTS_MAX)) {
-        let reports = part.iter().map(|it| about(&format!("2001:db8:{:x}:{:x}::/64", it >> 16, it & 0xffff)));
+        let reports =
+            part.iter().map(|it| about(&format!("2001:db8:{:x}:{:x}::/64", it >> 16, it & 0xffff)));
         sent.push(message(number, reports.collect()).seal(&own));
     }
     let room = u64::from(REPORTS_PER_HOUR) - judged;

@@ -9,9 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use sipprot_tests::{
-    lab::Lab, namespace::Namespace, patience::wait_for, process::Process,
-};
+use sipprot_tests::{lab::Lab, namespace::Namespace, patience::wait_for, process::Process};
 
 /// Its address, in the middle of the lab.
 pub const MIDDLE: &str = "192.0.2.129";

@@ -63,8 +63,11 @@ fn sixty_hosts_and_a_cluster_that_loses_its_nodes() -> Result<()> {
         let bundle = Bundle::load(&fleet.add_host(&name)?)?;
         hosts.push(start_host(&lab, &place, &name, bundle)?);
     }
-    let (places, mut daemons): (Vec<_>, Vec<_>) =
-        (0..FILTERS).map(|number| other_host(&lab, number)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let (places, mut daemons): (Vec<_>, Vec<_>) = (0..FILTERS)
+        .map(|number| other_host(&lab, number))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
     _others = places;
     for (number, daemon) in daemons.iter_mut().enumerate() {
         let credentials = fleet.add_host(&format!("filter-{number}"))?;

@@ -25,9 +25,7 @@ fn every_maker_s_record_tells_the_owner() {
         ("10.0.0.0/8", text("as_name", "Nobody")),
     ];
     let root = tempfile::tempdir().unwrap();
-    let owner = |address: &str| {
-        Owners::open_below(root.path()).owner(address.parse().unwrap())
-    };
+    let owner = |address: &str| Owners::open_below(root.path()).owner(address.parse().unwrap());
     assert_eq!(owner("198.51.100.7"), None);
     let directory = root.path().join("var/lib/GeoIP");
     fs::create_dir_all(&directory).unwrap();

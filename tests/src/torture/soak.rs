@@ -1,0 +1,153 @@
+//! Soak: hours of what a host sees, calls and guesses and changes, and whether memory, file descriptors and disk
+//! come to rest. Each sample is a line of a CSV file; a picture of it stands beside it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Bench, Row, agrees, disk_mib};
+use crate::{
+    attackers::cracker::{self, Plan},
+    daemon::{Daemon, Settings},
+    office::PHONES,
+    sipp::Calls,
+    topology::Family,
+    usage,
+};
+
+const EVERY: Duration = Duration::from_secs(10);
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 140.0;
+const MARGIN: f64 = 24.0;
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    seconds: f64,
+    memory_mib: f64,
+    descriptors: f64,
+    disk_mib: f64,
+}
+
+type Value = fn(&Sample) -> f64;
+const CURVES: [(&str, Value); 3] = [
+    ("memory, MiB", |it| it.memory_mib),
+    ("file descriptors", |it| it.descriptors),
+    ("disk, MiB", |it| it.disk_mib),
+];
+
+pub fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let Some(soak) = &bench.soak else { return Ok(Vec::new()) };
+    let (lab, daemon) = bench.lab(&Settings::default())?;
+    let office = lab.office();
+    ensure!(office.register()?.ok == PHONES, "the office can't register");
+    let _answering = office.answer()?;
+    let (mut called, mut samples) = (Calls::default(), Vec::<Sample>::new());
+    let began = Instant::now();
+    let mut attackers = 0;
+    while began.elapsed() < soak.lasts {
+        called = called + office.start_calls(10, 5)?.finish()?;
+        let attacker = lab.newcomer().v4;
+        let plan = Plan {
+            guesses: 30,
+            patience: Duration::from_millis(100),
+            ..Plan::new(attacker.into(), lab.pbxs[0].sip(Family::V4))
+        };
+        cracker::attack_from(&lab.net.attackers, &plan)?;
+        let attacker = attacker.to_string();
+        daemon.text(&["deny", "add", &attacker])?;
+        daemon.text(&["deny", "remove", &attacker])?;
+        attackers += 1;
+        if began.elapsed() >= EVERY * samples.len() as u32 {
+            samples.push(sample(&daemon, began)?);
+            fs::write(&soak.csv, csv(&samples)).context("write the samples")?;
+        }
+    }
+    fs::write(soak.csv.with_extension("svg"), picture(&samples)).context("draw the samples")?;
+    agrees(&daemon)?;
+    let last = samples.last().context("no sample")?;
+    Ok(vec![Row {
+        fault: format!("{} minutes of calls, guesses and changes", soak.lasts.as_secs() / 60),
+        times: 1,
+        lost: u64::from(called.failed),
+        gap: None,
+        seen: format!(
+            "{} calls, {} failed; {attackers} crackers; at the end {:.0} MiB of memory, {} file descriptors, {:.1} \
+             MiB of disk",
+            called.ok, called.failed, last.memory_mib, last.descriptors, last.disk_mib
+        ),
+    }])
+}
+
+fn sample(daemon: &Daemon, began: Instant) -> Result<Sample> {
+    let id = daemon.process_id().context("it runs")?;
+    Ok(Sample {
+        seconds: began.elapsed().as_secs_f64(),
+        memory_mib: usage::resident_mib(id)?,
+        descriptors: fs::read_dir(format!("/proc/{id}/fd")).context("its files")?.count() as f64,
+        disk_mib: disk_mib(&daemon.state_dir())?,
+    })
+}
+
+fn csv(samples: &[Sample]) -> String {
+    let mut text = "seconds,memory_mib,descriptors,disk_mib\n".to_owned();
+    for it in samples {
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "{:.0},{:.1},{},{:.2}",
+            it.seconds, it.memory_mib, it.descriptors, it.disk_mib
+        );
+    }
+    text
+}
+
+/// Curves one below the other, each from zero to its own most.
+fn picture(samples: &[Sample]) -> String {
+    let height = HEIGHT * CURVES.len() as f64;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n"
+    );
+    let end = samples.last().map_or(1.0, |it| it.seconds).max(1.0);
+    for (row, (name, value)) in (0..).zip(CURVES) {
+        let bottom = HEIGHT * f64::from(row + 1) - MARGIN;
+        let most = samples.iter().map(value).fold(f64::MIN_POSITIVE, f64::max);
+        let points: String = samples
+            .iter()
+            .map(|it| {
+                let x = it.seconds / end * WIDTH;
+                let y = bottom - value(it) / most * (HEIGHT - 2.0 * MARGIN);
+                format!("{x:.1},{y:.1} ")
+            })
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<text x=\"0\" y=\"{:.0}\">{name}, at most {most:.1}; {end:.0} s</text>\n<polyline fill=\"none\" \
+             stroke=\"#1f6feb\" points=\"{}\"/>",
+            bottom - HEIGHT + 2.0 * MARGIN - 6.0,
+            points.trim_end()
+        );
+    }
+    svg + "</svg>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_a_line_and_a_point_of_each_curve() {
+        let sample =
+            |seconds, memory_mib| Sample { seconds, memory_mib, descriptors: 20.0, disk_mib: 0.5 };
+        let samples = [sample(0.0, 40.0), sample(10.0, 80.0)];
+        assert!(csv(&samples).ends_with("\n0,40.0,20,0.50\n10,80.0,20,0.50\n"));
+        let svg = picture(&samples);
+        assert_eq!(svg.matches("<polyline").count(), CURVES.len());
+        // Half of the most at half the height, the most at the end and at the top.
+        assert!(svg.contains("points=\"0.0,70.0 640.0,24.0\""), "{svg}");
+    }
+}
