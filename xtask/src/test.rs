@@ -28,25 +28,16 @@ use crate::{
 const LANES: usize = 2;
 
 /// The suites that take more than half a minute, the longest first.
-<<<<<<< HEAD
-const LONGEST: [&str; 11] = [
-    "offices",
-=======
-const LONGEST: [&str; 10] = [
+const LONGEST: [&str; 12] = [
     "offices",
     "torture",
->>>>>>> h-torture
     "datapath",
     "flood",
     "protected",
     "feed",
-<<<<<<< HEAD
     "security",
     "lab",
     "interfaces",
-=======
-    "lab",
->>>>>>> h-torture
     "tcp",
     "crackers",
     "access",
