@@ -4,7 +4,7 @@
 //! Every so often it is asked how its hosts fare, so that one of which nothing is heard is an alarm here.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
@@ -38,7 +38,7 @@ impl Beside {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, directory: &PathBuf) {
+    fn look(&self, directory: &Path) {
         let found: Result<FleetHosts, _> =
             Client::new(Home::new(directory).socket()).get("/fleet/hosts");
         let mut seen = self.seen();
