@@ -32,7 +32,7 @@ fn every_maker_s_record_tells_the_owner() {
     fs::write(directory.join("GeoLite2-ASN.mmdb"), write_database(&networks, 24, 1)).unwrap();
     for (address, expected) in [
         ("198.51.100.7", Some("AS64500 Example Networks")),
-        ("203.0.113.9", Some("AS64501 Other Net")),
+        ("203.0.113.9", Some("AS64501 Other\u{fffd} Net")),
         ("2001:db8::1", Some("No Number")),
         ("192.0.2.1", None),
         ("10.0.0.1", None),

@@ -55,15 +55,19 @@ impl Data {
     }
 }
 
-/// A control byte; types past 7 take a second one.
+/// A control byte; types past 7 take a second one, and sizes past 28 one more.
 fn head(bytes: &mut Vec<u8>, kind: u8, size: usize) {
-    assert!(size < 29, "longer sizes aren't written");
-    let size = size as u8;
+    assert!(size < 285, "longer sizes aren't written");
+    let (short, more) = match u8::try_from(size) {
+        Ok(size) if size < 29 => (size, None),
+        _ => (29, Some((size - 29) as u8)),
+    };
     if kind > 7 {
-        bytes.extend([size, kind - 7]);
+        bytes.extend([short, kind - 7]);
     } else {
-        bytes.push(kind << 5 | size);
+        bytes.push(kind << 5 | short);
     }
+    bytes.extend(more);
 }
 
 #[derive(Clone, Copy)]
