@@ -25,7 +25,7 @@ use crate::{
     topology::{PBXS, UPLINK},
 };
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(45);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The host's namespace has a loopback of its own: no other daemon listens there.
 const METRICS: &str = "127.0.0.1:9160";
