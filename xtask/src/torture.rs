@@ -13,7 +13,7 @@ pub struct Options {
     /// A few times each, in less than ten minutes
     #[arg(long)]
     quick: bool,
-    /// Once or twice each, in a minute
+    /// The shortest trials once, in a minute
     #[arg(long, conflicts_with = "quick")]
     smoke: bool,
     /// Soak for so many minutes too
