@@ -41,6 +41,8 @@ pub struct Book {
     pub(super) own: Vec<IpNetwork>,
     pub(super) guard: Guard,
     texts: BTreeSet<Text>,
+    /// Hosts that have a voice: each report asks, and there may be thousands.
+    members: u64,
 }
 
 /// What a message or a decision did.
@@ -73,6 +75,7 @@ impl Default for Book {
             own: Vec::new(),
             guard: Guard::new(std::iter::empty(), std::iter::empty()),
             texts: BTreeSet::new(),
+            members: 0,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Book {
                 kept.insert(Kept::Host(name.clone()));
             }
         }
+        self.members = self.hosts.values().filter(|it| !it.revoked).count() as u64;
         self.renew_guard();
         kept
     }
@@ -260,8 +264,7 @@ impl Book {
         let Some(source) = self.sources.get(&network) else { return false };
         let window = i64::try_from(self.rules.window.as_secs()).unwrap_or(DAY_S);
         let is_member = |host: &str| self.hosts.get(host).is_some_and(|it| !it.revoked);
-        let members = self.hosts.values().filter(|it| !it.revoked).count();
-        let needed = u64::from(self.rules.quorum).min(members.max(1) as u64);
+        let needed = u64::from(self.rules.quorum).min(self.members.max(1));
         let said = source.proven().filter(|it| i64::from(it.last) >= now - window);
         let said = said.filter(|it| is_member(&it.host));
         let weights = said.map(|it| u64::from(self.rules.weight(&it.host)));
