@@ -133,8 +133,12 @@ impl Fleet {
     }
 }
 
-pub fn missing() -> Option<&'static str> {
+/// What a fleet lacks here.
+pub fn missing() -> Option<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has = std::env::split_paths(&path).any(|it| it.join("nats-server").is_file());
-    (!has).then_some("nats-server")
+    let binary = std::env::var_os("SIPPROT_BIN");
+    Lab::missing()
+        .or_else(|| (!has).then(|| "nats-server".to_owned()))
+        .or_else(|| binary.is_none().then(|| "SIPPROT_BIN (the binary)".to_owned()))
 }
