@@ -25,6 +25,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnetwork::IpNetwork;
@@ -115,6 +116,8 @@ pub struct Store {
     database: Database,
     limits: Limits,
     writer: Mutex<Writer>,
+    /// Entries of each list, for readers, who don't wait for a writer.
+    list_lengths: [AtomicU64; 2],
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -146,7 +149,8 @@ impl Store {
         writer: Writer,
     ) -> Self {
         let directory = directory.to_owned();
-        Self { directory, database, limits, writer: Mutex::new(writer), _lock: lock }
+        let list_lengths = writer.rows.lists.map(AtomicU64::new);
+        Self { directory, database, limits, writer: Mutex::new(writer), list_lengths, _lock: lock }
     }
 
     /// Carries out all changes or none, and returns once they are on the disk. Of more than
@@ -170,7 +174,7 @@ impl Store {
         writes.insert(COMMIT_KEY.to_vec(), Some(commit.to_be_bytes().to_vec()));
         self.database.write(writes).map_err(|error| self.fail(&mut writer, &error))?;
         writer.commit = commit;
-        writer.rows = rows;
+        self.count(&mut writer, rows);
         self.database.make_durable().map_err(|error| self.fail(&mut writer, &error))?;
         // The database has the batch by now, so a failing export is not a failing write; the next
         // batch tries the whole of it again.
@@ -208,7 +212,7 @@ impl Store {
         let written = changes.each_part(&mut |part| {
             let Batch { writes, rows, .. } = self.batch(&writer.rows, part)?;
             self.database.write(writes).map_err(|error| self.unreadable(error))?;
-            writer.rows = rows;
+            self.count(writer, rows);
             Ok(())
         });
         written.map_err(|error| self.fail(writer, &error))?;
@@ -225,7 +229,7 @@ impl Store {
         lines_of(changes)?;
         let Batch { writes, rows, .. } = self.batch(&writer.rows, changes)?;
         self.database.write(writes).map_err(|error| self.fail(&mut writer, &error))?;
-        writer.rows = rows;
+        self.count(&mut writer, rows);
         Ok(())
     }
 
@@ -242,6 +246,13 @@ impl Store {
 
     pub fn export_path(&self) -> PathBuf {
         self.directory.join(open::EXPORT_NAME)
+    }
+
+    fn count(&self, writer: &mut Writer, rows: Rows) {
+        for (length, rows) in self.list_lengths.iter().zip(rows.lists) {
+            length.store(rows, Ordering::Relaxed);
+        }
+        writer.rows = rows;
     }
 
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
@@ -345,6 +356,32 @@ impl Store {
     /// All entries of a list, of every endpoint, by address: IPv4 first.
     pub fn list(&self, list: List) -> impl Iterator<Item = Result<ListEntry, StoreError>> {
         self.read(self.database.scan(&codec::list_prefix(list)))
+    }
+
+    pub fn list_length(&self, list: List) -> u64 {
+        self.list_lengths[list as usize].load(Ordering::Relaxed)
+    }
+
+    /// Some of a list's entries, in its order, found from its nearer end: of those between, the
+    /// database reads every one.
+    pub fn list_page(
+        &self,
+        list: List,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Vec<ListEntry>, StoreError> {
+        let length = self.list_length(list);
+        let end = offset.saturating_add(limit).min(length);
+        let rows = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let wanted = rows(end.saturating_sub(offset));
+        let records = self.database.scan(&codec::list_prefix(list));
+        if offset <= length / 2 {
+            return self.read(records.skip(rows(offset)).take(wanted)).collect();
+        }
+        let from_end = records.rev().skip(rows(length - end)).take(wanted);
+        let mut page = self.read(from_end).collect::<Result<Vec<_>, _>>()?;
+        page.reverse();
+        Ok(page)
     }
 
     /// The entries of a list that cover an address, the narrowest network first.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// Far longer than anything takes that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -19,6 +19,16 @@ const SLOWNESS: &str = "SIPPROT_TEST_SLOWNESS";
 pub fn stretched(limit: Duration) -> Duration {
     let slowness = std::env::var(SLOWNESS).ok().and_then(|it| it.parse().ok());
     limit * slowness.unwrap_or(1)
+}
+
+/// For how many seconds something is taken away, where a longer outage than the usual one is wanted.
+const OUTAGE: &str = "SIPPROT_OUTAGE_S";
+
+pub fn outage(usual: Duration) -> Result<Duration> {
+    match std::env::var(OUTAGE) {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.parse().context(OUTAGE)?)),
+        Err(_) => Ok(usual),
+    }
 }
 
 /// Asks again and again until there is an answer, or an error, or too much time has gone.

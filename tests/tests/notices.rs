@@ -12,7 +12,7 @@ use sipprot_tests::{
     attackers::cracker::{self, Plan},
     daemon::{Daemon, Settings, owned},
     lab::Lab,
-    patience::{wait_for, wait_within},
+    patience::{self, wait_for, wait_within},
     pbx::{self, Manners},
     receivers::{Mail, PASSWORD, Receivers, SECRET},
     topology::Family,
@@ -20,6 +20,8 @@ use sipprot_tests::{
 
 /// Within which a possible break-in is told.
 const MINUTE: Duration = Duration::from_secs(60);
+/// In a long outage.
+const BETWEEN_ATTACKS: Duration = Duration::from_secs(300);
 /// In place of once an hour.
 const OFTEN: &str = "notify.attack_every = \"3s\"";
 
@@ -166,20 +168,29 @@ fn nothing_lost_nothing_doubled(
     attackers.push(attack(lab, "three")?);
     daemon.stop()?;
     daemon.start()?;
+    let outage = patience::outage(Duration::ZERO)?;
+    let began = Instant::now();
+    while began.elapsed() < outage {
+        std::thread::sleep(BETWEEN_ATTACKS.min(outage.saturating_sub(began.elapsed())));
+        attackers.push(attack(lab, "later")?);
+    }
     println!("{}", daemon.text(&["notify", "status"])?);
     receivers.start()?;
     nothing_waits(daemon)?;
     let mails = receivers.mails()?;
     let told = &mails[before..];
-    for attacker in attackers {
-        assert_eq!(naming(told, attacker), 1, "{attacker} in {told:?}");
+    for attacker in &attackers {
+        assert_eq!(naming(told, *attacker), 1, "{attacker} in {told:?}");
     }
     let names: BTreeSet<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
     assert_eq!(names.len(), mails.len(), "each mail once");
     let hooks = receivers.hooks()?;
     let same: BTreeSet<&str> = hooks.iter().filter_map(|hook| hook["id"].as_str()).collect();
     assert_eq!((same.len(), &same), (hooks.len(), &names), "and each by the webhook, once");
-    println!("{} mails while nobody took them and the daemon was killed: each once", told.len());
+    let (mails, sources, away) = (told.len(), attackers.len(), began.elapsed().as_secs());
+    println!(
+        "{mails} mails of {sources} attackers while nobody took them, for {away} s at the end, and the daemon was killed: each once"
+    );
     Ok(())
 }
 

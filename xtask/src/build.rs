@@ -47,6 +47,15 @@ impl Profile {
         }
     }
 
+    /// Cargo's selection. For the labs with the whole workspace's features, as their tests are
+    /// compiled: not one crate is compiled twice.
+    const fn selected(self) -> &'static [&'static str] {
+        match self {
+            Self::Release => &["--package", "sipprot-ctl"],
+            Self::Dev => &["--workspace", "--bin", "sipprot"],
+        }
+    }
+
     /// Where cargo leaves it.
     const fn directory(self) -> &'static str {
         match self {
@@ -72,7 +81,7 @@ pub fn build(options: &Options, profile: Profile) -> Result<Built> {
     embed(&mut cargo, &object)?;
     let set = |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
     let environment = cargo.get_envs().filter_map(set).collect();
-    process::run(cargo.args(["--profile", profile.name(), "--package", "sipprot-ctl"]))?;
+    process::run(cargo.args(["--profile", profile.name()]).args(profile.selected()))?;
     let sipprot = workspace::binary(profile.directory(), "sipprot");
     say(format_args!("built {}", sipprot.display()));
     Ok(Built { sipprot, object, environment })

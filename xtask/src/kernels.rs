@@ -9,14 +9,16 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
     build::{self, Profile},
     prerequisites::Purpose,
     process::{self, say},
-    setup, workspace,
+    setup,
+    suites::{self, Kind},
+    workspace,
 };
 
 /// Depends on the newest one.
@@ -46,7 +48,8 @@ pub fn kernels(options: &Options) -> Result<()> {
     cargo.args(["--package", "sipprot-tests", "--no-run", "--message-format=json"]);
     cargo.args(suites.flat_map(|suite| ["--test", suite]));
     cargo.args(["--bin", "kernels"]).envs(built.environment.iter().cloned());
-    let programs = executables(&process::printed(&mut cargo)?)?;
+    let programs = suites::built(&process::printed(&mut cargo)?)?;
+    let programs = programs.iter().filter(|it| it.kind == Kind::Integration).map(|it| &it.program);
     let mut cargo = workspace::cargo("build");
     cargo.args(["--quiet", "--package", "sipprot-tests", "--bin", "kernels"]);
     process::run(cargo.envs(built.environment.iter().cloned()))?;
@@ -57,22 +60,6 @@ pub fn kernels(options: &Options) -> Result<()> {
         trial.arg("--sipprot").arg(&built.sipprot).args(programs);
         trial
     }))
-}
-
-/// Of the tests that cargo has built.
-fn executables(messages: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for line in messages.lines() {
-        let message: serde_json::Value = serde_json::from_str(line).context("what cargo prints")?;
-        let is_test = message["target"]["kind"][0] == "test";
-        if let Some(path) = message["executable"].as_str().filter(|_| is_test) {
-            found.push(path.into());
-        }
-    }
-    if found.is_empty() {
-        bail!("no test was built");
-    }
-    Ok(found)
 }
 
 /// Debian's newest, unpacked below the target directory.
@@ -114,13 +101,5 @@ mod tests {
         let depends = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
         assert_eq!(newest(depends), Some("linux-image-6.1.0-56-cloud-amd64"));
         assert_eq!(newest("linux-image-cloud-amd64\n"), None);
-    }
-
-    #[test]
-    fn tests_are_told_from_other_programs() {
-        let messages = "{\"target\":{\"kind\":[\"bin\"]},\"executable\":\"/b\"}\n\
-             {\"target\":{\"kind\":[\"test\"]},\"executable\":\"/t\"}\n{\"reason\":\"build-finished\"}\n";
-        assert_eq!(executables(messages).unwrap(), [PathBuf::from("/t")]);
-        assert!(executables("{}").is_err());
     }
 }

@@ -4,8 +4,8 @@
 //! machine needs no other command first. What several verbs share: `process` starts programs,
 //! `workspace` knows the paths, `toolchain` finds what compiles the eBPF crate, `prerequisites` is
 //! the table of what a machine must have, `tidy` holds our own source rules, `dependencies` what may
-//! be linked, `summary` reads what the test runner prints, `lanes` runs suites side by side, `ui` is
-//! npm's side of the build.
+//! be linked, `suites` knows what cargo has built to be tested, `lanes` runs such side by side, `summary`
+//! reads what they print, `ui` is npm's side of the build.
 //!
 //! xtask links none of the project's crates: it must build, and be able to say what is missing, on
 //! a machine where they don't.
@@ -25,6 +25,7 @@ mod process;
 mod run;
 mod screenshots;
 mod setup;
+mod suites;
 mod summary;
 mod test;
 mod tidy;

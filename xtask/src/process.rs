@@ -35,6 +35,18 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command that must succeed and returns what it printed; what it has to say is passed on.
+pub fn printed_aloud(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", described(command)))?;
+    if !output.status.success() {
+        bail!("{} failed ({})", described(command), output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Runs a command and returns what it printed, whatever its exit status.
 pub fn printed(command: &mut Command) -> Result<String> {
     let output = command

@@ -1,8 +1,10 @@
-//! Reads what `cargo test` prints, and counts the tests of each kind.
+//! Reads what the test runners print, and counts the tests of each kind.
 //!
 //! It starts nothing: lines come in, a table comes out.
 
-use std::{fmt, path::Path};
+use std::fmt;
+
+use crate::suites::{Kind, Suite};
 
 /// As whom the tests of a run were started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +22,9 @@ impl fmt::Display for Privileges {
     }
 }
 
-/// One test binary, or the documentation's examples of one crate.
+/// What is known of one suite.
 #[derive(Debug, PartialEq)]
-struct Suite {
+struct Row {
     privileges: Privileges,
     kind: &'static str,
     name: String,
@@ -51,35 +53,19 @@ impl Counts {
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Summary {
-    suites: Vec<Suite>,
+    rows: Vec<Row>,
 }
 
 impl Summary {
-    /// Takes the next line of a `cargo test`. A suite is announced first; its results follow, more
-    /// than one where documentation is compiled in two ways.
-    pub fn read_line(&mut self, privileges: Privileges, line: &str) {
-        if let Some((kind, name)) = announced(line) {
-            self.suites.push(Suite { privileges, kind, name, counts: None });
-        } else if let Some(counts) = result(line)
-            && let Some(suite) = self.suites.last_mut()
-        {
-            suite.counts = Some(suite.counts.unwrap_or_default().plus(counts));
-        }
-    }
-}
-
-/// The kind and name of the suite that a line announces.
-fn announced(line: &str) -> Option<(&'static str, String)> {
-    let line = line.trim_start();
-    if let Some(name) = line.strip_prefix("Doc-tests ") {
-        return Some(("doc", name.to_owned()));
-    }
-    let rest = line.strip_prefix("Running ")?;
-    let (source, binary) = rest.strip_suffix(')')?.split_once(" (")?;
-    let (name, _hash) = Path::new(binary).file_name()?.to_str()?.rsplit_once('-')?;
-    match source.strip_prefix("unittests ") {
-        Some(source) => Some(("unit", format!("{name} ({source})"))),
-        None => Some(("integration", format!("{name} ({source})"))),
+    /// Takes what a suite's runner printed.
+    pub fn add(&mut self, suite: &Suite, privileges: Privileges, lines: &[String]) {
+        let kind = match suite.kind {
+            Kind::Unit => "unit",
+            Kind::Integration => "integration",
+        };
+        let name = format!("{} ({})", suite.name, suite.source.display());
+        let counts = lines.iter().find_map(|line| result(line));
+        self.rows.push(Row { privileges, kind, name, counts });
     }
 }
 
@@ -114,13 +100,13 @@ impl fmt::Display for Summary {
         let [passed, failed, ignored, seconds] = header;
         writeln!(f, "{:44}{passed:>8}{failed:>8}{ignored:>9}{seconds:>10}", "tests")?;
         let mut totals: Vec<(String, Counts)> = Vec::new();
-        for suite in &self.suites {
-            let kind = format!("{} {}", suite.kind, suite.privileges);
-            match suite.counts {
-                None => writeln!(f, "{:44}  crashed", suite.name)?,
+        for row in &self.rows {
+            let kind = format!("{} {}", row.kind, row.privileges);
+            match row.counts {
+                None => writeln!(f, "{:44}  crashed", row.name)?,
                 Some(counts) if counts.passed + counts.failed + counts.ignored == 0 => {}
                 Some(counts) => {
-                    write_row(f, &suite.name, counts)?;
+                    write_row(f, &row.name, counts)?;
                     match totals.iter_mut().find(|(known, _)| *known == kind) {
                         Some((_, total)) => *total = total.plus(counts),
                         None => totals.push((kind, counts)),
@@ -146,65 +132,50 @@ fn write_row(f: &mut fmt::Formatter<'_>, name: &str, counts: Counts) -> fmt::Res
 mod tests {
     use super::*;
 
-    fn summary(lines: &[&str]) -> Summary {
-        let mut summary = Summary::default();
-        lines.iter().for_each(|line| summary.read_line(Privileges::Ordinary, line));
-        summary
+    fn suite(kind: Kind, name: &str, source: &str) -> Suite {
+        Suite {
+            directory: "/c".into(),
+            kind,
+            name: name.to_owned(),
+            source: source.into(),
+            program: "/t".into(),
+        }
     }
 
-    /// Asserts kind, name, passed, failed, ignored and milliseconds of each suite.
     #[test]
-    fn suites_are_read_from_the_output() {
-        type Row<'a> = (&'a str, &'a str, Option<(u64, u64, u64, u64)>);
-        fn check(lines: &[&str], expected: &[Row<'_>]) {
-            let suites = summary(lines).suites;
-            let rows: Vec<Row<'_>> = suites
-                .iter()
-                .map(|suite| {
-                    let counts = suite.counts.map(|c| (c.passed, c.failed, c.ignored, c.millis));
-                    (suite.kind, suite.name.as_str(), counts)
-                })
-                .collect();
-            assert_eq!(rows, expected);
+    fn counts_are_read_from_the_output() {
+        fn check(line: &str, expected: Option<(u64, u64, u64, u64)>) {
+            let counts = result(line).map(|it| (it.passed, it.failed, it.ignored, it.millis));
+            assert_eq!(counts, expected, "{line}");
         }
-        let ok = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; \
-                  finished in 1.25s";
-        let failed = "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered \
-                      out; finished in 61.00s";
-        let unit = "     Running unittests src/lib.rs (target/debug/deps/sipprot_ctl-0a1b2c)";
-        let lab = "     Running tests/lab.rs (/tmp/a (b)/debug/deps/lab-0a1b2c)";
         check(
-            &[unit, "running 4 tests", ok],
-            &[("unit", "sipprot_ctl (src/lib.rs)", Some((3, 0, 1, 1250)))],
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; \
+             finished in 1.25s",
+            Some((3, 0, 1, 1250)),
         );
         check(
-            &[lab, failed, unit],
-            &[
-                ("integration", "lab (tests/lab.rs)", Some((2, 1, 0, 61000))),
-                ("unit", "sipprot_ctl (src/lib.rs)", None),
-            ],
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered out; \
+             finished in 61.00s",
+            Some((2, 1, 0, 61000)),
         );
-        check(
-            &["   Doc-tests sipprot_common", ok, ok],
-            &[("doc", "sipprot_common", Some((6, 0, 2, 2500)))],
-        );
-        check(&[ok, "   Compiling sipprot-ctl v0.1.0", "test result: strange"], &[]);
+        check("test result: strange", None);
+        check("test a::b ... ok", None);
     }
 
     #[test]
     fn the_table_has_a_row_for_each_suite_and_kind() {
         let result = "test result: ok. 3 passed; 0 failed; 0 ignored; finished in 1.25s";
         let none = "test result: ok. 0 passed; 0 failed; 0 ignored; finished in 0.00s";
-        let text = summary(&[
-            "Running unittests src/lib.rs (target/debug/deps/common-0a)",
-            result,
-            "Running unittests src/main.rs (target/debug/deps/empty-0a)",
-            none,
-            "Running unittests src/lib.rs (target/debug/deps/ctl-0a)",
-            result,
-            "Running tests/lab.rs (target/debug/deps/lab-0a)",
-        ])
-        .to_string();
+        let mut summary = Summary::default();
+        let mut add = |kind, name, source, lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|&it| it.to_owned()).collect();
+            summary.add(&suite(kind, name, source), Privileges::Ordinary, &lines);
+        };
+        add(Kind::Unit, "common", "src/lib.rs", &["running 3 tests", result]);
+        add(Kind::Unit, "empty", "src/main.rs", &[none]);
+        add(Kind::Unit, "ctl", "src/lib.rs", &[result]);
+        add(Kind::Integration, "lab", "tests/lab.rs", &["running 3 tests"]);
+        let text = summary.to_string();
         let rows: Vec<String> =
             text.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(

@@ -1,13 +1,12 @@
-//! `cargo xtask test`: the unprivileged tests as plain `cargo test` runs them, then the build, then
-//! the tests that need root, two suites at a time: the datapath in the kernel and the lab.
+//! `cargo xtask test`: builds the controller and all suites, and runs these two at a time: what stands
+//! within the crates, unprivileged, as plain `cargo test` runs it, and what needs root: the datapath in
+//! the kernel and the lab.
 //!
-//! What the test runner prints is passed on, of the suites that run side by side as each ends; the
-//! table at the end is `summary`'s.
+//! What a suite prints is passed on when it ends; the table at the end is `summary`'s.
 
 use std::{
-    fmt, fs,
-    io::{self, BufRead, BufReader},
-    process::{Command, ExitStatus},
+    io::{self, BufReader, Read},
+    process::Command,
     time::Instant,
 };
 
@@ -15,11 +14,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{
-    build::{self, Profile},
+    build::{self, Built, Profile},
     lanes,
     prerequisites::Purpose,
-    process::{self, Privilege, say},
+    process::{self, say},
     setup,
+    suites::{self, Suite},
     summary::{Privileges, Summary},
     workspace,
 };
@@ -28,10 +28,11 @@ use crate::{
 const LANES: usize = 2;
 
 /// The suites that take more than half a minute, the longest first.
-const LONGEST: [&str; 12] = [
+const LONGEST: [&str; 13] = [
     "offices",
-    "torture",
+    "sipprot_ctl",
     "datapath",
+    "torture",
     "flood",
     "protected",
     "feed",
@@ -62,51 +63,23 @@ pub fn test(options: &Options) -> Result<()> {
         Purpose::Ui,
         Purpose::Package,
     ])?;
+    let built = build::build(&build::Options::default(), Profile::Dev)?;
     let mut summary = Summary::default();
     let mut failures = Vec::new();
-
-    let unprivileged = run(&mut cargo_test(options), |line| {
-        println!("{line}");
-        summary.read_line(Privileges::Ordinary, line);
-    });
-    if !unprivileged?.success() {
-        failures.push("the unprivileged tests".to_owned());
-    }
-
-    let built = build::build(&build::Options::default(), Profile::Dev)?;
-    let as_root = |cargo: &mut Command| -> Result<()> {
-        cargo.args(root_runner()?);
-        // A suite's tests share its namespaces, and the datapath's its CPU maps.
-        cargo.env("RUST_TEST_THREADS", "1");
-        cargo.envs(built.environment.iter().cloned()).env("SIPPROT_BIN", &built.sipprot);
-        cargo.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
-        Ok(())
-    };
-    let mut cargo = cargo_test(options);
-    as_root(cargo.args(["--package", "sipprot-tests", "--package", "sipprot-bench", "--no-run"]))?;
-    process::run(&mut cargo)?;
-    let suite = |suite: &Suite| {
-        let mut cargo = cargo_test(options);
-        as_root(cargo.args(suite.selected()))?;
-        let mut lines = Vec::new();
-        let status = run(&mut cargo, |line| lines.push(line.to_owned()))?;
-        anyhow::Ok((lines, status.success()))
-    };
     lanes::run(
         LANES,
-        suites()?,
-        |it| (suite(&it), it),
-        |(outcome, it)| match outcome {
+        suites(&built)?,
+        |suite| (run(&suite, &built, options), suite),
+        |(outcome, suite)| match outcome {
             Ok((lines, success)) => {
-                for line in lines {
-                    println!("{line}");
-                    summary.read_line(Privileges::Root, &line);
-                }
+                println!("\n{} ({})", suite.name, suite.source.display());
+                lines.iter().for_each(|line| println!("{line}"));
+                summary.add(&suite, privileges(&suite), &lines);
                 if !success {
-                    failures.push(it.to_string());
+                    failures.push(suite.name);
                 }
             }
-            Err(error) => failures.push(format!("{it} ({error:#})")),
+            Err(error) => failures.push(format!("{} ({error:#})", suite.name)),
         },
     );
 
@@ -117,84 +90,59 @@ pub fn test(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One of the root's test binaries, or all that are within the crates.
-enum Suite {
-    Units,
-    Integration(String),
-}
-
-impl Suite {
-    /// Cargo's arguments for it.
-    fn selected(&self) -> Vec<&str> {
-        match self {
-            Self::Units => {
-                vec!["--package", "sipprot-tests", "--package", "sipprot-bench", "--lib", "--bins"]
-            }
-            Self::Integration(name) => vec!["--package", "sipprot-tests", "--test", name],
-        }
-    }
-}
-
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Units => f.write_str("the lab's own tests"),
-            Self::Integration(name) => f.write_str(name),
-        }
-    }
-}
-
-/// All suites, those that take longest first: a long one at the end would leave a lane idle.
-fn suites() -> Result<Vec<Suite>> {
-    let dir = workspace::root().join("tests/tests");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|it| it == "rs") || path.join("main.rs").is_file() {
-            names.extend(path.file_stem().and_then(|it| it.to_str()).map(str::to_owned));
-        }
-    }
-    let place = |name: &String| LONGEST.iter().position(|it| it == name).unwrap_or(LONGEST.len());
-    names.sort_by_cached_key(|name| (place(name), name.clone()));
-    let integration = names.into_iter().map(Suite::Integration);
-    Ok(integration.chain([Suite::Units]).collect())
-}
-
-fn cargo_test(options: &Options) -> Command {
+/// Compiles all suites; those that take longest come first: a long one at the end would leave a lane
+/// idle.
+fn suites(built: &Built) -> Result<Vec<Suite>> {
     let mut cargo = workspace::cargo("test");
-    // The summary reads the runner's lines, which colours would break up.
-    cargo.arg("--no-fail-fast").env("CARGO_TERM_COLOR", "never");
-    if options.full {
-        cargo.env("SIPPROT_TEST_FULL", "1");
-    }
-    cargo
+    // As the controller was built, so that their crates are the same.
+    cargo.args(["--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+    cargo.envs(built.environment.iter().cloned());
+    let mut suites = suites::built(&process::printed_aloud(&mut cargo)?)?;
+    let place = |it: &Suite| LONGEST.iter().position(|name| *name == it.name);
+    suites.sort_by_cached_key(|it| (place(it).unwrap_or(LONGEST.len()), it.name.clone()));
+    Ok(suites)
 }
 
-/// Cargo's arguments for running the test binaries as root while it builds them as the user, who
-/// must stay the owner of the target directory.
-fn root_runner() -> Result<Vec<&'static str>> {
-    match Privilege::of_this_process() {
-        Privilege::Root => Ok(Vec::new()),
-        Privilege::Sudo => {
-            Ok(vec!["--config", "target.'cfg(all())'.runner = 'sudo --preserve-env --'"])
+/// The lab and the bench make namespaces and load programs into the kernel.
+fn privileges(suite: &Suite) -> Privileges {
+    match suite.room() {
+        "tests" | "bench" => Privileges::Root,
+        _ => Privileges::Ordinary,
+    }
+}
+
+/// Runs one suite to its end: what it printed, its two streams as one, and whether all is well.
+fn run(suite: &Suite, built: &Built, options: &Options) -> Result<(Vec<String>, bool)> {
+    let mut command = match privileges(suite) {
+        Privileges::Ordinary => Command::new(&suite.program),
+        Privileges::Root => {
+            let mut command = process::as_root(&suite.program)?;
+            // A suite's tests share its namespaces, and the datapath's its CPU maps.
+            command.env("RUST_TEST_THREADS", "1");
+            command.env("SIPPROT_BIN", &built.sipprot);
+            command.env("SIPPROT_SCHEMATHESIS", setup::schemathesis());
+            command
         }
-        Privilege::None => bail!("the datapath's tests and the lab need root or sudo"),
+    };
+    command.envs(built.environment.iter().cloned());
+    command.current_dir(&suite.directory).env("CARGO_MANIFEST_DIR", &suite.directory);
+    if options.full {
+        command.env("SIPPROT_TEST_FULL", "1");
     }
-}
-
-/// Runs one `cargo test`, its two streams as one: only their order tells which binary a result
-/// belongs to.
-fn run(cargo: &mut Command, mut line_read: impl FnMut(&str)) -> Result<ExitStatus> {
-    say(format_args!("testing: {}", process::described(cargo)));
+    say(format_args!("testing: {}", suite.name));
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let errors = writer.try_clone().context("cannot share a pipe")?;
-    let mut child =
-        cargo.stdout(writer).stderr(errors).spawn().context("cannot start `cargo test`")?;
+    let described = process::described(&command);
+    let mut child = command
+        .stdout(writer)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("cannot start {described}"))?;
     // The command holds the pipe's other end too; the end of the output would never come.
-    cargo.stdout(io::stdout()).stderr(io::stderr());
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = line.context("cannot read what `cargo test` prints")?;
-        line_read(&String::from_utf8_lossy(&line));
-    }
-    child.wait().context("cannot wait for `cargo test`")
+    drop(command);
+    let mut output = Vec::new();
+    BufReader::new(reader).read_to_end(&mut output).context("cannot read what it prints")?;
+    let lines = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
+    let status = child.wait().with_context(|| format!("cannot wait for {described}"))?;
+    Ok((lines, status.success()))
 }

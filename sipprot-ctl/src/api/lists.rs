@@ -52,6 +52,13 @@ pub struct ListQuery {
     pub limit: Option<u64>,
 }
 
+impl ListQuery {
+    /// Whether every row is asked for, in the list's own order.
+    pub fn is_of_all(&self) -> bool {
+        ListQuery { offset: None, limit: None, ..self.clone() } == ListQuery::default()
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SortBy {

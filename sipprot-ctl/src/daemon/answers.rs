@@ -5,11 +5,11 @@ pub(super) mod abuse;
 pub(super) mod check;
 pub(super) mod checkup;
 pub(super) mod reports;
+mod rows;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod why;
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -17,15 +17,14 @@ use super::core::Core;
 use super::geography::Geography;
 use super::journal;
 use crate::api::{
-    Answer, BlockView, BlocksAnswer, Call, Command, Done, Entries, Entry, Fault, GeoData,
-    ListQuery, SettingsAnswer, TrustAnswer, TrustView, country_name,
+    Answer, BlockView, Call, Command, Done, Entry, Fault, GeoData, ListQuery, SettingsAnswer,
+    TrustAnswer, TrustView, country_name,
 };
 use crate::cli::version;
 use crate::config::schema;
-use crate::daemon::lists::query::{self, Facts, Page, Row};
-use crate::geo::Country;
+use crate::daemon::lists::query::{self, Page};
 use crate::report;
-use crate::store::{BlockRecord, List, ListEntry, Origin, Store, StoreError};
+use crate::store::{BlockRecord, ListEntry, Origin, StoreError};
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, Fault>>;
 
@@ -195,37 +194,6 @@ impl Core {
         });
     }
 
-    fn entries(&self, list: List, query: ListQuery, reply: Reply) {
-        let Some(store) = self.store.clone() else { return no_store(reply) };
-        if let Err(fault) = query::check(&query, false) {
-            let _ = reply.send(Err(fault));
-            return;
-        }
-        let geography = self.geography.clone();
-        let now = self.clock.timestamp_now();
-        let fleet = (list == List::Deny).then(|| self.fleet_rows());
-        tokio::task::spawn_blocking(move || {
-            let fleet = fleet.map(|rows| rows()).unwrap_or_default();
-            let answer = entries_of(&store, (list, fleet), &query, &geography, now);
-            let _ = reply.send(answer.map(Answer::Entries).map_err(|error| internal(&error)));
-        });
-    }
-
-    fn blocks(&self, query: &ListQuery) -> Result<BlocksAnswer, Fault> {
-        query::check(query, true)?;
-        let now = self.clock.timestamp_now();
-        let wanted = |it: &&BlockRecord| {
-            query.kind.is_none_or(|kind| it.kind == kind) && now < it.expires_at
-        };
-        let mut blocks: Vec<BlockView> =
-            self.ledger.blocks().filter(wanted).map(block_view).collect();
-        blocks
-            .sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| a.source.cmp(&b.source)));
-        let query = ListQuery { kind: None, ..query.clone() };
-        let Page { rows, total } = query::page_of(blocks, &query, now.as_second())?;
-        Ok(BlocksAnswer { blocks: rows, total })
-    }
-
     fn trust_answer(&self, query: &ListQuery) -> Result<TrustAnswer, Fault> {
         let state = self.engine.state();
         let now = self.clock.time_now();
@@ -267,50 +235,6 @@ pub(super) fn no_store(reply: Reply) {
 pub fn internal(error: &StoreError) -> Fault {
     error!("store: {error}");
     Fault::internal()
-}
-
-/// An entry with what it is chosen and sorted by.
-struct Stored {
-    entry: ListEntry,
-    country: Option<Country>,
-}
-
-impl Row for Stored {
-    fn facts(&self) -> Facts<'_> {
-        Facts {
-            network: Some(self.entry.network),
-            note: &self.entry.note,
-            author: &self.entry.added_by,
-            time: self.entry.added_at.as_second(),
-            country: self.country.as_ref().map(|country| country.code()),
-            endpoint: self.entry.endpoint.as_deref(),
-            expires_at: self.entry.expires_at.map(Timestamp::as_second),
-        }
-    }
-}
-
-fn entries_of(
-    store: &Store,
-    (list, fleet): (List, Vec<ListEntry>),
-    query: &ListQuery,
-    geography: &Geography,
-    now: Timestamp,
-) -> Result<Entries, StoreError> {
-    let found: Box<dyn Iterator<Item = Result<ListEntry, StoreError>>> = match query.covers {
-        Some(address) => Box::new(store.covering(list, address)?.into_iter().map(Ok)),
-        None => Box::new(store.list(list)),
-    };
-    let covers = |it: &ListEntry| query.covers.is_none_or(|to| it.network.contains(to));
-    let found = found.chain(fleet.into_iter().filter(covers).map(Ok));
-    let has_ended = |entry: &ListEntry| entry.expires_at.is_some_and(|at| at <= now);
-    let live = found.filter(|entry| !entry.as_ref().is_ok_and(has_ended));
-    let rows = live.map(|entry| {
-        let entry = entry?;
-        Ok(Stored { country: geography.country(entry.network.ip()), entry })
-    });
-    let Page { rows, total } = query::page(rows, query, now.as_second())?;
-    let entries = rows.into_iter().map(|row| entry_view(row.entry, geography)).collect();
-    Ok(Entries { entries, total })
 }
 
 /// Another one after each change.

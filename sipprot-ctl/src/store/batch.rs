@@ -30,8 +30,38 @@ pub(super) struct Rows {
     pub audit: AuditRows,
     /// Records that the export holds too.
     pub exported: u64,
+    /// Entries of each list.
+    pub lists: [u64; 2],
     /// Of the days that were written to since the store was opened.
     attacks_a_day: HashMap<Date, u64>,
+}
+
+impl Rows {
+    /// Takes a record that is there.
+    pub fn count(&mut self, key: &[u8], value: &[u8]) {
+        match Kind::of(key) {
+            Some(Kind::History) => self.history += 1,
+            Some(Kind::Attack) => self.attacks += 1,
+            Some(Kind::Alert) => self.alerts += 1,
+            Some(Kind::Audit) => self.audit.count(key, value),
+            _ => {}
+        }
+        self.add_exported(key);
+    }
+
+    fn add_exported(&mut self, key: &[u8]) {
+        self.exported += u64::from(codec::is_exported(key));
+        if let Some(list) = codec::list_of(key) {
+            self.lists[list as usize] += 1;
+        }
+    }
+
+    fn remove_exported(&mut self, key: &[u8]) {
+        self.exported -= u64::from(codec::is_exported(key));
+        if let Some(list) = codec::list_of(key) {
+            self.lists[list as usize] -= 1;
+        }
+    }
 }
 
 pub(super) struct Batch<'a> {
@@ -313,7 +343,7 @@ impl<'a> Batch<'a> {
     fn put<T: Serialize>(&mut self, key: Vec<u8>, record: &T) -> Result<(), BatchError> {
         let value = codec::encode(record)?;
         if codec::is_exported(&key) && !self.holds(&key)? {
-            self.rows.exported += 1;
+            self.rows.add_exported(&key);
         }
         self.writes.insert(key, Some(value));
         Ok(())
@@ -321,7 +351,7 @@ impl<'a> Batch<'a> {
 
     fn remove(&mut self, key: Vec<u8>) -> Result<(), BatchError> {
         if codec::is_exported(&key) && self.holds(&key)? {
-            self.rows.exported -= 1;
+            self.rows.remove_exported(&key);
         }
         self.writes.insert(key, None);
         Ok(())

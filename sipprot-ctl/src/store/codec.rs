@@ -131,6 +131,11 @@ pub(super) fn list_prefix(list: List) -> Vec<u8> {
     vec![Kind::List as u8, letter]
 }
 
+/// The list whose entry has this key.
+pub(super) fn list_of(key: &[u8]) -> Option<List> {
+    [List::Allow, List::Deny].into_iter().find(|list| key.starts_with(&list_prefix(*list)))
+}
+
 pub(super) fn list_key(key: &ListKey) -> Vec<u8> {
     let mut bytes = list_prefix(key.list);
     push_network(&mut bytes, key.network);

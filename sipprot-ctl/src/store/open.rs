@@ -148,14 +148,7 @@ struct Found {
 fn survey(database: Database, glance: Option<Glance>, created: bool) -> Found {
     let mut found = Found::default();
     let Survey { commit, broken, records } = database.survey(|key, value| {
-        match Kind::of(key) {
-            Some(Kind::History) => found.rows.history += 1,
-            Some(Kind::Attack) => found.rows.attacks += 1,
-            Some(Kind::Alert) => found.rows.alerts += 1,
-            Some(Kind::Audit) => found.rows.audit.count(key, value),
-            _ => {}
-        }
-        found.rows.exported += u64::from(codec::is_exported(key));
+        found.rows.count(key, value);
         found.unreadable += u64::from(!is_readable(key, value));
     });
     let exported = glance.map_or(0, |glance| glance.commit);
@@ -307,22 +300,17 @@ fn count(database: &Database) -> (Recovery, Rows) {
         history: 0,
         unreadable_export_lines: 0,
     };
-    let mut others = 0;
-    database.survey(|key, value| match Kind::of(key) {
-        Some(Kind::List) => recovery.list_entries += 1,
-        Some(Kind::Block) => recovery.blocks += 1,
-        Some(Kind::Trust | Kind::Peer) => recovery.trust += 1,
-        Some(Kind::Standing) => recovery.standings += 1,
-        Some(Kind::History) => rows.history += 1,
-        Some(Kind::Attack) => rows.attacks += 1,
-        Some(Kind::Alert) => rows.alerts += 1,
-        Some(Kind::Audit) => rows.audit.count(key, value),
-        Some(Kind::Learning | Kind::Pending | Kind::User | Kind::Token) => others += 1,
-        Some(Kind::Learned | Kind::Session | Kind::Delivery | Kind::Meta) | None => {}
+    database.survey(|key, value| {
+        rows.count(key, value);
+        match Kind::of(key) {
+            Some(Kind::List) => recovery.list_entries += 1,
+            Some(Kind::Block) => recovery.blocks += 1,
+            Some(Kind::Trust | Kind::Peer) => recovery.trust += 1,
+            Some(Kind::Standing) => recovery.standings += 1,
+            _ => {}
+        }
     });
     recovery.history = rows.history;
-    rows.exported =
-        recovery.list_entries + recovery.blocks + recovery.trust + recovery.standings + others;
     (recovery, rows)
 }
 

@@ -190,6 +190,31 @@ fn list_entries_are_put_replaced_found_and_removed() {
 }
 
 #[test]
+fn a_list_has_a_length_and_pages_from_either_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let named = |number: u32| entry(&format!("192.0.2.{number}"), List::Deny);
+    let many: Vec<_> = (0..10).map(|number| Change::PutList(named(number))).collect();
+    store.apply(&many).unwrap();
+    store.put_list_entry(entry("192.0.2.3", List::Allow)).unwrap();
+    // Put again, it is no other one.
+    store.put_list_entry(named(4)).unwrap();
+    store.remove_list_entry(named(9).key()).unwrap();
+    let check = |store: &Store| {
+        assert_eq!([List::Allow, List::Deny].map(|list| store.list_length(list)), [1, 9]);
+        for (offset, limit) in [(0, 3), (3, 3), (4, 9), (5, 2), (7, 2), (8, 5), (9, 1), (20, 5)] {
+            let page = store.list_page(List::Deny, offset, limit).unwrap();
+            let expected: Vec<_> = (0..9).skip(offset as usize).take(limit as usize).collect();
+            let expected: Vec<_> = expected.into_iter().map(named).collect();
+            assert_eq!(page, expected, "{offset} {limit}");
+        }
+    };
+    check(&store);
+    drop(store);
+    check(&open(directory.path()).0);
+}
+
+#[test]
 fn blocks_are_renewed_lifted_and_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());

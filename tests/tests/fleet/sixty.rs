@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use ipnetwork::IpNetwork;
 use sipprot_ctl::fleet::{Bundle, Host};
-use sipprot_tests::{daemon::Daemon, lab::Lab, namespace::Namespace, patience::wait_for};
+use sipprot_tests::{
+    daemon::Daemon,
+    lab::Lab,
+    namespace::Namespace,
+    patience::{self, wait_for},
+};
 
 use super::{
     hosts::{connect, join, logged_at, other_host, report, start_host},
@@ -126,10 +131,7 @@ impl Sixty {
     }
 
     fn outages(&mut self) -> Result<()> {
-        let outage = match std::env::var("SIPPROT_OUTAGE_S") {
-            Ok(seconds) => Duration::from_secs(seconds.parse().context("SIPPROT_OUTAGE_S")?),
-            Err(_) => OUTAGE,
-        };
+        let outage = patience::outage(OUTAGE)?;
         for index in 0..3 {
             self.fleet.servers[index] = None;
             let attacked = self.attacks_for(outage);

@@ -6,9 +6,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::api::{
-    BlockView, BlocklistView, Entry, Expiry, Fault, ListQuery, PeerView, SortBy, TrustView,
-};
+use crate::api::{BlocklistView, Expiry, Fault, ListQuery, PeerView, SortBy, TrustView};
 use crate::report;
 
 /// Rows in one answer; callers ask for the next page.
@@ -203,20 +201,6 @@ fn ordered<T>(reverse: bool, a: &((Place, u64), T), b: &((Place, u64), T)) -> Or
     if reverse { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) }
 }
 
-impl Row for BlockView {
-    fn facts(&self) -> Facts<'_> {
-        Facts {
-            network: self.source.parse().ok(),
-            note: &self.reason,
-            author: &self.rule,
-            time: self.started_at,
-            country: self.country.as_deref(),
-            endpoint: self.endpoint.as_deref(),
-            expires_at: Some(self.expires_at),
-        }
-    }
-}
-
 impl Row for TrustView {
     fn facts(&self) -> Facts<'_> {
         Facts {
@@ -250,20 +234,6 @@ impl Row for BlocklistView {
             time: self.read_at.unwrap_or_default(),
             expires_at: self.expires_at,
             ..Facts::default()
-        }
-    }
-}
-
-impl Row for Entry {
-    fn facts(&self) -> Facts<'_> {
-        Facts {
-            network: self.ip.parse().ok(),
-            note: &self.note,
-            author: &self.added_by,
-            time: self.time,
-            country: self.geo_data.as_ref().map(|geo| geo.country_code.as_str()),
-            endpoint: self.endpoint.as_deref(),
-            expires_at: self.expires_at,
         }
     }
 }
