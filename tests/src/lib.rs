@@ -8,8 +8,11 @@
 
 /// Those whom the firewall is for.
 pub mod attackers;
-/// A big office: five hundred phones that keep trying.
+/// A real browser, by Playwright.
 pub mod browser;
+/// Builds of sipprot with a number changed in the programs within.
+pub mod build;
+/// A big office: five hundred phones that keep trying.
 pub mod campus;
 /// What PBXs saw and answered, and what attackers sent, told apart by source.
 pub mod counter;

@@ -31,6 +31,8 @@ mod gap;
 mod kill;
 /// Small disks that get full, or fail.
 mod mount;
+/// A disk that takes its time.
+mod slow;
 /// Hours of what a host sees, and what it takes meanwhile.
 mod soak;
 /// The rows, as a table for people and for the docs.
@@ -151,11 +153,12 @@ pub fn run(options: &Options) -> Result<bool> {
         None => is_short(name),
     };
     let (mut table, mut broken) = (Table::default(), Vec::new());
-    let trials: [(&str, Trial); 7] = [
+    let trials: [(&str, Trial); 8] = [
         ("gap", gap::run),
         ("kill", kill::run),
         ("disk", disk::run),
         ("filesystem", disk::file_system),
+        ("slow", slow::run),
         ("clock", clock::run),
         ("flood", flood::run),
         ("soak", soak::run),

@@ -7,14 +7,14 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, UdpSocket},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use object::{Object as _, ObjectSection as _, elf};
+use object::{Object as _, ObjectSection as _};
 use sipprot_tests::{
+    build,
     daemon::Daemon,
     outpost::{FAR_END, Outpost},
     topology::UPLINK,
@@ -31,32 +31,18 @@ const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const DENIED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 66);
 
 /// Where the ingress program's first call of a helper has the helper's number.
-fn place_of_helper(binary: &[u8]) -> Option<usize> {
-    let magic = elf::ELFMAG;
-    let starts = binary.windows(magic.len()).enumerate().filter(|(_, found)| *found == magic);
-    starts.map(|(at, _)| at).find_map(|at| {
-        let object = object::File::parse(&binary[at..]).ok()?;
-        if object.architecture() != object::Architecture::Bpf {
-            return None;
-        }
-        let section = object.section_by_name("xdp")?;
-        let (start, length) = section.file_range()?;
-        let start = at + start as usize;
-        let code = binary.get(start..start + length as usize)?;
-        // A source register of 0 means a helper, and not a function of the program's own.
-        let calls = |it: &[u8]| it[0] == CALL && it[1] >> 4 == 0;
-        let number = code.chunks_exact(INSTRUCTION).position(calls)?;
-        Some(start + number * INSTRUCTION + 4)
-    })
+fn place_of_helper(object: &object::File<'_>) -> Option<usize> {
+    let section = object.section_by_name("xdp")?;
+    let (start, _) = section.file_range()?;
+    // A source register of 0 means a helper, and not a function of the program's own.
+    let calls = |it: &[u8]| it[0] == CALL && it[1] >> 4 == 0;
+    let number = section.data().ok()?.chunks_exact(INSTRUCTION).position(calls)?;
+    Some(start as usize + number * INSTRUCTION + 4)
 }
 
 fn unfit_build(daemon: &Daemon) -> Result<PathBuf> {
-    let mut binary = fs::read(daemon.program()).context("read the binary")?;
-    let place = place_of_helper(&binary).context("no eBPF object with a call of a helper")?;
-    binary[place..place + 4].copy_from_slice(&HELPER.to_le_bytes());
     let path = daemon.config_file().with_file_name("unfit-build");
-    fs::write(&path, binary).context("write the other build")?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("make it run")?;
+    build::write_changed(daemon.program(), &path, place_of_helper, |_| HELPER)?;
     Ok(path)
 }
 

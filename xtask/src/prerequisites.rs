@@ -124,6 +124,7 @@ pub const PACKAGES: &[Package] = {
         package("sipvicious", Lab, Program("svcrack"), "the attackers' own tools"),
         package("tftpd-hpa", Lab, Program("in.tftpd"), "a TFTP server to be guarded")
             .with_service("tftpd-hpa"),
+        package("strace", Lab, Program("strace"), "a disk that takes its time"),
         package("e2fsprogs", Lab, Program("mke2fs"), "a file system that can fail"),
         package(
             "libfaketime",

@@ -232,9 +232,9 @@ pub(super) fn no_store(reply: Reply) {
     let _ = reply.send(Err(Fault::unavailable("the store can't be used: see the daemon's log")));
 }
 
-pub fn internal(error: &StoreError) -> Fault {
+pub fn store_fault(error: &StoreError) -> Fault {
     error!("store: {error}");
-    Fault::internal()
+    Fault::unavailable(format!("the store can't be used, what is in force stays so: {error}"))
 }
 
 /// Another one after each change.

@@ -5,7 +5,7 @@ pub(super) mod undo;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::answers::{Outcome, Reply, internal, no_store};
+use super::answers::{Outcome, Reply, no_store, store_fault};
 use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::api::{
@@ -114,7 +114,7 @@ impl Core {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         tokio::task::spawn_blocking(move || {
             let page = page(&store, &query).map(Answer::Audit);
-            let _ = reply.send(page.map_err(|error| internal(&error)));
+            let _ = reply.send(page.map_err(|error| store_fault(&error)));
         });
     }
 
@@ -135,7 +135,7 @@ impl Core {
 
     pub(super) fn audit_record(&self, number: u64) -> Result<AuditRecord, Fault> {
         let store = self.needs_store()?;
-        let known = store.audit_record(number).map_err(|error| internal(&error))?;
+        let known = store.audit_record(number).map_err(|error| store_fault(&error))?;
         known.ok_or_else(|| Fault::not_found(format!("the audit log has no record {number}")))
     }
 }

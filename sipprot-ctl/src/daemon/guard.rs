@@ -18,7 +18,7 @@ use sipprot_common::policy::{self, geo_drops};
 use sipprot_common::source::Address;
 use tracing::{info, warn};
 
-use super::answers::{Outcome, internal};
+use super::answers::{Outcome, store_fault};
 use super::change::{now_or_fault, text};
 use super::clock::after;
 use super::core::Core;
@@ -466,7 +466,7 @@ impl Core {
             ..pending
         });
         changes.push(self.guard.pending.clone().map_or(Change::RemovePending, Change::PutPending));
-        store.apply(&[Change::audited(record, changes)]).map_err(|error| internal(&error))
+        store.apply(&[Change::audited(record, changes)]).map_err(|error| store_fault(&error))
     }
 
     /// A configuration is in force that needs no confirmation, or has it.

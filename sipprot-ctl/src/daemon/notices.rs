@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tracing::error;
 
-use super::answers::{Reply, block_view, internal, no_store};
+use super::answers::{Reply, block_view, no_store, store_fault};
 use super::core::Core;
 use crate::api::{
     AlertView, Answer, DeliveryView, Fault, LiveEvent, LiveKind, NotifyLog, NotifyLogQuery,
@@ -85,7 +85,7 @@ impl Core {
         let Some(store) = self.store.clone() else { return no_store(reply) };
         tokio::task::spawn_blocking(move || {
             let log = log(&store, &query).map(Answer::NotifyLog);
-            let _ = reply.send(log.map_err(|error| internal(&error)));
+            let _ = reply.send(log.map_err(|error| store_fault(&error)));
         });
     }
 }

@@ -16,7 +16,7 @@ use sipprot_common::block;
 use sipprot_common::source::SourceKey;
 use tracing::{error, info, warn};
 
-use super::answers::{Reply, internal};
+use super::answers::{Reply, store_fault};
 use super::core::Core;
 use crate::api::{Answer, Code, Compared, Fault, KindView, Verification};
 use crate::datapath::{BlockTarget, Differs, ListItem, monotonic_ns};
@@ -42,7 +42,7 @@ impl Core {
                     let ready = Arc::new(Mutex::new(Some(findings)));
                     Ok(Answer::Compared(Compared { ready }))
                 }
-                Err(compare::Failure::Store(error)) => Err(internal(&error)),
+                Err(compare::Failure::Store(error)) => Err(store_fault(&error)),
                 Err(compare::Failure::Kernel(error)) => {
                     error!("comparing with the kernel: {error}");
                     Err(Fault::internal())

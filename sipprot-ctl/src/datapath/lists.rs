@@ -307,6 +307,12 @@ impl Datapath {
         Ok(asked && entry.is_some_and(|entry| entry.scope == SCOPE_ALL && entry.expires_ns == 0))
     }
 
+    /// Does a list cover an address, as it is in the kernel, for whatever endpoint and traffic?
+    pub fn covers(&self, list: List, address: IpAddr) -> Result<bool> {
+        let in_trie = self.entries(list)?.iter().any(|item| item.network.contains(address));
+        Ok(in_trie || (list == List::Deny && self.denies(address)?))
+    }
+
     /// Gives back the memory in which tables were worked on, unless somebody is at it. True if there was
     /// some.
     pub fn rest_tables(&self) -> bool {

@@ -7,6 +7,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -40,8 +41,9 @@ enum Message {
 pub(super) async fn follow(units: Vec<String>, tap: Tap, heard: mpsc::Sender<Heard>) {
     let mut cursor = None;
     let mut wait = RESTART_FIRST;
+    let since = Timestamp::now().as_second();
     loop {
-        match start(&units, cursor.as_deref()) {
+        match start(&units, since, cursor.as_deref()) {
             Ok(child) => {
                 tap.tally.set_error(None);
                 let read = read(child, &tap, &heard, &mut cursor).await;
@@ -58,19 +60,22 @@ pub(super) async fn follow(units: Vec<String>, tap: Tap, heard: mpsc::Sender<Hea
     }
 }
 
-fn start(units: &[String], cursor: Option<&str>) -> std::io::Result<Child> {
+fn start(units: &[String], since: i64, cursor: Option<&str>) -> std::io::Result<Child> {
     let mut command = Command::new("journalctl");
     command.args(["--follow", "--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]);
-    match cursor {
-        Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
-        None => command.arg("--lines=0"),
-    };
-    if units.is_empty() {
-        command.arg("_UID=0");
-    }
-    command.args(matches(units));
+    command.args(place(since, cursor)).args(matches(units));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.kill_on_drop(true).spawn()
+}
+
+/// From where on: behind what was read, or from a second on. `--lines=0` leaves journalctl without a place in a
+/// journal that has no such entry yet, so that of the first ones it shows the last one alone (systemd 252).
+fn place(since: i64, cursor: Option<&str>) -> [String; 2] {
+    let from = match cursor {
+        Some(cursor) => format!("--after-cursor={cursor}"),
+        None => format!("--since=@{since}"),
+    };
+    [from, "--no-tail".to_owned()]
 }
 
 /// Which entries, by what journald attests. `--unit` finds only instances of a template that are in the journal
@@ -88,6 +93,9 @@ fn matches(units: &[String]) -> Vec<String> {
     };
     // Between two of different fields, a plus is "or".
     let mut all = Vec::new();
+    if units.is_empty() {
+        all.push("_UID=0".to_owned());
+    }
     for unit in units {
         if !all.is_empty() {
             all.push("+".to_owned());
@@ -152,7 +160,14 @@ mod tests {
              _SYSTEMD_SLICE=system-my\\x2dsshd.slice",
         );
         check(&["cron.timer"], "_SYSTEMD_UNIT=cron.timer");
-        check(&[], "");
+        check(&[], "_UID=0");
+    }
+
+    #[test]
+    fn it_begins_at_a_place_that_every_journal_has() {
+        let check = |cursor, expected| assert_eq!(place(1_700_000_000, cursor).join(" "), expected);
+        check(None, "--since=@1700000000 --no-tail");
+        check(Some("s=1;i=2"), "--after-cursor=s=1;i=2 --no-tail");
     }
 
     #[test]

@@ -1,18 +1,11 @@
 //! A build of sipprot whose maps are of another size: what a later or an earlier version may have.
-//!
-//! It is the same binary with one number changed, in the definition of one map of the eBPF object
-//! within.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, elf};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
-use crate::daemon::Daemon;
+use crate::{build, daemon::Daemon};
 
 /// The map that has less room in the other build.
 const MAP: &str = "BLOCKS";
@@ -31,35 +24,15 @@ impl Builds {
         let other = daemon.config_file().with_file_name("other-build");
         if !other.exists() {
             fs::copy(daemon.program(), &this).context("copy the binary")?;
-            write_other(&this, &other)?;
+            build::write_changed(&this, &other, place_of_room, |room| room / 2)?;
         }
         Ok(Self { this, other })
     }
 }
 
-fn write_other(this: &Path, other: &Path) -> Result<()> {
-    let mut binary = fs::read(this).with_context(|| this.display().to_string())?;
-    let room =
-        place_of_room(&binary).context("no eBPF object with a definition of BLOCKS within")?;
-    let bytes = binary.get_mut(room..room + 4).context("a definition that is cut off")?;
-    let before = u32::from_le_bytes(std::array::from_fn(|at| bytes[at]));
-    bytes.copy_from_slice(&(before / 2).to_le_bytes());
-    fs::write(other, binary).with_context(|| other.display().to_string())?;
-    fs::set_permissions(other, fs::Permissions::from_mode(0o755)).context("make it executable")
-}
-
-/// Where the map's room stands in the binary.
-fn place_of_room(binary: &[u8]) -> Option<usize> {
-    let magic = elf::ELFMAG;
-    let starts = binary.windows(magic.len()).enumerate().filter(|(_, found)| *found == magic);
-    starts.map(|(at, _)| at).find_map(|at| {
-        let object = object::File::parse(&binary[at..]).ok()?;
-        if object.architecture() != object::Architecture::Bpf {
-            return None;
-        }
-        let symbol = object.symbols().find(|symbol| symbol.name() == Ok(MAP))?;
-        let section = object.section_by_index(symbol.section_index()?).ok()?;
-        let (start, _) = section.file_range()?;
-        Some(at + start as usize + symbol.address() as usize + ROOM)
-    })
+fn place_of_room(object: &object::File<'_>) -> Option<usize> {
+    let symbol = object.symbols().find(|symbol| symbol.name() == Ok(MAP))?;
+    let section = object.section_by_index(symbol.section_index()?).ok()?;
+    let (start, _) = section.file_range()?;
+    Some(start as usize + symbol.address() as usize + ROOM)
 }

@@ -44,6 +44,17 @@ fn lists_are_replaced_as_a_whole() {
     assert!(!datapath.add_entry(List::Deny, &ListItem { expires_ns: 5, ..item }).unwrap());
     let found = datapath.entries(List::Deny).unwrap();
     assert!(found.contains(&ListItem { expires_ns: 5, ..item }));
+    let covers = |list, address: &str| datapath.covers(list, address.parse().unwrap()).unwrap();
+    // One endpoint's, the host's, none; and the other list.
+    for (address, allowed, denied) in [
+        ("203.0.113.9", false, true),
+        ("198.51.100.9", false, true),
+        ("203.0.113.8", false, false),
+        ("192.0.2.8", true, false),
+    ] {
+        let found = (covers(List::Allow, address), covers(List::Deny, address));
+        assert_eq!(found, (allowed, denied), "{address}");
+    }
     datapath.remove_entry(List::Deny, item.network, 0, &[]).unwrap();
     assert_eq!(used(&datapath, maps::DENY).0, 2);
     datapath.remove_entry(List::Deny, item.network, 3, &[]).unwrap();

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use sipprot_common::source::SourceKey;
 
 use super::reports::host_name;
-use super::{Reply, block_view, entry_view, internal, no_store};
+use super::{Reply, block_view, entry_view, no_store, store_fault};
 use crate::api::{Answer, Entry, Fault, GeoData};
 use crate::daemon::core::Core;
 use crate::report::abuse::{Known, ROWS_MAX, tell};
@@ -25,7 +25,7 @@ impl Core {
             move || match past(&store, source, known).map(tell) {
                 Ok(Some(report)) => Ok(Answer::Abuse(Box::new(report))),
                 Ok(None) => Err(Fault::not_found(format!("nothing is known against {asked}"))),
-                Err(error) => Err(internal(&error)),
+                Err(error) => Err(store_fault(&error)),
             }
         });
         self.answer_after_writes(look, reply);

@@ -9,9 +9,10 @@ use sipprot_common::reason::Reason;
 use sipprot_common::source::{Address, SourceKey, Wider};
 use sipprot_common::{attempt, block, containment};
 
-use super::{block_view, entry_view, internal, seconds};
+use super::{block_view, entry_view, seconds, store_fault};
 use crate::api::{Check, Counts, Fault};
 use crate::daemon::core::Core;
+use crate::daemon::upkeep::kernel_list;
 use crate::datapath::{BlockTarget, ListItem, monotonic_ns};
 use crate::report;
 use crate::store::{BlockKind, BlockRecord, List, ListEntry};
@@ -41,8 +42,8 @@ impl Core {
             self.look_again(BlockTarget { source, policy });
         }
         let mut held = self.held(source)?;
-        let (allow, deny) =
-            (self.covering(List::Allow, asked)?, self.covering(List::Deny, address)?);
+        let (allowed, allow) = self.listed(List::Allow, asked)?;
+        let (denied, deny) = self.listed(List::Deny, address)?;
         let standing = self.engine.explain(source, self.clock.time_now());
         let seen = self.ledger.seen(source).cloned().unwrap_or_default();
         for (reason, count) in seen.drops {
@@ -64,8 +65,8 @@ impl Core {
         Ok(Check {
             address: asked,
             source: report::address(network),
-            allowed: !allow.is_empty(),
-            denied: !deny.is_empty(),
+            allowed,
+            denied,
             blocked: held.blocked || in_books(BlockKind::Dynamic),
             contained: held.contained || in_books(BlockKind::Containment),
             held: held.held,
@@ -129,6 +130,17 @@ impl Core {
         blocks
     }
 
+    /// Whether a list covers an address, and by which entries. A store that can't be read doesn't hide
+    /// what is in force: the kernel is asked, which knows no notes.
+    fn listed(&self, list: List, address: IpAddr) -> Result<(bool, Vec<ListEntry>), Fault> {
+        let unread = match self.covering(list, address) {
+            Ok(entries) => return Ok((!entries.is_empty(), entries)),
+            Err(fault) => fault,
+        };
+        let known = self.kernel.with(|datapath| datapath.covers(kernel_list(list), address));
+        known.map(|covers| (covers, Vec::new())).map_err(|_| unread)
+    }
+
     /// Entries in force that cover an address.
     pub(in crate::daemon) fn covering(
         &self,
@@ -137,7 +149,7 @@ impl Core {
     ) -> Result<Vec<ListEntry>, Fault> {
         let now = self.clock.timestamp_now();
         let stored = self.store.as_ref().map(|store| store.covering(list, address)).transpose();
-        let mut entries = stored.map_err(|error| internal(&error))?.unwrap_or_default();
+        let mut entries = stored.map_err(|error| store_fault(&error))?.unwrap_or_default();
         entries.extend(self.own_entries(list).filter(|it| it.network.contains(address)));
         let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
         for entry in fresh.filter(|it| it.network.contains(address)) {
@@ -160,7 +172,7 @@ impl Core {
         network: IpNetwork,
     ) -> Result<Vec<ListItem>, Fault> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let mut entries = store.overlapping(list, network).map_err(|error| internal(&error))?;
+        let mut entries = store.overlapping(list, network).map_err(|error| store_fault(&error))?;
         let fresh = self.fresh_denials.iter().filter(|it| it.list == list);
         entries.extend(fresh.cloned());
         // What goes together must not be kept for one another's sake.

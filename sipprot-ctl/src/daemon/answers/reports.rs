@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Reply, internal, no_store};
+use super::{Reply, no_store, store_fault};
 use crate::api::{Answer, Fault, Report, ReportQuery, SummaryQuery};
 use crate::daemon::clock::{time, timestamp};
 use crate::daemon::core::Core;
@@ -56,7 +56,7 @@ impl Core {
         self.write_renewals();
         self.write_attacks();
         let look = days(query, today)
-            .map(|days| move || make(&store, days).map_err(|error| internal(&error)));
+            .map(|days| move || make(&store, days).map_err(|error| store_fault(&error)));
         self.answer_after_writes(look, reply);
     }
 }

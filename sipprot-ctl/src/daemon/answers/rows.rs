@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Reply, block_view, entry_view, internal, no_store};
+use super::{Reply, block_view, entry_view, no_store, store_fault};
 use crate::api::{Answer, BlocksAnswer, Entries, Fault, ListQuery, SortBy};
 use crate::daemon::core::Core;
 use crate::daemon::geography::Geography;
@@ -34,7 +34,7 @@ impl Core {
                 let entries = rows.into_iter().map(|entry| entry_view(entry, &geography));
                 Answer::Entries(Entries { entries: entries.collect(), total })
             });
-            let _ = reply.send(answer.map_err(|error| internal(&error)));
+            let _ = reply.send(answer.map_err(|error| store_fault(&error)));
         });
     }
 

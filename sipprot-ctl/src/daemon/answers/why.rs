@@ -8,7 +8,7 @@ use sipprot_common::policy::geo_drops;
 use sipprot_common::source::{Address, SourceKey};
 
 use super::check::wider_networks;
-use super::{Reply, block_view, internal, seconds};
+use super::{Reply, block_view, seconds, store_fault};
 use crate::api::{
     Answer, BlockView, EvidenceView, Fault, PacketView, TrustView, WindowView, WouldView,
 };
@@ -30,7 +30,7 @@ impl Core {
         let look = facts.map(|facts| {
             move || {
                 let facts = with_past(facts, store.as_deref(), source);
-                Ok(Answer::Why(Box::new(tell(facts.map_err(|error| internal(&error))?))))
+                Ok(Answer::Why(Box::new(tell(facts.map_err(|error| store_fault(&error))?))))
             }
         });
         self.answer_after_writes(look, reply);

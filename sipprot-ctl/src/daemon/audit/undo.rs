@@ -9,7 +9,7 @@ use tracing::info;
 use crate::api::{Code, Consent, Done, Fault, Right, SettingsChange};
 use crate::audit;
 use crate::config::Scope;
-use crate::daemon::answers::{Outcome, Reply, internal};
+use crate::daemon::answers::{Outcome, Reply, store_fault};
 use crate::daemon::change::now_or_fault;
 use crate::daemon::core::Core;
 use crate::daemon::guard;
@@ -87,7 +87,8 @@ impl Core {
             Pair::List { before, after } => {
                 let key = before.as_ref().or(after.as_ref()).map(ListEntry::key);
                 let Some(key) = key else { return Ok(false) };
-                let now = self.needs_store()?.list_entry(&key).map_err(|error| internal(&error))?;
+                let now =
+                    self.needs_store()?.list_entry(&key).map_err(|error| store_fault(&error))?;
                 now == *after
             }
             Pair::Block { before, after } => {

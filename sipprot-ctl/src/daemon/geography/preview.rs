@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::api::{Affected, Answer, Fault, GeoChange, GeoPreview, NetworkCount};
 use crate::config::GeoMode;
 use crate::daemon::answers::why::trust_kind;
-use crate::daemon::answers::{Reply, internal};
+use crate::daemon::answers::{Reply, store_fault};
 use crate::daemon::core::Core;
 use crate::geo::{Country, Geo, countries_of, is_exempt};
 use crate::report::address;
@@ -183,7 +183,7 @@ impl Core {
                     Ok(entry) if !own(entry.endpoint.as_deref()) => {}
                     Ok(entry) if entry.expires_at.is_some_and(|at| at <= now) => {}
                     Ok(entry) => known.allowed.push(Guest::new(entry.network, entry.note)),
-                    Err(error) => return drop(reply.send(Err(internal(&error)))),
+                    Err(error) => return drop(reply.send(Err(store_fault(&error)))),
                 }
             }
             let answer = preview(geography.geo(), &change, Some(&known));

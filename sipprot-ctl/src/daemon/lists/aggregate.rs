@@ -13,7 +13,7 @@ use crate::api::{
     Aggregate, AggregateAnswer, Answer, Code, Done, Fault, FoundMerges, Merged, TEXT_MAX,
 };
 use crate::config::Scope;
-use crate::daemon::answers::{Outcome, Reply, internal};
+use crate::daemon::answers::{Outcome, Reply, store_fault};
 use crate::daemon::change::{name, now_or_fault, text};
 use crate::daemon::clock::Clock;
 use crate::daemon::core::Core;
@@ -107,7 +107,7 @@ struct Look {
 impl Core {
     pub(in crate::daemon) fn find_merges(&mut self, list: List, wanted: Aggregate, reply: Reply) {
         let look = self.look_for_merges(list, wanted).map(|look| {
-            move || look.find().map(Answer::MergesFound).map_err(|error| internal(&error))
+            move || look.find().map(Answer::MergesFound).map_err(|error| store_fault(&error))
         });
         self.answer_after_writes(look, reply);
     }

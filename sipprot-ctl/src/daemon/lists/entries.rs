@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::api::{Code, Consent, Done, EditEntry, Fault, NewEntry, RemoveEntries};
 use crate::config::Scope;
-use crate::daemon::answers::{Outcome, internal, version_of};
+use crate::daemon::answers::{Outcome, store_fault, version_of};
 use crate::daemon::change::{name, now_or_fault, plain, text};
 use crate::daemon::clock::after;
 use crate::daemon::core::{Core, Expiring};
@@ -65,7 +65,7 @@ impl Core {
             self.spares_own(network)?;
             if entry.endpoint.is_none() && guard::cuts_ssh(entry.scope) {
                 let what = format!("the denial of {}", address(network));
-                let before = store.list_entry(&entry.key()).map_err(|error| internal(&error))?;
+                let before = store.list_entry(&entry.key()).map_err(|error| store_fault(&error))?;
                 let undo = before.map_or_else(|| Change::RemoveList(entry.key()), Change::PutList);
                 let cut = self.cut_by(consent, |operator| network.contains(operator))?;
                 pending = self.consider(cut, what, &entry.added_by, vec![undo], consent)?;
@@ -118,7 +118,7 @@ impl Core {
         let fresh = self.fresh_edits.iter().rev().find(|(_, entry)| entry.key() == *key);
         let known = match fresh {
             Some((_, entry)) => Some(entry.clone()),
-            None => store.list_entry(key).map_err(|error| internal(&error))?,
+            None => store.list_entry(key).map_err(|error| store_fault(&error))?,
         };
         let now = self.clock.timestamp_now();
         Ok(known.filter(|entry| entry.expires_at.is_none_or(|at| at > now)))

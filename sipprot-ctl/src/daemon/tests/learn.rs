@@ -15,8 +15,10 @@ const BUSY: &str = "203.0.113.50";
 fn options_from(directory: &Path) -> Options {
     let file = directory.join("sipprot.toml");
     if !file.exists() {
-        let state = format!("[daemon]\nstate_dir = {:?}\n", directory.join("state"));
-        std::fs::write(&file, format!("{CONFIG}\n{state}")).unwrap();
+        let state = directory.join("state");
+        let countries = own_countries(&state).replace("geo.", "[geo]\n");
+        let own = format!("[daemon]\nstate_dir = {state:?}\n\n{countries}");
+        std::fs::write(&file, format!("{CONFIG}\n{own}")).unwrap();
     }
     let loaded = Config::load(Some(&file)).unwrap();
     Options {

@@ -23,7 +23,7 @@ impl Scene {
         let file = directory.path().join("sipprot.toml");
         let state = directory.path().join("state");
         let fixed = format!("daemon.state_dir = {state:?}\ninterfaces = [\"none0\"]\n");
-        std::fs::write(&file, fixed + TEXT).unwrap();
+        std::fs::write(&file, fixed + &own_countries(&state) + TEXT).unwrap();
         Self { core: Self::start(&file), file, directory }
     }
 

@@ -11,7 +11,7 @@ use sipprot_common::hash;
 use super::{Ready, Rewrite, from_start};
 use crate::api::{Fault, ReadSheet, Sheet, SheetAnswer, SheetFault, SheetUse};
 use crate::config::Scope;
-use crate::daemon::answers::internal;
+use crate::daemon::answers::store_fault;
 use crate::daemon::clock::Clock;
 use crate::daemon::core::Expiring;
 use crate::daemon::guard::cuts_ssh;
@@ -101,7 +101,7 @@ impl Look {
             again
         });
         let merge = Merge::new(&self, skipped, &mut answer, found.len());
-        let ready = merge.run(&found).map_err(|error| internal(&error))?;
+        let ready = merge.run(&found).map_err(|error| store_fault(&error))?;
         Ok(ReadSheet { answer, ready: Arc::new(Mutex::new(Some(ready))) })
     }
 
