@@ -49,6 +49,9 @@ pub struct Options {
     /// Tell the tests, by SIPPROT_TEST_FULL=1, to take their long forms too
     #[arg(long)]
     full: bool,
+    /// Only the suites whose name contains this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
 }
 
 pub fn test(options: &Options) -> Result<()> {
@@ -68,7 +71,7 @@ pub fn test(options: &Options) -> Result<()> {
     let mut failures = Vec::new();
     lanes::run(
         LANES,
-        suites(&built)?,
+        suites(&built, options.only.as_deref().unwrap_or_default())?,
         |suite| (run(&suite, &built, options), suite),
         |(outcome, suite)| match outcome {
             Ok((lines, success)) => {
@@ -90,14 +93,18 @@ pub fn test(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Compiles all suites; those that take longest come first: a long one at the end would leave a lane
+/// Compiles all suites, and puts those that take longest first: a long one at the end would leave a lane
 /// idle.
-fn suites(built: &Built) -> Result<Vec<Suite>> {
+fn suites(built: &Built, only: &str) -> Result<Vec<Suite>> {
     let mut cargo = workspace::cargo("test");
     // As the controller was built, so that their crates are the same.
     cargo.args(["--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     cargo.envs(built.environment.iter().cloned());
     let mut suites = suites::built(&process::printed_aloud(&mut cargo)?)?;
+    suites.retain(|it| it.name.contains(only));
+    if suites.is_empty() {
+        bail!("no suite's name contains {only:?}");
+    }
     let place = |it: &Suite| LONGEST.iter().position(|name| *name == it.name);
     suites.sort_by_cached_key(|it| (place(it).unwrap_or(LONGEST.len()), it.name.clone()));
     Ok(suites)

@@ -2,6 +2,9 @@
 //! an acknowledgement waits for the disk, and nothing else does.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +17,6 @@ use crate::{
     daemon::{Daemon, Settings},
     lab::Lab,
     patience::wait_for,
-    process::Process,
     topology::Family,
 };
 
@@ -25,7 +27,10 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let (lab, mut daemon) = bench.lab(&Settings::default())?;
-    let tracer = slowed(&lab, &daemon)?;
+    daemon.stop()?;
+    let program = daemon.program().to_owned();
+    daemon.upgrade(&slowed(&lab, &program)?);
+    daemon.start()?;
     let (mut acknowledged, mut slowest_change) = (Vec::new(), Duration::ZERO);
     let mut slowest_answer = Duration::ZERO;
     for number in 0..bench.times.changes {
@@ -44,7 +49,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     ensure!(slowest_answer < ANSWER_MAX, "the status took {slowest_answer:?}");
     let blocked_after = attacked(&lab, &daemon)?;
     daemon.kill()?;
-    drop(tracer);
+    daemon.upgrade(&program);
     daemon.start()?;
     agrees(&daemon)?;
     let mut lost = 0;
@@ -65,16 +70,19 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-/// While it lives.
-fn slowed(lab: &Lab, daemon: &Daemon) -> Result<Process> {
-    let id = daemon.process_id().context("it runs")?.to_string();
+/// A program that is sipprot, and runs with a slow disk.
+fn slowed(lab: &Lab, program: &Path) -> Result<PathBuf> {
+    let slow = lab.directory().join("slow");
     let delay = format!("inject={FLUSHES}:delay_enter={}", DELAY.as_micros());
-    let trace = format!("trace={FLUSHES}");
-    let mut strace = std::process::Command::new("strace");
-    strace.args(["-f", "-o", "/dev/null", "-e", &trace, "-e", &delay, "-p", &id]);
-    let tracer = Process::start(strace, &lab.directory().join("strace.log"))?;
-    wait_for("strace", || Ok(tracer.output().contains("attached").then_some(())))?;
-    Ok(tracer)
+    // Seccomp: no other system call is stopped at.
+    let strace = format!("strace -f --seccomp-bpf -o /dev/null -e trace={FLUSHES} -e {delay}");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\" run\") exec {strace} {program} \"$@\" ;; esac\nexec {program} \"$@\"\n",
+        program = program.display()
+    );
+    fs::write(&slow, script).context("write a program")?;
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).context("let it be run")?;
+    Ok(slow)
 }
 
 fn timed(daemon: &Daemon, arguments: &[&str]) -> Result<Duration> {
