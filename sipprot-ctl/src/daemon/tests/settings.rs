@@ -124,7 +124,7 @@ async fn several_at_once_are_in_force_in_the_file_and_in_the_log() {
     let answer = scene.settings().await;
     assert_eq!(answer.version, done.version);
     let row = answer.settings.iter().find(|it| it.key == "rules.block_time").unwrap();
-    assert_eq!((&row.value, &row.default, row.origin.line), (&json!("2h"), &json!("1h"), Some(8)));
+    assert_eq!((&row.value, &row.default, row.origin.line), (&json!("2h"), &json!("1h"), Some(9)));
     let last = &log(&mut scene.core).await[0];
     assert_eq!((last.who.as_str(), last.what.as_str()), ("ann", "settings"));
     let told = last.changes.iter().find(|it| it.thing == "rules.block_time").unwrap();
