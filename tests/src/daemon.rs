@@ -108,18 +108,17 @@ impl Daemon {
              daemon.state_dir = \"{}\"\n\
              daemon.socket = \"{}\"\n\
              daemon.pin_dir = \"{}\"\n\
-             daemon.metrics = \"{METRICS}\"\n\
-             rules.register_limit = {}\n",
+             daemon.metrics = \"{METRICS}\"\n",
             self.state_dir().display(),
             self.socket().display(),
             self.pin_dir().display(),
-            settings.register_limit,
         );
         // A debug build reads the machine's own database for seconds, each time that it starts.
         let names_one = |line: &String| line.starts_with("geo.databases");
         if cfg!(debug_assertions) && !settings.lines.iter().any(names_one) {
             text += &format!("geo.databases = [{:?}]\n", self.directory.join(COUNTRIES));
         }
+        text += &format!("rules.register_limit = {}\n", settings.register_limit);
         for line in &settings.lines {
             text += &format!("{line}\n");
         }
