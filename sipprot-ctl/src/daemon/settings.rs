@@ -319,7 +319,8 @@ impl Core {
                 self.reload_complaint = None;
                 self.journal.tell(|act| *act = record);
                 let files = laid.files();
-                let message = format!("{}{}", told(&changes, ""), self.deadline());
+                let learns = self.learns_on(&changes);
+                let message = format!("{}{learns}{}", told(&changes, ""), self.deadline());
                 info!("settings by {by}: {message}");
                 let answer = SettingsChanged {
                     done: true,
@@ -332,6 +333,16 @@ impl Core {
                 Ok((answer, files))
             }
         }
+    }
+
+    /// Who sets a mode is told that it does nothing yet.
+    fn learns_on(&self, changes: &[Difference]) -> &'static str {
+        let to_enforce =
+            changes.iter().any(|it| it.key == "mode" && it.after == Some("enforce".into()));
+        if to_enforce && self.lessons.goes_on() {
+            return "; BUT the host learns, so the rules drop nothing until 'sipprot learn stop'";
+        }
+        ""
     }
 
     /// What nobody confirmed is taken out of the files and out of force. False if that can't be.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::audit::log;
 use super::*;
-use crate::api::{Code, Right, SettingsAnswer, SettingsChange, SettingsChanged};
+use crate::api::{Code, LearnStart, Right, SettingsAnswer, SettingsChange, SettingsChanged};
 
 struct Scene {
     core: Core,
@@ -105,6 +105,19 @@ fn change(settings: Json, consent: Consent) -> Command {
 
 fn undo(number: u64) -> Command {
     Command::Undo { number, by: "bob".to_owned(), right: Right::Admin, consent: Consent::default() }
+}
+
+#[tokio::test]
+async fn who_enforces_while_the_host_learns_is_told_that_it_does_not_yet() {
+    let mut scene = Scene::new();
+    scene.set(json!({ "mode": "observe" })).await.unwrap();
+    let done = scene.set(json!({ "mode": "enforce" })).await.unwrap();
+    assert!(!done.message.contains("learn"), "{}", done.message);
+    scene.set(json!({ "mode": "observe" })).await.unwrap();
+    let start = LearnStart { days: 7, by: "ann".to_owned() };
+    ask(&mut scene.core, Command::LearnStart(start)).await.unwrap();
+    let done = scene.set(json!({ "mode": "enforce" })).await.unwrap();
+    assert!(done.message.contains("until 'sipprot learn stop'"), "{}", done.message);
 }
 
 #[tokio::test]
