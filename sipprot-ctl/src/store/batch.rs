@@ -46,18 +46,20 @@ impl Rows {
             Some(Kind::Audit) => self.audit.count(key, value),
             _ => {}
         }
-        self.add_exported(key);
+        if codec::is_exported(key) {
+            self.add_exported(key);
+        }
     }
 
     fn add_exported(&mut self, key: &[u8]) {
-        self.exported += u64::from(codec::is_exported(key));
+        self.exported += 1;
         if let Some(list) = codec::list_of(key) {
             self.lists[list as usize] += 1;
         }
     }
 
     fn remove_exported(&mut self, key: &[u8]) {
-        self.exported -= u64::from(codec::is_exported(key));
+        self.exported -= 1;
         if let Some(list) = codec::list_of(key) {
             self.lists[list as usize] -= 1;
         }

@@ -124,16 +124,20 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 }
 
 pub(super) fn list_prefix(list: List) -> Vec<u8> {
+    list_start(list).to_vec()
+}
+
+const fn list_start(list: List) -> [u8; 2] {
     let letter = match list {
         List::Allow => b'a',
         List::Deny => b'd',
     };
-    vec![Kind::List as u8, letter]
+    [Kind::List as u8, letter]
 }
 
 /// The list whose entry has this key.
 pub(super) fn list_of(key: &[u8]) -> Option<List> {
-    [List::Allow, List::Deny].into_iter().find(|list| key.starts_with(&list_prefix(*list)))
+    [List::Allow, List::Deny].into_iter().find(|list| key.starts_with(&list_start(*list)))
 }
 
 pub(super) fn list_key(key: &ListKey) -> Vec<u8> {

@@ -303,13 +303,13 @@ fn count(database: &Database) -> (Recovery, Rows) {
     database.survey(|key, value| {
         rows.count(key, value);
         match Kind::of(key) {
-            Some(Kind::List) => recovery.list_entries += 1,
             Some(Kind::Block) => recovery.blocks += 1,
             Some(Kind::Trust | Kind::Peer) => recovery.trust += 1,
             Some(Kind::Standing) => recovery.standings += 1,
             _ => {}
         }
     });
+    recovery.list_entries = rows.lists.iter().sum();
     recovery.history = rows.history;
     (recovery, rows)
 }

@@ -23,14 +23,12 @@ impl Core {
         let fleet = (list == List::Deny).then(|| self.fleet_rows());
         tokio::task::spawn_blocking(move || {
             let fleet = fleet.map(|rows| rows()).unwrap_or_default();
-            let has_ended = |entry: &ListEntry| entry.expires_at.is_some_and(|at| at <= now);
             let page = if query.is_of_all() {
-                page_of_all(&store, list, fleet, &query)
+                page_of_all(&store, (list, fleet), &query, now)
             } else {
-                chosen(&store, (list, fleet), &query, &geography, now, has_ended)
+                chosen(&store, (list, fleet), &query, &geography, now)
             };
-            let answer = page.map(|Page { mut rows, total }| {
-                rows.retain(|entry| !has_ended(entry));
+            let answer = page.map(|Page { rows, total }| {
                 let entries = rows.into_iter().map(|entry| entry_view(entry, &geography));
                 Answer::Entries(Entries { entries: entries.collect(), total })
             });
@@ -57,9 +55,9 @@ impl Core {
 /// taken out.
 fn page_of_all(
     store: &Store,
-    list: List,
-    fleet: Vec<ListEntry>,
+    (list, fleet): (List, Vec<ListEntry>),
     query: &ListQuery,
+    now: Timestamp,
 ) -> Result<Page<ListEntry>, StoreError> {
     let offset = query.offset.unwrap_or(0);
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
@@ -69,7 +67,12 @@ fn page_of_all(
     let number = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
     let wanted = number(limit).saturating_sub(rows.len());
     rows.extend(fleet.into_iter().skip(number(offset.saturating_sub(stored))).take(wanted));
+    rows.retain(|entry| !has_ended(entry, now));
     Ok(Page { rows, total })
+}
+
+fn has_ended(entry: &ListEntry, now: Timestamp) -> bool {
+    entry.expires_at.is_some_and(|at| at <= now)
 }
 
 fn chosen(
@@ -78,7 +81,6 @@ fn chosen(
     query: &ListQuery,
     geography: &Geography,
     now: Timestamp,
-    has_ended: impl Fn(&ListEntry) -> bool,
 ) -> Result<Page<ListEntry>, StoreError> {
     let found: Box<dyn Iterator<Item = Result<ListEntry, StoreError>>> = match query.covers {
         Some(address) => Box::new(store.covering(list, address)?.into_iter().map(Ok)),
@@ -86,7 +88,7 @@ fn chosen(
     };
     let covers = |it: &ListEntry| query.covers.is_none_or(|to| it.network.contains(to));
     let found = found.chain(fleet.into_iter().filter(covers).map(Ok));
-    let live = found.filter(|entry| !entry.as_ref().is_ok_and(&has_ended));
+    let live = found.filter(|entry| !entry.as_ref().is_ok_and(|it| has_ended(it, now)));
     let by_country = query.country.is_some() || query.sort == Some(SortBy::Country);
     let rows = live.map(|entry| {
         let entry = entry?;
@@ -162,7 +164,9 @@ mod tests {
         for (offset, limit) in [(0, 2), (3, 2), (3, 3), (4, 9), (5, 2), (6, 9), (8, 1), (99, 9)] {
             let query =
                 ListQuery { offset: Some(offset), limit: Some(limit), ..Default::default() };
-            let page = page_of_all(&store, List::Deny, fleet.clone(), &query).unwrap();
+            let page =
+                page_of_all(&store, (List::Deny, fleet.clone()), &query, Timestamp::UNIX_EPOCH)
+                    .unwrap();
             let networks: Vec<_> = page.rows.iter().map(|it| it.network).collect();
             let expected = (offset..8).take(limit as usize);
             let expected: Vec<_> = expected.map(|it| entry(it, Origin::Feed).network).collect();
