@@ -1,9 +1,11 @@
 //! Builds of sipprot that nobody has made: the same binary with one number changed in the eBPF object within.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use object::{Object as _, elf};
+
+use crate::process::write_program;
 
 /// Writes a program that differs from another one by a number of 32 bits, of which `place` tells where in the
 /// object it stands.
@@ -18,8 +20,7 @@ pub fn write_changed(
     let bytes = binary.get_mut(at..at + 4).context("a number that is cut off")?;
     let before = u32::from_le_bytes(std::array::from_fn(|at| bytes[at]));
     bytes.copy_from_slice(&change(before).to_le_bytes());
-    fs::write(to, binary).with_context(|| to.display().to_string())?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).context("make it executable")
+    write_program(to, binary)
 }
 
 fn place_within(

@@ -3,14 +3,16 @@
 
 use std::{
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{patience::wait_for, process::Process};
+use crate::{
+    patience::wait_for,
+    process::{Process, write_program},
+};
 
 const JOURNALD: &str = "/usr/lib/systemd/systemd-journald";
 /// What it writes to lies in memory, and goes with the namespace.
@@ -44,8 +46,7 @@ impl Journal {
         let journalctl = programs.join("journalctl");
         let inside = format!("nsenter --mount=/proc/{}/ns/mnt", process.id());
         let script = format!("#!/bin/sh\nexec {inside} /usr/bin/journalctl \"$@\"\n");
-        std::fs::write(&journalctl, script).context("write journalctl")?;
-        std::fs::set_permissions(&journalctl, std::fs::Permissions::from_mode(0o755))?;
+        write_program(&journalctl, script)?;
         let journal = Self { process, programs };
         wait_for("journald", || Ok(journal.write("lab", "it runs\n").is_ok().then_some(())))?;
         Ok(Some(journal))

@@ -3,8 +3,8 @@
 //! It leads a process group of its own, so that ending it by its id also ends what it forked.
 
 use std::{
-    fs::File,
-    os::unix::process::CommandExt,
+    fs::{self, File},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -105,6 +105,13 @@ impl Drop for Process {
         self.kill();
         reap_group(self.id());
     }
+}
+
+/// Writes a program: a script, or bytes that the kernel runs.
+pub fn write_program(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(path, contents).with_context(|| format!("write {}", path.display()))?;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, mode).with_context(|| format!("let {} be run", path.display()))
 }
 
 fn signal_group(leader: u32, signal: i32) {

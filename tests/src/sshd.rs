@@ -3,7 +3,6 @@
 
 use std::{
     net::IpAddr,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -11,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{namespace::Namespace, process::Process};
+use crate::{
+    namespace::Namespace,
+    process::{Process, write_program},
+};
 
 const PROGRAM: &str = "/usr/sbin/sshd";
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -53,8 +55,7 @@ impl Sshd {
         );
         std::fs::write(directory.join("config"), config).context("write sshd's configuration")?;
         let script = directory.join("password");
-        std::fs::write(&script, "#!/bin/sh\necho wrong\n").context("write a password")?;
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        write_program(&script, "#!/bin/sh\necho wrong\n")?;
         let mut command = namespace.command(PROGRAM);
         command.args(["-D", "-e", "-f"]).arg(directory.join("config"));
         let process = Process::start(command, &directory.join("log"))?;

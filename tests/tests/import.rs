@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +16,7 @@ use sipprot_tests::{
     fail2ban::Fail2ban,
     lab::Lab,
     pbx::Manners,
+    process::write_program,
 };
 
 const PAGE: &str = include_str!("../../docs/coming-from.md");
@@ -43,8 +43,7 @@ struct Newcomer<'a> {
 impl Newcomer<'_> {
     fn program(&self, name: &str, line: &str) -> Result<()> {
         let path = self.directory.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{line}\n"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("make it a program")
+        write_program(&path, format!("#!/bin/sh\n{line}\n"))
     }
 
     fn file(&self, name: &str, text: &str) -> Result<()> {

@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +15,7 @@ use sipprot_tests::{
     daemon::{Daemon, Settings},
     lab::Lab,
     pbx::Manners,
+    process::write_program,
     topology::Family,
 };
 
@@ -62,8 +62,7 @@ fn path_with(lab: &Lab, daemon: &Daemon) -> Result<String> {
         daemon.config_file().display()
     );
     let program = directory.join("sipprot");
-    fs::write(&program, script)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    write_program(&program, script)?;
     Ok(format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default()))
 }
 

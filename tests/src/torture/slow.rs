@@ -2,14 +2,12 @@
 //! an acknowledgement waits for the disk, and nothing else does.
 
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{Bench, Row, agrees};
 use crate::{
@@ -17,6 +15,7 @@ use crate::{
     daemon::{Daemon, Settings},
     lab::Lab,
     patience::wait_for,
+    process::write_program,
     topology::Family,
 };
 
@@ -38,7 +37,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
         let (took, asked) = thread::scope(|scope| {
             let change = scope.spawn(|| timed(&daemon, &["deny", "add", &address]));
             let asked = timed(&daemon, &["status", "--json"]);
-            let took = change.join().map_err(|_| anyhow::anyhow!("the change panicked"))?;
+            let took = change.join().map_err(|_| anyhow!("the change panicked"))?;
             anyhow::Ok((took?, asked?))
         })?;
         ensure!(took >= DELAY, "acknowledged after {took:?}, before the disk had it");
@@ -80,8 +79,7 @@ fn slowed(lab: &Lab, program: &Path) -> Result<PathBuf> {
         "#!/bin/sh\ncase \"$*\" in *\" run\") exec {strace} {program} \"$@\" ;; esac\nexec {program} \"$@\"\n",
         program = program.display()
     );
-    fs::write(&slow, script).context("write a program")?;
-    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).context("let it be run")?;
+    write_program(&slow, script)?;
     Ok(slow)
 }
 
@@ -103,7 +101,7 @@ fn attacked(lab: &Lab, daemon: &Daemon) -> Result<Duration> {
         let guesses = scope.spawn(|| cracker::attack_from(&lab.net.attackers, &plan));
         wait_for("the block", || Ok(daemon.check(plan.source)?.blocked.then_some(())))?;
         let blocked_after = began.elapsed();
-        guesses.join().map_err(|_| anyhow::anyhow!("the cracker panicked"))??;
+        guesses.join().map_err(|_| anyhow!("the cracker panicked"))??;
         Ok(blocked_after)
     })
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sipprot_tests::{daemon::Settings, outpost::Outpost, topology::UPLINK};
+use sipprot_tests::{daemon::Settings, outpost::Outpost, process::write_program, topology::UPLINK};
 
 use super::{HOST, PASSWORD, token};
 
@@ -42,8 +42,7 @@ fn what_it_makes_is_its_own_whatever_the_umask() -> Result<()> {
     let directory = tempfile::tempdir().context("make a directory")?;
     let careless = directory.path().join("sipprot");
     let script = format!("#!/bin/sh\numask 0\nexec {} \"$@\"\n", program.display());
-    fs::write(&careless, script).context("write a script")?;
-    fs::set_permissions(&careless, fs::Permissions::from_mode(0o755)).context("make it run")?;
+    write_program(&careless, script)?;
 
     let mut outpost = Outpost::of(&careless)?;
     outpost.host.ip(&format!("addr add {HOST}/24 dev {UPLINK}\n"))?;
