@@ -44,7 +44,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::api::{Call, Caller};
 use crate::config::Loaded;
@@ -107,6 +107,12 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     if !options.wait && !wanted.iter().any(|interface| guard::own::has_interface(interface)) {
         anyhow::bail!("there is no interface {}", wanted.join(", nor "));
+    }
+    if options.loaded.files.is_empty() && !options.observe {
+        warn!(
+            "no configuration is there: mode {} by default; 'sipprot setup' makes one",
+            config.mode
+        );
     }
     let mut manager = Manager::of_environment();
     // From before the interfaces are looked at: what comes after is told.

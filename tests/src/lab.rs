@@ -1,7 +1,7 @@
 //! The whole lab, ready to use, and the guard that removes it.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -19,7 +19,7 @@ use crate::{
     janitor::{self, Janitor, LabId},
     office::Office,
     pbx::{Manners, Pbx},
-    topology::{Addresses, INTERFACE, Newcomers, PBXS, Topology, UPLINK},
+    topology::{Addresses, Family, INTERFACE, Newcomers, PBXS, Topology, UPLINK},
     trunk::Trunk,
 };
 
@@ -139,13 +139,20 @@ impl Lab {
         Daemon::new(&self.net.host, program, &self.directory())
     }
 
-    /// Floods the first PBX from a million forged sources, and among them from real ones.
-    pub fn flood(&self, real: Vec<SocketAddrV4>, per_second: u64) -> Result<Flood> {
+    /// Floods the first PBX from a million forged sources of each family, and among them from real ones.
+    pub fn flood(
+        &self,
+        families: &[Family],
+        real: Vec<SocketAddr>,
+        per_second: u64,
+    ) -> Result<Flood> {
         // What the PBXs answer to nobody ends here.
-        self.net.internet.ip(&format!("route replace blackhole {}\n", flood::NETWORK))?;
-        let target = SocketAddrV4::new(PBXS[0].v4, 5060);
+        for network in flood::NETWORKS {
+            self.net.internet.ip(&format!("route replace blackhole {network}\n"))?;
+        }
+        let targets = families.iter().map(|&family| self.pbxs[0].sip(family)).collect();
         let towards = self.net.host.hardware_address(UPLINK)?;
-        let plan = flood::Plan { target, real, per_second };
+        let plan = flood::Plan { targets, real, per_second };
         Flood::start(&self.net.internet, "down0", towards, plan)
     }
 

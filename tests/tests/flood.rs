@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddrV4,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -49,10 +49,10 @@ fn protected() -> Result<Option<(Lab, Daemon)>> {
 }
 
 /// In whose names beside those of the million: with the ports that they really use.
-fn real() -> Result<Vec<SocketAddrV4>> {
-    let office = SocketAddrV4::new(OFFICE.v4, 20_000 + CALLEES.start);
-    let trunk = [5060, 5070].map(|port| SocketAddrV4::new(TRUNK.v4, port));
-    let operator = SocketAddrV4::new(OPERATOR.parse()?, 5060);
+fn real() -> Result<Vec<SocketAddr>> {
+    let office = SocketAddr::new(OFFICE.v4.into(), 20_000 + CALLEES.start);
+    let trunk = [5060, 5070].map(|port| SocketAddr::new(TRUNK.v4.into(), port));
+    let operator = SocketAddr::new(OPERATOR.parse()?, 5060);
     Ok(vec![office, trunk[0], operator, trunk[1]])
 }
 
@@ -118,7 +118,7 @@ fn a_forged_flood_harms_nobody_and_hides_nobody() -> Result<()> {
     let (flood, mut guessed) = std::thread::scope(|scope| -> Result<_> {
         let cracker = scope.spawn(|| crack(&lab, &plan));
         std::thread::sleep(Duration::from_millis(900));
-        let flood = lab.flood(real()?, FRAMES_PER_SECOND)?;
+        let flood = lab.flood(&[Family::V4], real()?, FRAMES_PER_SECOND)?;
         let guessed = cracker.join().map_err(|_| anyhow::anyhow!("the cracker panicked"))??;
         Ok((flood, guessed))
     })?;

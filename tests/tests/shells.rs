@@ -161,9 +161,16 @@ fn setup_asks_writes_and_has_nothing_to_do_the_second_time() -> Result<()> {
     assert!(refused.text.contains("nothing is written"), "{}", refused.text);
     assert_eq!(fs::read_to_string(daemon.config_file())?, before);
 
-    let screen = type_into(terminal(), &line(""), &["down7\n", "up0\n", "\n", "\n", "y\n"])?;
+    let typed = ["down7\n", "up0\n", "maybe\n", "\n", "lern\n", "\n", "y\n"];
+    let screen = type_into(terminal(), &line(""), &typed)?;
     assert!(screen.ended_well, "{}", screen.text);
-    assert!(screen.text.contains("there is no interface down7"), "{}", screen.text);
+    for refused in [
+        "there is no interface down7; there are ",
+        "\"maybe\" is neither yes nor no",
+        "\"lern\" is none of them",
+    ] {
+        assert!(screen.text.contains(refused), "{refused}: {}", screen.text);
+    }
     let after = fs::read_to_string(daemon.config_file())?;
     assert!(after.starts_with("# ours\n"), "{after}");
     assert!(
@@ -194,6 +201,26 @@ fn setup_asks_writes_and_has_nothing_to_do_the_second_time() -> Result<()> {
     assert_eq!(fs::read_to_string(daemon.config_file())?, after);
     daemon.text(&["setup", "--mode", "enforce", "--yes"])?;
     assert!(fs::read_to_string(daemon.config_file())?.contains("mode = \"enforce\""));
+
+    let says = |arguments: &[&str], expected: &[&str]| -> Result<()> {
+        let output = daemon.cli(arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        for part in expected {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        Ok(())
+    };
+    says(&["setup", "--iface", "down7", "--yes"], &["there is no interface down7; there are "])?;
+    // Another PBX's address; the lines that the error counts are not in the file.
+    let twice = ["setup", "--endpoint", "third=192.0.2.11", "--yes"];
+    says(&twice, &["nothing is written", " as it would be:", "name = \"third\""])?;
+    let fresh = lab.directory().join("fresh.toml");
+    let mut first = lab.net.host.command(daemon.program());
+    first.arg("--config").arg(&fresh).args(["setup", "--iface", "up0", "--dry-run"]);
+    let proposed = first.output()?;
+    let plan = String::from_utf8_lossy(&proposed.stdout);
+    assert!(proposed.status.success() && plan.contains("+ interfaces = [\"up0\"]"), "{proposed:?}");
     Ok(())
 }
 

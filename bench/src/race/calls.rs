@@ -45,7 +45,7 @@ pub fn measure(lab: &Lab, calls: u32) -> Result<Calls> {
     ensure!(quiet.failed == 0, "{} calls failed without a flood", quiet.failed);
     // The strangers' share of the ceiling is free again.
     std::thread::sleep(Duration::from_secs(1));
-    let flood = lab.flood(Vec::new(), super::FRAMES_PER_SECOND)?;
+    let flood = lab.flood(&[Family::V4], Vec::new(), super::FRAMES_PER_SECOND)?;
     let called = call(lab, calls);
     let sent = flood.stop()?;
     let (called, seconds) = called?;

@@ -47,7 +47,7 @@ pub fn measure(lab: &Lab, daemon: &Daemon) -> Result<Vec<f64>> {
 /// The same by guessers, while a forged flood of scanners runs.
 pub fn measure_flooded(lab: &Lab, daemon: &Daemon) -> Result<Vec<f64>> {
     let (guessers, stops) = (Guesser::all(lab)?, Stops::open(daemon)?);
-    let flood = lab.flood(Vec::new(), FRAMES_PER_SECOND)?;
+    let flood = lab.flood(&[Family::V4], Vec::new(), FRAMES_PER_SECOND)?;
     std::thread::sleep(FLOODED);
     let micros = guessers
         .iter()

@@ -78,7 +78,7 @@ pub struct TopEndpoint {
     pub blocks: u64,
 }
 
-/// Somebody who is cut off, or whose packets were dropped lately.
+/// Somebody who is cut off, or whose packets were dropped lately, or would have been.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopAttacker {
@@ -86,7 +86,8 @@ pub struct TopAttacker {
     pub country: Option<String>,
     /// That it attacked last.
     pub endpoint: Option<String>,
-    /// `blocked`, `contained`, `quarantined`, or `dropped` packet by packet.
+    /// `blocked`, `contained`, `quarantined`, `dropped` packet by packet; `spared` while the host only observes or
+    /// learns: it would be one of these.
     pub state: String,
     /// The rule that was broken (`KIND:signature`), or why packets are dropped.
     pub reason: String,

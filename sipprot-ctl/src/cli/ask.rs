@@ -23,9 +23,26 @@ pub(super) fn ask(question: &str, default: &str) -> Result<String, CliError> {
     Ok(if answer.is_empty() { default } else { answer }.to_owned())
 }
 
+/// Asks again until the answer is one of them.
+pub(super) fn ask_until<T>(
+    question: &str,
+    default: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, CliError> {
+    loop {
+        match read(&ask(question, default)?) {
+            Ok(answer) => return Ok(answer),
+            Err(wrong) => eprintln!("{wrong}"),
+        }
+    }
+}
+
 pub(super) fn agrees(question: &str, default: bool) -> Result<bool, CliError> {
-    let answer = ask(question, if default { "Y/n" } else { "y/N" })?;
-    Ok(yes_or_no(&answer).unwrap_or(default))
+    let proposed = if default { "Y/n" } else { "y/N" };
+    ask_until(question, proposed, |answer| match answer {
+        _ if answer == proposed => Ok(default),
+        _ => yes_or_no(answer).ok_or_else(|| format!("{answer:?} is neither yes nor no")),
+    })
 }
 
 fn yes_or_no(answer: &str) -> Option<bool> {

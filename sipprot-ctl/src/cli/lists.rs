@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use super::args::{Entries as EntriesArgs, List, RowFilter, RowsVerb, Which};
 use super::client::{Client, query_of};
 use super::table::{Align, Table};
-use super::{CliError, Context, change};
+use super::{CliError, Context, change, write_out};
 use crate::api::{
-    BlockKind, BlockView, BlocklistsAnswer, BlocksAnswer, DenyBlocks, Entries, Entry, ListQuery,
-    PeersAnswer, TrustAnswer,
+    BlockKind, BlockView, BlocklistsAnswer, BlocksAnswer, DenyBlocks, Entries, Entry, LearnState,
+    LearnStatus, ListQuery, PeersAnswer, TrustAnswer,
 };
 use crate::config::Choice;
 use crate::{report, store};
@@ -27,7 +27,11 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
             }
             None => {
                 let blocks = blocks(context, BlockKind::Dynamic, &rows.filter)?;
-                context.print(&blocks, blocks_table)
+                context.print(&blocks, blocks_table)?;
+                if blocks.total == 0 && !context.json {
+                    learning_told(context)?
+                }
+                Ok(())
             }
         },
         Which::Contained(filter) => {
@@ -42,6 +46,17 @@ pub(super) fn run(context: &Context, list: List) -> Result<(), CliError> {
             let lists: BlocklistsAnswer = get(context, "/blocklists", &filter.query())?;
             context.print(&lists, blocklists_table)
         }
+    }
+}
+
+/// Why nobody is blocked.
+fn learning_told(context: &Context) -> Result<(), CliError> {
+    let learning: LearnStatus = context.client()?.get("/learn")?;
+    match learning.state {
+        LearnState::Learning | LearnState::Ready => write_out(
+            "The host learns and blocks nobody: 'sipprot learn proposal' tells whom it would\n",
+        ),
+        _ => Ok(()),
     }
 }
 

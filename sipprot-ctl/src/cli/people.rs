@@ -148,7 +148,7 @@ fn new_password(name: &str) -> Result<Secret, CliError> {
         return Ok(Secret(line.trim_end_matches(['\r', '\n']).to_owned()));
     }
     let ask = |text: String| rpassword::prompt_password(text).map_err(failed);
-    let password = ask(format!("New password for {name}: "))?;
+    let password = ask(format!("New password for {name}, at least 12 characters: "))?;
     if password != ask("Once more: ".to_owned())? {
         return Err(CliError::Failed("the two are not the same".to_owned()));
     }

@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
-use super::ask::{agrees, ask, is_terminal};
+use super::ask::{agrees, ask, ask_until, is_terminal};
 use super::change::operator;
 use super::client::{Client, ssh_client};
 use super::complete;
@@ -39,6 +39,12 @@ impl FirstMode {
             FirstMode::Enforce => "enforce",
             FirstMode::Observe => "observe",
         }
+    }
+
+    /// Of a name, or its first letter.
+    fn of(text: &str) -> Option<Self> {
+        let all = Self::value_variants().iter();
+        all.copied().find(|mode| text == mode.name() || text == &mode.name()[..1])
     }
 }
 
@@ -77,21 +83,30 @@ pub(super) fn run(context: &Context, setup: &Setup) -> Result<(), CliError> {
     if !asks && !setup.says_something() {
         return prepare(context);
     }
-    let loaded = context.load_config()?;
     let file = context.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
     let before = match std::fs::read_to_string(&file) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(CliError::Failed(format!("{}: {error}", file.display()))),
     };
+    let as_it_is = before.as_deref().unwrap_or_default();
+    let loaded = Config::load_with(Some(&file), &[(&file, as_it_is)])?;
+    let named: Vec<&str> = setup.interfaces.iter().map(String::as_str).collect();
+    all_there(&named).map_err(CliError::Usage)?;
     let mut draft = Draft::proposed(&loaded, &file, setup, ssh_client());
     if asks && !setup.yes {
         question(&mut draft, setup, &loaded, &file)?;
     }
     let after = draft.text(&file, before.as_deref())?;
-    // What only the whole tells, before anything is written.
-    Config::parse(&file, &after)?;
     let plan = plan(&draft, &file, before.as_deref(), &after);
+    // What only the whole tells, before anything is written.
+    Config::load_with(Some(&file), &[(&file, &after)]).map_err(|error| {
+        let lines = numbered(&after);
+        CliError::Failed(format!(
+            "nothing is written: {error}\n{} as it would be:\n{lines}",
+            file.display()
+        ))
+    })?;
     if setup.dry_run {
         return say(context, false, plan);
     }
@@ -145,17 +160,14 @@ fn question(
     file: &Path,
 ) -> Result<(), CliError> {
     if setup.interfaces.is_empty() {
-        loop {
-            let given = ask("Interfaces to protect", &draft.interfaces.join(" "))?;
-            draft.interfaces = given.split([' ', ',']).map(str::to_owned).collect();
-            draft.interfaces.retain(|it| !it.is_empty());
-            let missing: Vec<&String> =
-                draft.interfaces.iter().filter(|it| !is_interface(it)).collect();
-            match missing.first() {
-                None => break,
-                Some(name) => eprintln!("there is no interface {name}"),
+        let proposed = draft.interfaces.join(" ");
+        draft.interfaces = ask_until("Interfaces to protect", &proposed, |answer| {
+            let names: Vec<&str> = answer.split([' ', ',']).filter(|it| !it.is_empty()).collect();
+            match names.is_empty() {
+                true => Err(format!("name one or more of {}", interfaces())),
+                false => all_there(&names),
             }
-        }
+        })?;
     }
     if setup.endpoints.is_empty() && !draft.endpoints.is_empty() {
         for endpoint in &draft.endpoints {
@@ -182,12 +194,9 @@ fn question(
             other => other,
         };
         let question = "Learn for a week first, or enforce now (learn, enforce, observe)";
-        let answer = ask(question, proposed.name())?;
-        draft.mode = match answer.as_str() {
-            "enforce" | "e" => FirstMode::Enforce,
-            "observe" | "o" => FirstMode::Observe,
-            _ => FirstMode::Learn,
-        };
+        draft.mode = ask_until(question, proposed.name(), |answer| {
+            FirstMode::of(answer).ok_or_else(|| format!("{answer:?} is none of them"))
+        })?;
     }
     Ok(())
 }
@@ -206,8 +215,22 @@ fn ask_for_pbxs(draft: &mut Draft, loaded: &Loaded, file: &Path) -> Result<(), C
     }
 }
 
-fn is_interface(name: &str) -> bool {
-    crate::doctor::interfaces().iter().any(|it| it == name)
+/// The names, if each is one of this host's interfaces.
+fn all_there(names: &[&str]) -> Result<Vec<String>, String> {
+    let known = crate::doctor::interfaces();
+    match names.iter().find(|name| !known.iter().any(|it| it == *name)) {
+        None => Ok(names.iter().map(|&name| name.to_owned()).collect()),
+        Some(name) => Err(format!("there is no interface {name}; there are {}", interfaces())),
+    }
+}
+
+fn interfaces() -> String {
+    crate::doctor::interfaces().join(", ")
+}
+
+/// As errors count them.
+fn numbered(text: &str) -> String {
+    (1..).zip(text.lines()).map(|(number, line)| format!("{number:4}  {line}\n")).collect()
 }
 
 /// What will be done, for who is asked.

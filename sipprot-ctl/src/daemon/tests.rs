@@ -200,6 +200,11 @@ async fn lists_are_kept_and_searched() {
     let mut core = start(state.path(), ENDPOINT);
     let lists = status(&mut core).await.lists;
     assert_eq!((lists.allow, lists.deny), (1, 1));
+    // Put there again by who has nothing to add.
+    let entry = NewEntry { note: String::new(), ..entry("203.0.113.5") };
+    let again = Command::AddEntry { list: List::Allow, entry, consent: Consent::default() };
+    ask(&mut core, again).await.unwrap();
+    assert!(check(&mut core, "203.0.113.5").await.entries[0].note.starts_with("a note"));
 }
 
 #[tokio::test]

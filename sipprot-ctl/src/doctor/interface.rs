@@ -99,7 +99,11 @@ fn asked(name: &str, question: libc::Ioctl) -> Option<libc::ifreq> {
 pub fn judge(facts: &Facts, daemon_runs: bool) -> Vec<Finding> {
     let Facts { name, driver, .. } = facts;
     if !facts.exists {
-        let remedy = "name one that is there ('ip link'); the daemon waits for it meanwhile";
+        let meanwhile = match daemon_runs {
+            true => "the daemon filters it as soon as it comes",
+            false => "'sipprot run' doesn't start with none, the service waits for it",
+        };
+        let remedy = format!("name one that is there ('ip link'); {meanwhile}");
         return vec![Finding::problem(CHECK, format!("there is no {name}"), remedy)];
     }
     let mut findings = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::CString,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::{
         Arc,
@@ -20,9 +20,13 @@ use anyhow::{Context, Result, ensure};
 use crate::{datapath::Frame, namespace::Namespace};
 
 /// 240.0.0.0/12, reserved: nobody's.
-const FIRST_SOURCE: u32 = 0xf000_0000;
+const FIRST_V4: u32 = 0xf000_0000;
+/// 3fff::/20, for documentation (RFC 9637); each source has a /48 of its own.
+const FIRST_V6: u16 = 0x3fff;
+/// Of each family.
 pub const SOURCES: u32 = 1 << 20;
-pub const NETWORK: &str = "240.0.0.0/12";
+/// Where all of them are.
+pub const NETWORKS: [&str; 2] = ["240.0.0.0/12", "3fff::/20"];
 /// Any odd number: goes through all sources, in no order that one sees.
 const STRIDE: u32 = 0x9_e375;
 /// One frame of so many comes in the name of somebody real; a prime, so that it is another one of
@@ -34,17 +38,22 @@ const BATCH: usize = 64;
 const NUMBER: &str = "########";
 
 const ETHERNET_LEN: usize = 14;
-const IP_LEN: usize = 20;
-const IP_CHECKSUM: usize = ETHERNET_LEN + 10;
-const IP_SOURCE: usize = ETHERNET_LEN + 12;
-const UDP: usize = ETHERNET_LEN + IP_LEN;
-const UDP_CHECKSUM: usize = UDP + 6;
+const IPV4_LEN: usize = 20;
+const IPV6_LEN: usize = 40;
+/// Within their headers.
+const IPV4_CHECKSUM: usize = 10;
+const IPV4_SOURCE: usize = 12;
+const IPV6_SOURCE: usize = 8;
+const UDP_LENGTH: usize = 4;
+const UDP_CHECKSUM: usize = 6;
+const UDP_PROTOCOL: u32 = 17;
 
 /// Whom to flood, how, and in whose names beside those of the million.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub target: SocketAddrV4,
-    pub real: Vec<SocketAddrV4>,
+    /// One, or one of each family: a frame goes to each in turn.
+    pub targets: Vec<SocketAddr>,
+    pub real: Vec<SocketAddr>,
     /// At most so many frames a second.
     pub per_second: u64,
 }
@@ -75,6 +84,7 @@ impl Sent {
         (self.frames as f64 / self.elapsed.as_secs_f64()) as u64
     }
 
+    /// Of a flood of one family.
     pub fn of_each_source(&self) -> u64 {
         self.frames / u64::from(SOURCES)
     }
@@ -126,42 +136,66 @@ impl Drop for Flood {
 struct Template {
     bytes: Vec<u8>,
     numbers: Vec<usize>,
-    /// Of the header's words without source and checksum.
-    sum: u32,
+    target: SocketAddr,
 }
 
 impl Template {
-    fn new(target: SocketAddrV4, towards: [u8; 6], message: &str) -> Self {
-        let mut bytes = Frame::udp("192.0.2.1:5060", &target.to_string()).payload(message).bytes();
+    fn new(target: SocketAddr, towards: [u8; 6], message: &str) -> Self {
+        let anybody = if target.is_ipv4() { "192.0.2.1:5060" } else { "[2001:db8::1]:5060" };
+        let mut bytes = Frame::udp(anybody, &target.to_string()).payload(message).bytes();
         bytes[..6].copy_from_slice(&towards);
-        // Over IPv4 a datagram may be without a checksum (RFC 768).
-        bytes[UDP_CHECKSUM..][..2].fill(0);
         let mark = NUMBER.as_bytes();
         let numbers = (0..bytes.len().saturating_sub(mark.len()))
             .filter(|&at| bytes[at..].starts_with(mark))
             .collect();
-        bytes[IP_SOURCE..][..4].fill(0);
-        bytes[IP_CHECKSUM..][..2].fill(0);
-        let words = bytes[ETHERNET_LEN..][..IP_LEN].chunks(2);
-        let sum = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
-        Self { bytes, numbers, sum }
+        Self { bytes, numbers, target }
     }
 
-    fn stamp(&mut self, source: SocketAddrV4, number: u32) {
-        let bytes = &mut self.bytes;
-        bytes[IP_SOURCE..][..4].copy_from_slice(&source.ip().octets());
-        let address = source.ip().to_bits();
-        let sum = folded(self.sum + (address >> 16) + (address & 0xffff));
-        bytes[IP_CHECKSUM..][..2].copy_from_slice(&sum.to_be_bytes());
-        bytes[UDP..][..2].copy_from_slice(&source.port().to_be_bytes());
+    fn stamp(&mut self, source: SocketAddr, number: u32) {
         let mut digits = [0; NUMBER.len()];
         for (digit, place) in digits.iter_mut().rev().enumerate() {
             *place = b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15];
         }
         for &at in &self.numbers {
-            bytes[at..][..NUMBER.len()].copy_from_slice(&digits);
+            self.bytes[at..][..NUMBER.len()].copy_from_slice(&digits);
+        }
+        match source.ip() {
+            IpAddr::V4(address) => self.stamp_v4(address, source.port()),
+            IpAddr::V6(address) => self.stamp_v6(address, source.port()),
         }
     }
+
+    fn stamp_v4(&mut self, source: Ipv4Addr, port: u16) {
+        let (ip, udp) = self.bytes[ETHERNET_LEN..].split_at_mut(IPV4_LEN);
+        put(ip, IPV4_SOURCE, &source.octets());
+        put(ip, IPV4_CHECKSUM, &[0; 2]);
+        let sum = folded(words(ip));
+        put(ip, IPV4_CHECKSUM, &sum.to_be_bytes());
+        put(udp, 0, &port.to_be_bytes());
+        // Over IPv4 a datagram may be without a checksum (RFC 768).
+        put(udp, UDP_CHECKSUM, &[0; 2]);
+    }
+
+    fn stamp_v6(&mut self, source: Ipv6Addr, port: u16) {
+        let (ip, udp) = self.bytes[ETHERNET_LEN..].split_at_mut(IPV6_LEN);
+        put(ip, IPV6_SOURCE, &source.octets());
+        put(udp, 0, &port.to_be_bytes());
+        put(udp, UDP_CHECKSUM, &[0; 2]);
+        // Both addresses, the protocol, and the length once more (RFC 8200, 8.1).
+        let sum =
+            words(&ip[IPV6_SOURCE..]) + UDP_PROTOCOL + words(&udp[UDP_LENGTH..][..2]) + words(udp);
+        put(udp, UDP_CHECKSUM, &folded(sum).to_be_bytes());
+    }
+}
+
+fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
+    bytes[at..][..what.len()].copy_from_slice(what);
+}
+
+/// The sum of 16-bit words; a byte that is left over counts as the first of one.
+fn words(bytes: &[u8]) -> u32 {
+    let word = |word: &[u8]| u32::from(word[0]) << 8 | word.get(1).map_or(0, |&low| low.into());
+    bytes.chunks(2).map(word).sum()
 }
 
 /// The checksum of words that add up to `sum` (RFC 1071).
@@ -170,9 +204,21 @@ fn folded(sum: u32) -> u16 {
     !((sum & 0xffff) as u16 + (sum >> 16) as u16)
 }
 
-/// Bad credentials on nonces that nobody gave out, requests without, and a scanner that says so.
+/// Bad credentials on nonces that nobody gave out, requests without, and a scanner that says so; each to
+/// every target.
 fn templates(plan: &Plan, towards: [u8; 6]) -> Vec<Template> {
-    let host = plan.target.ip();
+    let messages: Vec<_> = plan.targets.iter().map(|target| (target, messages(target))).collect();
+    (0..messages.first().map_or(0, |(_, texts)| texts.len()))
+        .flat_map(|kind| messages.iter().map(move |(target, texts)| (**target, &texts[kind])))
+        .map(|(target, text)| Template::new(target, towards, text))
+        .collect()
+}
+
+fn messages(target: &SocketAddr) -> [String; 4] {
+    let host = match target.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
     let request = |method: &str, agent: &str, headers: &str| {
         format!(
             "{method} sip:{host} SIP/2.0\r\n\
@@ -195,7 +241,7 @@ fn templates(plan: &Plan, towards: [u8; 6]) -> Vec<Template> {
     let guess = request("REGISTER", phone, &credentials);
     let ask = request("REGISTER", phone, "");
     let scan = request("OPTIONS", "friendly-scanner", "");
-    [&guess, &scan, &guess, &ask].map(|text| Template::new(plan.target, towards, text)).to_vec()
+    [guess.clone(), scan, guess, ask]
 }
 
 fn send(shared: &Shared, socket: &OwnedFd, towards: [u8; 6], plan: &Plan) -> Result<()> {
@@ -214,7 +260,7 @@ fn send(shared: &Shared, socket: &OwnedFd, towards: [u8; 6], plan: &Plan) -> Res
             frames.rotate_left(1);
         }
         for frame in &mut frames {
-            frame.stamp(source(plan, number), number as u32);
+            frame.stamp(source(plan, frame.target.is_ipv4(), number), number as u32);
             number += 1;
         }
         shared.sent.fetch_add(send_batch(socket, &frames)?, Ordering::Relaxed);
@@ -223,13 +269,23 @@ fn send(shared: &Shared, socket: &OwnedFd, towards: [u8; 6], plan: &Plan) -> Res
 }
 
 /// Who sends the frame of that number.
-fn source(plan: &Plan, number: u64) -> SocketAddrV4 {
+fn source(plan: &Plan, is_v4: bool, number: u64) -> SocketAddr {
     let nth = (number / REAL_EVERY) as usize;
-    if number.is_multiple_of(REAL_EVERY) && !plan.real.is_empty() {
-        return plan.real[nth % plan.real.len()];
+    if number.is_multiple_of(REAL_EVERY) {
+        let real = plan.real.iter().filter(|it| it.is_ipv4() == is_v4);
+        if let Some(&real) = real.clone().nth(nth % real.count().max(1)) {
+            return real;
+        }
     }
     let offset = (number as u32).wrapping_mul(STRIDE) & (SOURCES - 1);
-    SocketAddrV4::new(Ipv4Addr::from(FIRST_SOURCE | offset), 1024 + (offset & 0x7fff) as u16)
+    let port = 1024 + (offset & 0x7fff) as u16;
+    let address = if is_v4 {
+        IpAddr::from(Ipv4Addr::from(FIRST_V4 | offset))
+    } else {
+        let (high, low) = ((offset >> 16) as u16, offset as u16);
+        IpAddr::from(Ipv6Addr::new(FIRST_V6, high, low, 0, 0, 0, 0, 1))
+    };
+    SocketAddr::new(address, port)
 }
 
 fn send_batch(socket: &OwnedFd, frames: &[Template]) -> Result<u64> {
@@ -302,35 +358,61 @@ mod tests {
 
     fn plan() -> Plan {
         Plan {
-            target: "192.0.2.11:5060".parse().unwrap(),
-            real: vec!["203.0.113.7:21040".parse().unwrap()],
+            targets: vec![
+                "192.0.2.11:5060".parse().unwrap(),
+                "[2001:db8:c::11]:5060".parse().unwrap(),
+            ],
+            real: vec![
+                "203.0.113.7:21040".parse().unwrap(),
+                "[2001:db8:b::7]:21040".parse().unwrap(),
+            ],
             per_second: 1,
         }
     }
 
     #[test]
     fn every_source_has_its_turn() {
-        let sources: HashSet<SocketAddrV4> =
-            (0..u64::from(SOURCES)).map(|number| source(&plan(), number)).collect();
-        // Some turns go to those who are real.
-        assert!(sources.len() as u64 >= u64::from(SOURCES) * (REAL_EVERY - 1) / REAL_EVERY);
-        assert!(sources.contains(&plan().real[0]));
+        for (is_v4, real) in [true, false].into_iter().zip(plan().real) {
+            let sources: HashSet<SocketAddr> =
+                (0..u64::from(SOURCES)).map(|number| source(&plan(), is_v4, number)).collect();
+            // Some turns go to those who are real.
+            assert!(sources.len() as u64 >= u64::from(SOURCES) * (REAL_EVERY - 1) / REAL_EVERY);
+            assert!(sources.contains(&real));
+            assert!(sources.iter().all(|source| source.is_ipv4() == is_v4));
+        }
     }
 
     #[test]
     fn frames_are_whole_messages_from_whom_they_say() {
-        for (number, mut template) in (7..).zip(templates(&plan(), [2; 6])) {
-            let from = "240.1.2.3:4567".parse().unwrap();
+        let templates = templates(&plan(), [2; 6]);
+        assert_eq!(templates.len(), 8);
+        for (number, mut template) in (7..).zip(templates) {
+            let from: SocketAddr = match template.target {
+                SocketAddr::V4(_) => "240.1.2.3:4567",
+                SocketAddr::V6(_) => "[3fff:1:2::1]:4567",
+            }
+            .parse()
+            .unwrap();
             template.stamp(from, number);
             let packet = etherparse::SlicedPacket::from_ethernet(&template.bytes).unwrap();
-            let Some(etherparse::NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
-            let header = ip.header().to_header();
-            assert_eq!(header.header_checksum, header.calc_header_checksum());
-            assert_eq!(Ipv4Addr::from(header.source), *from.ip());
             let Some(etherparse::TransportSlice::Udp(udp)) = &packet.transport else {
                 panic!("no UDP")
             };
-            assert_eq!(udp.source_port(), 4567);
+            let source = match &packet.net {
+                Some(etherparse::NetSlice::Ipv4(ip)) => {
+                    let header = ip.header().to_header();
+                    assert_eq!(header.header_checksum, header.calc_header_checksum());
+                    IpAddr::from(header.source)
+                }
+                Some(etherparse::NetSlice::Ipv6(ip)) => {
+                    let (ip, header) = (ip.header().to_header(), udp.to_header());
+                    let checksum = header.calc_checksum_ipv6(&ip, udp.payload());
+                    assert_eq!(header.checksum, checksum.unwrap());
+                    IpAddr::from(ip.source)
+                }
+                other => panic!("no IP: {other:?}"),
+            };
+            assert_eq!(SocketAddr::new(source, udp.source_port()), from);
             let message = sip::read(udp.payload()).unwrap();
             assert!(message.branch.ends_with(&format!("{number:08x}")), "{}", message.branch);
         }

@@ -29,7 +29,7 @@ struct Options {
     /// Only trials whose name contains this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Write the table into this file too
+    /// Put the rows into the table of this page too
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 //! `tests/tests/flood.rs` has the same flood with crackers in it.
 
 use std::{
-    net::SocketAddrV4,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     daemon::{Daemon, Settings},
     office::{CALLEES, PHONES},
     sipp::Calls,
-    topology::OFFICE,
+    topology::{Family, OFFICE},
     usage,
 };
 
@@ -40,8 +40,9 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let id = daemon.process_id().context("it runs")?;
     let (mut called, mut memory, mut disk) = (Calls::default(), 0.0_f64, 0.0_f64);
     let mut slowest = Duration::ZERO;
-    let real = vec![SocketAddrV4::new(OFFICE.v4, 20_000 + CALLEES.start)];
-    let flood = lab.flood(real, FRAMES_PER_SECOND)?;
+    let families = [Family::V4, Family::V6];
+    let real = families.map(|it| SocketAddr::new(OFFICE.of(it), 20_000 + CALLEES.start)).to_vec();
+    let flood = lab.flood(&families, real, FRAMES_PER_SECOND)?;
     while flood.so_far().elapsed < lasts {
         called = called + calls()?;
         memory = memory.max(usage::resident_mib(id)?);
@@ -61,14 +62,15 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     agrees(&daemon)?;
     let event = |name: &str| status["events"][name].as_u64().unwrap_or_default();
     Ok(vec![Row {
-        fault: format!("a forged flood of {} sources, {} s", flood::SOURCES, lasts.as_secs()),
+        fault: format!("a flood of {0} forged IPv4 and {0} IPv6 sources", flood::SOURCES),
         times: 1,
         lost: u64::from(called.failed) + differ as u64 + u64::from(office_is_out),
         gap: None,
         seen: format!(
-            "{} frames, {} a second; {} calls, {} failed; lists as before; at most {memory:.0} MiB of memory, \
+            "in {} s {} frames, {} a second; {} calls, {} failed; lists as before; at most {memory:.0} MiB of memory, \
              {disk:.1} MiB of disk; answers after {slowest:.1?} at most; events: {} judged, {} suppressed by \
              the kernel, {} lost",
+            lasts.as_secs(),
             sent.frames,
             sent.per_second(),
             called.ok,

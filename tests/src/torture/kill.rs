@@ -107,14 +107,14 @@ fn upgrades(times: u32, lab: &Lab, daemon: &mut Daemon) -> Result<Row> {
     let [sent, of_office] = senders.map(Sender::stop);
     std::thread::sleep(SETTLE);
     let (through, office) = (receiver.of(denied).count, receiver.of(OFFICE.v4));
-    let missing = of_office - office.count;
+    let missing = office.missing(of_office);
     found.lost += through + missing;
     let row = row("kill -9 during upgrade and downgrade", times, found);
     let seen = format!(
         "{}; {sent} packets of a denied source, {through} passed; {of_office} of the office, {missing} missing",
         row.seen
     );
-    Ok(Row { gap: Some(office.silence), seen, ..row })
+    Ok(Row { gap: Some(office.gap(of_office)), seen, ..row })
 }
 
 /// Denied, blocked, and the report's rows and blocks.

@@ -1,6 +1,13 @@
 //! The rows, as a table for people and for the docs.
 
-use std::{fmt, fs, time::Duration};
+use std::{
+    fmt,
+    fs::{self, read_to_string},
+    io::ErrorKind,
+    path::Path,
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 
@@ -8,13 +15,15 @@ const PAGE: &str = "# Torture
 
 What becomes of a host whose firewall is stopped, killed, upgraded, flooded, loses its disk or its clock: each fault brought about
 many times on a real kernel, in namespaces of its own, and what was lost counted. `cargo xtask torture --markdown FILE` writes
-this page. `--quick` brings each fault about a few times in some minutes; the whole starts the daemon thousands of times, which
-takes hours.
+this table; what a run did not try keeps its rows. `--quick` brings each fault about a few times in some minutes; the whole starts
+the daemon thousands of times, which takes hours.
 
 *Lost* counts packets of a blocked source that passed, packets of the office that didn't, and acknowledged list entries, blocks,
 settings and lines of the report that are gone or there twice. The *longest gap* is the longest silence in the office's packets,
 4,000 a second, while 46,000 a second of blocked sources are dropped.
 
+| fault | how often | lost | longest gap | what a user sees | made |
+|---|---|---|---|---|---|
 ";
 
 /// What came of one fault.
@@ -59,25 +68,43 @@ impl Table {
         self.rows.iter().all(|row| row.lost == 0)
     }
 
-    /// A page of the manual.
-    pub fn page(&self, took: Duration) -> Result<String> {
-        let day = jiff::Zoned::now().date();
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel")?;
-        let kernel = kernel.split(['.', '-']).take(2).collect::<Vec<_>>().join(".");
-        let cpus = std::thread::available_parallelism()?;
-        let minutes = took.as_secs().div_ceil(60);
-        let made = format!("Made on {day}, Linux {kernel}, {cpus} CPUs, in {minutes} minutes.");
-        Ok(format!("{PAGE}{made}\n\n{}", self.markdown()))
+    /// Into a page of the manual, which is made if there is none.
+    pub fn write(&self, page: &Path) -> Result<()> {
+        let name = || page.display().to_string();
+        let text = match read_to_string(page) {
+            Err(error) if error.kind() == ErrorKind::NotFound => PAGE.to_owned(),
+            read => read.with_context(name)?,
+        };
+        fs::write(page, self.merged(&text, &made()?)).with_context(name)
     }
 
-    fn markdown(&self) -> String {
-        let mut text = "| fault | how often | lost | longest gap | what a user sees |\n".to_owned();
-        text += "|---|---|---|---|---|\n";
+    /// A row takes the place of the one of the same fault; whatever else is on the page stays.
+    fn merged(&self, page: &str, made: &str) -> String {
+        let fault = |line: &str| line.split('|').nth(1).map(|cell| cell.trim().to_owned());
+        let is_row = |line: &&str| line.starts_with('|');
+        let begins = page.lines().take_while(|line| !is_row(line)).count();
+        let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
+        let mut ends = begins + page.lines().skip(begins).take_while(is_row).count();
         for row in &self.rows {
-            text += &format!("| {} |\n", row.cells().join(" | "));
+            let text = format!("| {} | {made} |", row.cells().join(" | "));
+            let (rows, found) = (&mut lines[begins..ends], fault(&text));
+            if let Some(old) = rows.iter_mut().find(|old| fault(old) == found) {
+                *old = text;
+            } else {
+                lines.insert(ends, text);
+                ends += 1;
+            }
         }
-        text
+        lines.join("\n") + "\n"
     }
+}
+
+/// The day and the machine.
+fn made() -> Result<String> {
+    let day = jiff::Zoned::now().date();
+    let kernel = read_to_string("/proc/sys/kernel/osrelease").context("the kernel")?;
+    let kernel = kernel.split(['.', '-']).take(2).collect::<Vec<_>>().join(".");
+    Ok(format!("{day}, Linux {kernel}, {} CPUs", available_parallelism()?))
 }
 
 impl fmt::Display for Table {
@@ -91,20 +118,38 @@ impl fmt::Display for Table {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_loss_is_a_loss_of_all() {
-        let row = |lost| Row {
-            fault: "restart".to_owned(),
+    fn row(fault: &str, lost: u64) -> Row {
+        Row {
+            fault: fault.to_owned(),
             times: 3,
             lost,
             gap: Some(Duration::from_micros(1500)),
             seen: "nothing".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn one_loss_is_a_loss_of_all() {
         let mut table = Table::default();
-        table.add(row(0));
+        table.add(row("restart", 0));
         assert!(table.nothing_was_lost());
-        assert!(table.markdown().ends_with("| restart | 3 | 0 | 1.5ms | nothing |\n"));
-        table.add(row(1));
+        table.add(row("restart", 1));
         assert!(!table.nothing_was_lost());
+    }
+
+    #[test]
+    fn rows_of_other_trials_and_words_beside_the_table_stay() {
+        let table = |faults: &[&str]| {
+            let mut table = Table::default();
+            faults.iter().for_each(|fault| table.add(row(fault, 0)));
+            table
+        };
+        let first = table(&["restart", "reload"]).merged(PAGE, "Monday") + "\nSome words.\n";
+        assert!(first.starts_with(PAGE));
+        let second = table(&["reload", "flood"]).merged(&first, "Tuesday");
+        let rows = "| restart | 3 | 0 | 1.5ms | nothing | Monday |\n\
+                    | reload | 3 | 0 | 1.5ms | nothing | Tuesday |\n\
+                    | flood | 3 | 0 | 1.5ms | nothing | Tuesday |\n";
+        assert_eq!(second, format!("{PAGE}{rows}\nSome words.\n"));
     }
 }

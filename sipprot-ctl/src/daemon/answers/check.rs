@@ -50,6 +50,8 @@ impl Core {
             let known = held.drops.entry(reason.label()).or_default();
             *known = (*known).max(count);
         }
+        let dropped = held.drops.values().sum();
+        held.counts.dropped = held.counts.dropped.max(dropped);
         let blocks = self.blocks_in_force(network);
         let in_books = |kind| {
             !self.kernel.is_there() && blocks.iter().any(|it| it.kind == kind && !it.refused)

@@ -1,5 +1,6 @@
 //! What is going on right now: counts of the kernel, and who attacks.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use sipprot_common::reason::{Class, Reason};
 use sipprot_common::source::SourceKey;
 
 use super::reports::host_name;
-use crate::api::{LiveFilter, Top, TopAttacker, TopEndpoint, TopInterface, Traffic};
+use crate::api::{LiveFilter, Top, TopAttacker, TopEndpoint, TopInterface, Traffic, WouldView};
 use crate::daemon::core::Core;
 use crate::daemon::judgement::ledger::Seen;
 use crate::daemon::plan;
@@ -21,6 +22,8 @@ pub const ATTACKERS_MAX: usize = 500;
 const LATEST: usize = 8;
 /// Who was dropped within this time attacks now.
 const NOW: Duration = Duration::from_secs(60);
+/// Who isn't cut off because the host only observes, or learns.
+const SPARED: &str = "spared";
 
 impl Core {
     pub(in crate::daemon) fn top(&mut self, limit: usize) -> Top {
@@ -99,7 +102,8 @@ impl Core {
         traffic
     }
 
-    /// Those who attack now first, the busiest before; then those who are cut off still.
+    /// Those who attack now first, the busiest before; then those who are cut off still, or would be if the
+    /// host didn't learn.
     fn attackers(&self, limit: usize) -> Vec<TopAttacker> {
         let now = self.clock.timestamp_now();
         let busiest = self.ledger.busiest(limit, self.clock.time_now().before(NOW));
@@ -120,10 +124,49 @@ impl Core {
         rest.sort_by_key(|(source, record)| (std::cmp::Reverse(record.started_at), source.0));
         let busy = busiest.into_iter().map(|(source, seen)| (source, Some(seen)));
         let rest = rest.into_iter().map(|(source, _)| (source, self.ledger.seen(source)));
+        let spared =
+            self.would_be_cut_off(|source| known.contains(source) || held.contains_key(source));
         busy.chain(rest)
-            .take(limit)
             .map(|(source, seen)| self.attacker(source, held.get(&source).copied(), seen))
+            .chain(spared)
+            .take(limit)
             .collect()
+    }
+
+    /// Whom the rules would have cut off lately, the last one first, but for those that are told already.
+    fn would_be_cut_off(
+        &self,
+        is_told: impl Fn(&SourceKey) -> bool,
+    ) -> impl Iterator<Item = TopAttacker> {
+        let since = self.clock.time_now().before(NOW);
+        let mut spared: HashMap<SourceKey, WouldView> = HashMap::new();
+        if let Some(learning) = self.engine.learning() {
+            for would in learning.would().filter(|it| it.last >= since && !is_told(&it.source())) {
+                let view = self.would_view(learning, would);
+                match spared.entry(would.source()) {
+                    Entry::Occupied(mut newest) if newest.get().last < view.last => {
+                        newest.insert(view);
+                    }
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(place) => {
+                        place.insert(view);
+                    }
+                }
+            }
+        }
+        let mut spared: Vec<(SourceKey, WouldView)> = spared.into_iter().collect();
+        spared.sort_by_key(|(source, would)| (std::cmp::Reverse(would.last), source.0));
+        spared.into_iter().map(|(source, would)| TopAttacker {
+            source: would.source,
+            country: self.country_code(Self::network_of(source).ip()),
+            endpoint: would.endpoint,
+            state: SPARED.to_owned(),
+            reason: would.rule,
+            user_agent: would.user_agent,
+            dropped: 0,
+            last: would.last,
+            expires_at: None,
+        })
     }
 
     fn attacker(
@@ -146,6 +189,7 @@ impl Core {
                 Some(BlockKind::Dynamic) => "blocked",
                 Some(BlockKind::Containment) => "contained",
                 Some(BlockKind::Quarantine) => "quarantined",
+                None if told == 0 && seen.is_some() => SPARED,
                 None => "dropped",
             }
             .to_owned(),

@@ -108,9 +108,8 @@ impl Core {
     /// What the kernel dropped by itself, or would have, had the protection not only observed.
     fn note_drop(&mut self, drop: &KernelDrop, observed: bool) {
         let source = SourceKey::from(drop.source.ip());
-        if !observed {
-            self.ledger.note_drop(source, drop.reason, drop.user_agent.as_deref(), drop.at);
-        }
+        let why = (drop.reason, observed);
+        self.ledger.note_drop(source, why, drop.user_agent.as_deref(), drop.at);
         let count = u64::from(drop.count);
         let Some(method) = method(drop) else { return };
         let at = timestamp(drop.at);

@@ -29,6 +29,13 @@ impl Core {
     pub(in crate::daemon) fn reason(&self, case: &Case) -> String {
         let what = format!("{} {}", self.count(case), case.rule.help());
         match self.bounds(case) {
+            // Of a port alone, which is cut off for what all of an address together did.
+            Some((limit, window)) if self.count(case) < limit => {
+                format!(
+                    "{what} of the {limit} within {} that are the limit",
+                    format_duration(window)
+                )
+            }
             Some((limit, window)) => {
                 format!("{what} within {}, the limit is {limit}", format_duration(window))
             }

@@ -39,6 +39,8 @@ struct Held {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub drops: Vec<(Reason, u64)>,
+    /// What would have been dropped, had its protection not only observed.
+    pub spared: Vec<(Reason, u64)>,
     pub user_agent: Option<String>,
     last: Time,
 }
@@ -53,9 +55,10 @@ impl Seen {
         self.drops.iter().map(|(_, count)| count).sum()
     }
 
-    /// Why most of them.
+    /// Why most of them, or why most would have been.
     pub fn most(&self) -> Option<Reason> {
-        self.drops.iter().max_by_key(|(_, count)| *count).map(|(reason, _)| *reason)
+        let all = if self.drops.is_empty() { &self.spared } else { &self.drops };
+        all.iter().max_by_key(|(_, count)| *count).map(|(reason, _)| *reason)
     }
 }
 
@@ -143,15 +146,22 @@ impl Ledger {
         self.blocks().filter(|record| record.expires_at <= now).cloned().collect()
     }
 
-    pub fn note_drop(&mut self, source: SourceKey, reason: Reason, agent: Option<&str>, at: Time) {
+    pub fn note_drop(
+        &mut self,
+        source: SourceKey,
+        (reason, observed): (Reason, bool),
+        agent: Option<&str>,
+        at: Time,
+    ) {
         if self.seen.len() >= SEEN_MAX && !self.seen.contains_key(&source) {
             self.forget_oldest();
         }
         let seen = self.seen.entry(source).or_default();
         seen.last = at;
-        match seen.drops.iter_mut().find(|(known, _)| *known == reason) {
+        let counts = if observed { &mut seen.spared } else { &mut seen.drops };
+        match counts.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += 1,
-            None => seen.drops.push((reason, 1)),
+            None => counts.push((reason, 1)),
         }
         if let Some(agent) = agent {
             seen.user_agent = Some(agent.to_owned());
@@ -171,7 +181,7 @@ impl Ledger {
         self.seen.get(&source)
     }
 
-    /// Of whom packets were dropped since then, those with most first.
+    /// Of whom packets were dropped since then, or would have been, those with most first.
     pub fn busiest(&self, at_most: usize, since: Time) -> Vec<(SourceKey, &Seen)> {
         let lately = self.seen.iter().filter(|(_, seen)| seen.last >= since);
         let mut all: Vec<(SourceKey, &Seen)> =
@@ -220,12 +230,12 @@ mod tests {
     fn drops_are_bounded_and_the_newest_stay() {
         let mut ledger = Ledger::default();
         for number in 0..3 * SEEN_MAX as u64 {
-            ledger.note_drop(SourceKey(number), Reason::UserAgent, None, Time(number));
+            ledger.note_drop(SourceKey(number), (Reason::UserAgent, false), None, Time(number));
         }
         assert!(ledger.seen.len() <= SEEN_MAX);
         let newest = SourceKey(3 * SEEN_MAX as u64 - 1);
         assert_eq!(ledger.seen(newest).unwrap().drops, [(Reason::UserAgent, 1)]);
-        ledger.note_drop(newest, Reason::UserAgent, Some("sipcli"), Time(0));
+        ledger.note_drop(newest, (Reason::UserAgent, false), Some("sipcli"), Time(0));
         let seen = ledger.seen(newest).unwrap();
         assert_eq!((seen.drops[0].1, seen.user_agent.as_deref()), (2, Some("sipcli")));
     }
@@ -245,6 +255,20 @@ mod tests {
             first: at,
             last: at,
         }
+    }
+
+    #[test]
+    fn what_was_only_observed_is_no_drop() {
+        let (mut ledger, source) = (Ledger::default(), SourceKey(1));
+        ledger.note_drop(source, (Reason::UserAgent, true), None, Time(1));
+        let seen = ledger.seen(source).unwrap();
+        assert_eq!((seen.total(), seen.most()), (0, Some(Reason::UserAgent)));
+        for _ in 0..2 {
+            ledger.note_drop(source, (Reason::Held, false), None, Time(2));
+        }
+        let seen = ledger.seen(source).unwrap();
+        assert_eq!((seen.total(), seen.most()), (2, Some(Reason::Held)));
+        assert_eq!(ledger.busiest(9, Time(2)).len(), 1);
     }
 
     #[test]

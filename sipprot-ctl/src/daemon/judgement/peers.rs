@@ -77,10 +77,15 @@ impl Core {
         if new.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
             return Err(Fault::invalid("rate", format!("must be from 1 to {RATE_MAX}")));
         }
+        let known = self.peers.iter().find(|it| it.network == network);
+        let note = match text("note", &new.note)? {
+            none if none.is_empty() => known.map(|it| it.note.clone()).unwrap_or_default(),
+            note => note,
+        };
         let peer = PeerRecord {
             network,
             rate: new.rate,
-            note: text("note", &new.note)?,
+            note,
             added_at: self.clock.timestamp_now(),
             added_by: text("added_by", &new.added_by)?,
         };

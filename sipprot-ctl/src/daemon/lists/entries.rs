@@ -47,7 +47,7 @@ impl Core {
             Some(seconds) => Some(after_s(now, seconds)?),
             None => None,
         };
-        let entry = ListEntry {
+        let mut entry = ListEntry {
             network,
             list,
             endpoint: new.endpoint,
@@ -60,6 +60,10 @@ impl Core {
             origin: Origin::Manual,
         };
         self.endpoint_known(entry.endpoint.as_deref())?;
+        let known = self.entry_now(&store, &entry.key())?;
+        if let Some(known) = known.as_ref().filter(|_| entry.note.is_empty()) {
+            entry.note.clone_from(&known.note);
+        }
         let mut pending = None;
         if list == List::Deny {
             self.spares_own(network)?;
@@ -78,7 +82,7 @@ impl Core {
             return Ok(only_said(said));
         }
         let waits = pending.map(|pending| self.begin_pending(pending)).transpose()?;
-        match self.entry_now(&store, &entry.key())? {
+        match known {
             Some(before) => self.exchange(&before, &entry)?,
             None => self.put_in(&entry)?,
         }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::api::{
-    Accepted, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus, ProposedPeer, Why,
+    Accepted, LearnAccept, LearnProposal, LearnStart, LearnState, LearnStatus, ProposedPeer,
+    TopAttacker, Why,
 };
 use crate::rules::{Peak, WouldBe};
 
@@ -96,6 +97,10 @@ async fn what_is_judged_while_learning_is_not_done_and_survives() {
         let row = &proposal.would[0];
         assert_eq!((row.source.as_str(), row.what, row.count), (ATTACKER, WouldBe::Blocked, 1));
         assert!(row.proven && !row.customer);
+        let top = core.top(10).attackers;
+        let attacks = |it: &TopAttacker| (it.source.clone(), it.state.clone(), it.reason.clone());
+        let expected = (ATTACKER.to_owned(), "spared".to_owned(), row.rule.clone());
+        assert_eq!(top.iter().map(attacks).collect::<Vec<_>>(), [expected]);
         let why = explained(&mut core).await;
         assert!(
             why.sentence.ends_with("; the host learns, so the rules drop nothing"),

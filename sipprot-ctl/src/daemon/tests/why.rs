@@ -81,6 +81,10 @@ async fn peers_are_trusted_at_once_and_kept() {
     let text = format!("peers = [\"203.0.113.0/24\"]\n{ENDPOINT}");
     let mut core = start(state.path(), &text);
     ask(&mut core, add("198.51.100.0/28")).await.unwrap();
+    // Again, by who has nothing to say of it.
+    let Command::AddPeer(again) = add("198.51.100.0/28") else { panic!("no peer") };
+    ask(&mut core, Command::AddPeer(NewPeer { note: String::new(), ..again })).await.unwrap();
+    assert_eq!(core.peers[0].note, "the trunk");
     (1..=20).for_each(|number| guess(&mut core, number));
     let found = check(&mut core, ATTACKER).await;
     assert!(found.trusted && found.peer && !found.blocked, "{found:?}");
