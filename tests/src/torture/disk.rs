@@ -28,15 +28,22 @@ const TRIES_MAX: u32 = 500;
 /// Damage to one file; the number tells where.
 struct Damage {
     name: &'static str,
-    /// There are as many places as steps in the files.
-    is_cut: bool,
+    ways: Ways,
     done: fn(&Path, u32) -> Result<()>,
+}
+
+/// In how many ways a file can be damaged.
+#[derive(Clone, Copy)]
+enum Ways {
+    AsSteps,
+    AsBits,
+    Few(u32),
 }
 
 const DAMAGES: [Damage; 4] = [
     Damage {
         name: "a file of the store cut off at every 512 bytes",
-        is_cut: true,
+        ways: Ways::AsSteps,
         done: |path, number| {
             let length = fs::metadata(path)?.len();
             let steps = (length / STEP).max(1);
@@ -46,7 +53,7 @@ const DAMAGES: [Damage; 4] = [
     },
     Damage {
         name: "one bit of a file of the store turned over",
-        is_cut: false,
+        ways: Ways::AsBits,
         done: |path, number| {
             let mut bytes = fs::read(path)?;
             // Goes through the whole file in no order that one sees.
@@ -60,12 +67,12 @@ const DAMAGES: [Damage; 4] = [
     },
     Damage {
         name: "a file of the store emptied",
-        is_cut: false,
+        ways: Ways::Few(1),
         done: |path, _| fs::write(path, "").context("empty it"),
     },
     Damage {
         name: "an empty temporary file beside one of the store",
-        is_cut: false,
+        ways: Ways::Few(TEMPORARY.len() as u32),
         done: |path, number| {
             let end = TEMPORARY[number as usize % TEMPORARY.len()];
             let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
@@ -144,16 +151,19 @@ fn places<'a>(
     sound: &Path,
     files: &'a [PathBuf],
 ) -> Result<Vec<(&'a PathBuf, u32)>> {
+    let all = files.len() as u32;
+    let of = |number: u32| (&files[(number % all) as usize], number / all);
+    let most = bench.times.damages;
     let mut places = Vec::new();
-    if damage.is_cut && bench.times.every_place {
-        for file in files {
-            let steps = (fs::metadata(sound.join(file))?.len() / STEP).max(1);
-            places.extend((0..u32::try_from(steps)?).map(|nth| (file, nth)));
+    match damage.ways {
+        Ways::AsSteps if bench.times.every_place => {
+            for file in files {
+                let steps = (fs::metadata(sound.join(file))?.len() / STEP).max(1);
+                places.extend((0..u32::try_from(steps)?).map(|nth| (file, nth)));
+            }
         }
-    } else {
-        let all = files.len() as u32;
-        let of = |number: u32| (&files[(number % all) as usize], number / all);
-        places.extend((0..bench.times.damages).map(of));
+        Ways::AsSteps | Ways::AsBits => places.extend((0..most).map(of)),
+        Ways::Few(ways) => places.extend((0..most.min(ways * all)).map(of)),
     }
     Ok(places)
 }
