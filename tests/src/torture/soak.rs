@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::IpAddr,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const SETTINGS: [&str; 2] = ["rules.unblock_grace = \"0s\"", "rules.count_age = \"1m\""];
 /// Kept out and let in again by turns: nobody of the lab is there.
 const COUNTRY: &str = "KP";
+/// Of a list that comes and goes.
+const LIST_ROWS: u32 = 20_000;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 140.0;
 const MARGIN: f64 = 24.0;
@@ -52,6 +55,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let office = lab.office();
     ensure!(office.register()?.ok == PHONES, "the office can't register");
     let _answering = office.answer()?;
+    let list = write_list(&lab.directory())?;
     let (mut called, mut samples) = (Calls::default(), Vec::<Sample>::new());
     let began = Instant::now();
     let (mut rounds, mut blocked) = (0, 0);
@@ -68,7 +72,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
             daemon.text(&["unblock", &source.to_string()])?;
             blocked += 1;
         }
-        change(&daemon, rounds, source)?;
+        change(&daemon, rounds, source, &list)?;
         rounds += 1;
         if began.elapsed() >= EVERY * samples.len() as u32 {
             samples.push(sample(&daemon, began)?);
@@ -97,15 +101,25 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-/// What an operator does: lists all the time, now and then a setting, a reload, a country.
-fn change(daemon: &Daemon, round: u32, source: IpAddr) -> Result<()> {
-    let source = source.to_string();
-    daemon.text(&["deny", "add", &source])?;
-    daemon.text(&["deny", "remove", &source])?;
+fn write_list(directory: &Path) -> Result<PathBuf> {
+    let path = directory.join("churn.csv");
+    let rows: String =
+        (0..LIST_ROWS).map(|it| format!("3fff:{it:x}::/32,comes and goes\n")).collect();
+    fs::write(&path, format!("IP_ADDRESS,NOTE\n{rows}")).context("write a list")?;
+    Ok(path)
+}
+
+/// What an operator does: an entry all the time, now and then a setting, a list, a reload, a country.
+fn change(daemon: &Daemon, round: u32, source: IpAddr, list: &Path) -> Result<()> {
+    let (source, list) = (&*source.to_string(), &*list.to_string_lossy());
+    daemon.text(&["deny", "add", source])?;
+    daemon.text(&["deny", "remove", source])?;
     match round % 20 {
         0 => daemon.text(&["config", "set", &format!("rules.probe_limit={}", 20 + round % 7)])?,
+        2 => daemon.text(&["deny", "import", list])?,
         5 => daemon.text(&["geo", "set", "--mode", "deny", "--countries", COUNTRY])?,
         10 => daemon.text(&["reload"])?,
+        12 => daemon.text(&["deny", "remove", "--csv", list])?,
         15 => daemon.text(&["geo", "off"])?,
         _ => return Ok(()),
     };
