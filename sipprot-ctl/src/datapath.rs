@@ -43,7 +43,7 @@ use sipprot_common::abi::{
 };
 
 pub use attach::{Attachment, Egress, Mode};
-pub use clock::{Clock, monotonic_ns, monotonic_precise_ns};
+pub use clock::{Clock, boottime_ns, monotonic_ns, monotonic_precise_ns};
 pub use compare::{Differs, ListDifferences};
 pub use compare_countries::{CountryDifferences, CountryDiffers};
 pub use counts::Fill;

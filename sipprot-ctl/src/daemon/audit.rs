@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::answers::{Outcome, Reply, no_store, store_fault};
-use super::clock::{time, timestamp};
 use super::core::Core;
 use crate::api::{
     Answer, AuditAnswer, AuditChange, AuditOrder, AuditQuery, AuditView, Command, Done, Door,
@@ -121,7 +120,7 @@ impl Core {
     /// Old records go.
     pub(super) fn trim_audit(&self) {
         let limits = &self.config.audit;
-        let before = timestamp(time(self.clock.timestamp_now()).before(limits.keep_for));
+        let before = self.clock.old_before(limits.keep_for);
         let records_max = limits.records_max.into();
         self.journal.note(vec![Change::TrimAudit { records_max, before }]);
     }

@@ -6,13 +6,13 @@ pub(super) mod proposal;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sipprot_common::reason::Reason;
 use tracing::info;
 
 use super::answers::Outcome;
 use super::change::{now_or_fault, text};
-use super::clock::{after, time};
+use super::clock::{after, moved, time};
 use super::core::Core;
 use super::plan::{Plan, PlanError};
 use crate::api::{Done, Fault, LearnStart, LearnState, LearnStatus};
@@ -51,6 +51,14 @@ impl Lessons {
     pub fn load(store: Option<&Store>) -> Result<Self, StoreError> {
         let record = store.map(Store::learning).transpose()?.flatten();
         Ok(Self { record, ..Self::default() })
+    }
+
+    /// It ends as much later as it would have, and all of it is written again.
+    pub fn clock_was_set(&mut self, by: SignedDuration) -> Option<Change> {
+        (self.written, self.counted_at) = (Time::default(), Time::default());
+        let record = self.record.as_mut().filter(|record| record.ended.is_none())?;
+        record.until = moved(record.until, by);
+        Some(Change::PutLearning(record.clone()))
     }
 
     pub fn goes_on(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod blocklists;
+mod clock;
 mod configured;
 mod feed;
 mod geo_update;
@@ -339,7 +340,7 @@ async fn an_adopted_block_claims_no_proof() {
     let mut core = start(state.path(), ENDPOINT);
     let (now, hour) = (core.clock.timestamp_now(), Duration::from_secs(3600));
     let source = ATTACKER.parse::<std::net::IpAddr>().unwrap().into();
-    let span = (clock::after(now, hour), hour);
+    let span = (super::clock::after(now, hour), hour);
     core.adopt_one(source, crate::store::BlockKind::Dynamic, span, (None, Scope::All), now);
     let found = check(&mut core, ATTACKER).await;
     let block = found.block.unwrap();

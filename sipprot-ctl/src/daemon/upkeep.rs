@@ -5,7 +5,6 @@ use sipprot_common::source::SourceKey;
 use tracing::{debug, error, warn};
 
 use super::answers::Outcome;
-use super::clock::Clock;
 use super::core::Core;
 use crate::api::{Consent, LiveKind};
 use crate::daemon::guard::own::Own;
@@ -29,7 +28,7 @@ impl Core {
     /// Once a second; on an idle host it does next to nothing.
     pub(super) fn second(&mut self) {
         self.seconds += 1;
-        self.clock = Clock::now();
+        self.look_at_clock();
         let at = self.clock.time_now();
         self.observe(&Observation::Tick { at });
         self.look_at_peaks();

@@ -29,6 +29,11 @@ pub fn monotonic_precise_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// The same clock, but it went on while the host slept.
+pub fn boottime_ns() -> u64 {
+    read(libc::CLOCK_BOOTTIME)
+}
+
 impl Clock {
     pub fn now() -> Self {
         Self::new(monotonic_precise_ns(), SystemTime::now())

@@ -40,6 +40,12 @@ impl Peak {
         self.before.max(self.grown())
     }
 
+    /// The same when the clock was set.
+    pub(super) fn moved(self, by_ns: i64) -> Self {
+        let days = by_ns / i64::try_from(DAY.as_nanos()).unwrap_or(i64::MAX);
+        Self { day: self.day.saturating_add_signed(days), ..self }
+    }
+
     /// The ceiling that it gives, if every peer has `least`.
     pub fn ceiling(self, least: u32, now: Time) -> u32 {
         let wanted = self.rate(now).saturating_mul(ROOM);

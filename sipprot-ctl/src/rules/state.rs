@@ -19,6 +19,16 @@ pub struct State {
     pub records: Vec<RecordState>,
 }
 
+impl State {
+    /// The same when the clock was set: what ends has as much time left, what was is as long ago.
+    #[must_use]
+    pub(super) fn moved(mut self, by_ns: i64) -> Self {
+        self.trust.iter_mut().for_each(|peer| peer.set(by_ns));
+        self.records.iter_mut().for_each(|record| record.set(by_ns));
+        self
+    }
+}
+
 /// A learned peer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrustState {
@@ -35,6 +45,16 @@ pub struct TrustState {
     pub endpoints: Vec<EndpointId>,
     pub accounts: Vec<AcceptedState>,
     pub ports: Vec<PortState>,
+}
+
+impl TrustState {
+    fn set(&mut self, by_ns: i64) {
+        self.peak = self.peak.moved(by_ns);
+        let accounts = self.accounts.iter_mut().map(|it| &mut it.last);
+        let ports = self.ports.iter_mut().map(|it| &mut it.last);
+        let own = [&mut self.since, &mut self.last];
+        own.into_iter().chain(accounts).chain(ports).for_each(|it| *it = it.moved(by_ns));
+    }
 }
 
 /// An account that was accepted from a source.
@@ -75,6 +95,20 @@ pub struct RecordState {
 }
 
 impl RecordState {
+    fn set(&mut self, by_ns: i64) {
+        let own = [&mut self.login, &mut self.grace_until, &mut self.distrusted_until];
+        let endpoints = self.endpoint_blocks.iter_mut().map(|(_, block)| block);
+        for block in self.block.iter_mut().chain(endpoints) {
+            block.start = block.start.moved(by_ns);
+            block.until = block.until.moved(by_ns);
+            block.counted = block.counted.map(|at| at.moved(by_ns));
+        }
+        let suspects = self.suspects.iter_mut().map(|it| &mut it.until);
+        let counted = self.blocks.iter_mut().chain(&mut self.containments);
+        let all = own.into_iter().flatten().chain(suspects).chain(counted);
+        all.for_each(|it| *it = it.moved(by_ns));
+    }
+
     pub fn is_worth_keeping(&self) -> bool {
         let untils = [self.grace_until, self.distrusted_until, self.login];
         !self.blocks.is_empty()

@@ -31,6 +31,12 @@ impl Time {
         Self(self.0.saturating_sub(nanoseconds(span)))
     }
 
+    /// As much later, or earlier, as the clock was set ahead, or back.
+    #[must_use]
+    pub const fn moved(self, by_ns: i64) -> Self {
+        Self(self.0.saturating_add_signed(by_ns))
+    }
+
     /// How long ago `earlier` was; nothing if it is later, since events arrive only nearly in order.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

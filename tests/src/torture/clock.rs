@@ -50,10 +50,11 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
             wait_for("a kernel that agrees", || Ok(agrees(&daemon).is_ok().then_some(())))?;
             lost += started_with(&mut daemon, &file, RIGHT, &mut slowest)?;
             lost += missing(&daemon, true)?;
+            lost += set_while_it_runs(&daemon, &file, wrong)?;
             times += 1;
         }
     }
-    let behind = row("the clock years behind, then put right", times, lost, slowest);
+    let behind = row("the clock years behind or ahead, then put right", times, lost, slowest);
     slowest = Duration::ZERO;
     let mut lost = started_with(&mut daemon, &file, AHEAD, &mut slowest)?;
     lost += missing(&daemon, false)?;
@@ -63,6 +64,22 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let seen = format!("entries without an end stay, blocks are over; answers after {slowest:.1?}");
     let ahead = Row { seen, ..row("the clock ten years ahead", 1, lost, slowest) };
     Ok(vec![behind, ahead])
+}
+
+/// Ahead and back, behind and back: what is in force stays so, and kernel and store agree.
+fn set_while_it_runs(daemon: &Daemon, file: &Path, behind: &str) -> Result<u64> {
+    let mut lost = 0;
+    for (offset, way) in [(AHEAD, "ahead"), (RIGHT, "back"), (behind, "back"), (RIGHT, "ahead")] {
+        let told = format!("the clock was set {way} by");
+        let before = daemon.log().matches(&told).count();
+        set(file, offset)?;
+        wait_for("a daemon that sees it", || {
+            Ok((daemon.log().matches(&told).count() > before).then_some(()))
+        })?;
+        wait_for("a kernel that agrees", || Ok(agrees(daemon).is_ok().then_some(())))?;
+        lost += missing(daemon, true)?;
+    }
+    Ok(lost)
 }
 
 fn row(fault: &str, times: u32, lost: u64, slowest: Duration) -> Row {

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 
 use super::{Reply, no_store, store_fault};
 use crate::api::{Answer, Fault, Report, ReportQuery, SummaryQuery};
-use crate::daemon::clock::{time, timestamp};
 use crate::daemon::core::Core;
 use crate::daemon::judgement::alerts::alert_view;
 use crate::report::summary::{self, Past};
@@ -21,7 +20,7 @@ impl Core {
     /// Old rows go.
     pub(in crate::daemon) fn trim_report(&self) {
         let limits = &self.config.report;
-        let before = timestamp(time(self.clock.timestamp_now()).before(limits.keep_for));
+        let before = self.clock.old_before(limits.keep_for);
         let rows_max = limits.rows_max.into();
         self.journal.note(vec![Change::TrimReport { rows_max, before }]);
     }

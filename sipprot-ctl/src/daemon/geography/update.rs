@@ -39,6 +39,12 @@ impl GeoUpdate {
     }
 }
 
+impl GeoUpdate {
+    pub(in crate::daemon) fn clock_was_set(&mut self) {
+        self.not_before = None;
+    }
+}
+
 /// Whether the database that would be replaced is old enough for that.
 fn is_due(config: &GeoPolicy, now: Timestamp) -> bool {
     let target = geo::target(&config.databases).ok();

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use sipprot_common::reason::Reason;
 use sipprot_common::source::SourceKey;
 
+use crate::daemon::clock::moved;
 use crate::rules::Time;
 use crate::store::{AttackRecord, BlockKey, BlockKind, BlockRecord};
 
@@ -128,6 +129,16 @@ impl Ledger {
         record.renewals = renewals;
         held.dirty = true;
         true
+    }
+
+    /// Blocks last as long as they would have.
+    pub fn clock_was_set(&mut self, by: SignedDuration) {
+        for held in self.blocks.values_mut() {
+            held.record.expires_at = moved(held.record.expires_at, by);
+            held.dirty = true;
+        }
+        let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self.seen.values_mut().for_each(|seen| seen.last = seen.last.moved(by_ns));
     }
 
     /// Renewed blocks, to be written.

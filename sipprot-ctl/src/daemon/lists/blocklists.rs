@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ipnetwork::IpNetwork;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sipprot_common::source::SourceKey;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -22,7 +22,7 @@ use super::query::{self, Page};
 use crate::api::{BlocklistView, BlocklistsAnswer, Consent, Fault, ListQuery, LiveKind, SeenView};
 use crate::blocklist::{self, Listed, Spared};
 use crate::config::{Blocklist, Mode, Scope};
-use crate::daemon::clock::after;
+use crate::daemon::clock::{after, moved};
 use crate::daemon::core::Core;
 use crate::datapath::ListItem;
 use crate::fetch::{self, fetch};
@@ -93,6 +93,11 @@ impl Feed {
             problem: None,
             seen: Seen::default(),
         }
+    }
+
+    pub(in crate::daemon) fn clock_was_set(&mut self, by: SignedDuration) {
+        self.due = moved(self.due, by);
+        self.read_at = self.read_at.map(|at| moved(at, by));
     }
 
     fn enforces(&self) -> bool {

@@ -219,6 +219,11 @@ impl Clerk {
     pub fn tick(&mut self) {
         let now = Zoned::now();
         let seconds = now.timestamp().as_second();
+        if seconds < self.saved_at {
+            // The clock was put back: nothing waits until it is there again.
+            self.saved_at = seconds;
+            self.queue.retry_all(now.timestamp());
+        }
         if self.settings.enabled {
             let quiet = self.settings.is_quiet(now.time());
             if let Some(notice) = self.state.group.due(&self.settings, quiet, seconds) {

@@ -140,6 +140,16 @@ impl Engine {
         }
     }
 
+    /// The wall clock was set. What is remembered goes along with it; what was being counted begins anew, as
+    /// after a restart: its times are of another clock.
+    pub fn clock_was_set(&mut self, by_ns: i64) {
+        let (state, now) = (self.state().moved(by_ns), self.now.moved(by_ns));
+        let fresh = Self::new(self.settings.clone());
+        let Self { learning, new_accounts, .. } = std::mem::replace(self, fresh);
+        (self.learning, self.new_accounts) = (learning, new_accounts);
+        self.restore(state, now);
+    }
+
     fn restore_peer(&mut self, peer: TrustState) {
         self.peers.restore(&peer);
         for AcceptedState { account, last } in peer.accounts {

@@ -232,3 +232,34 @@ fn what_must_survive_a_restart_does() {
     let expected = ["trust 198.51.100.200 Registered", "trust 192.0.2.201 Registered"];
     scene.expect("for a day", &expected);
 }
+
+#[test]
+fn a_clock_that_is_set_costs_nobody_trust_and_no_count_lasts() {
+    const SLOW: &str = "198.51.100.67:5060";
+    let (before, day_ns) = (4000 * DAY, 86_400_000_000_000);
+    for (way, after, days) in [("ahead", 8000 * DAY, 4000), ("back", DAY, -3999)] {
+        let mut scene = Scene::new();
+        scene.play(before, &accepted(OFFICE, "100"));
+        scene.repeat(before, 100, 10, &guess(EVE, "100").gets(401));
+        scene.repeat(before, 100, 9, &guess(SLOW, "100").gets(401));
+        scene.expect(
+            way,
+            &["trust 203.0.113.7 Registered", "block 198.51.100.66 BRUTEFORCE:register 1/5"],
+        );
+        scene.engine.clock_was_set(days * day_ns);
+        scene.tick(after + MINUTE);
+        let now = time(after + MINUTE);
+        let trust = scene.engine.explain(key(OFFICE), now).trust.unwrap();
+        let told = (trust.since.as_secs(), trust.until.as_secs());
+        assert_eq!(told, (time(after).as_secs(), time(after + 7 * DAY).as_secs()), "{way}");
+        let eve = scene.engine.explain(key(EVE), now);
+        assert!(eve.block.unwrap().is_in_force(now), "{way}");
+        assert_eq!(eve.blocks.len(), 1, "{way}");
+        scene.repeat(after + HOUR, HOUR, 20, &guess(SLOW, "100").gets(401));
+        scene.expect(way, &[]);
+        scene.repeat(after + 2 * DAY, 100, 10, &guess(EVE, "100").gets(401));
+        scene.expect(way, &["block 198.51.100.66 BRUTEFORCE:register 2/5"]);
+        scene.tick(after + 7 * DAY + MINUTE);
+        scene.expect(way, &["distrust 203.0.113.7 Expired"]);
+    }
+}
