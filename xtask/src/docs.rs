@@ -13,7 +13,7 @@ use crate::{process::say, workspace};
 pub const VARIABLE: &str = "SIPPROT_DOCS";
 
 /// In the order of the book, by their files.
-const CHAPTERS: [&str; 17] = [
+const CHAPTERS: [&str; 18] = [
     "index",
     "first-hour",
     "night",
@@ -28,6 +28,7 @@ const CHAPTERS: [&str; 17] = [
     "api",
     "nic",
     "blind-spots",
+    "threats",
     "torture",
     "coming-from",
     "leaving",
@@ -41,6 +42,7 @@ const REFERENCE: [(&str, &str); 4] = [
 ];
 const TEMPLATE: &str = "page.html";
 const STYLE: &str = "style.css";
+const PICTURE: &str = "soak.svg";
 
 pub fn docs() -> Result<()> {
     let into = build()?;
@@ -66,7 +68,9 @@ pub fn build() -> Result<PathBuf> {
     let template = read(TEMPLATE)?.replace("{contents}", &contents(&chapters));
     ensure!(template.contains("{title}") && template.contains("{body}"), "nothing to fill in");
     put(&into.join(TEMPLATE), &template)?;
-    put(&into.join(STYLE), &read(STYLE)?)?;
+    for name in [STYLE, PICTURE] {
+        put(&into.join(name), &read(name)?)?;
+    }
     for (name, title, body) in &chapters {
         let page = template.replace("{title}", title).replace("{body}", body);
         put(&into.join(format!("{name}.html")), &page)?;
@@ -122,6 +126,31 @@ fn put(path: &std::path::Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_link_leads_to_a_page() {
+        let pages = CHAPTERS.into_iter().chain(REFERENCE.map(|(name, _)| name));
+        let known: Vec<String> = pages.map(|name| format!("{name}.html")).collect();
+        let mut links = 0;
+        for chapter in CHAPTERS {
+            let file = workspace::root().join("docs").join(format!("{chapter}.md"));
+            let text = fs::read_to_string(&file).unwrap();
+            for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
+                let (Event::Start(
+                    Tag::Link { dest_url: to, .. } | Tag::Image { dest_url: to, .. },
+                )) = event
+                else {
+                    continue;
+                };
+                let page = to.split('#').next().unwrap_or_default();
+                let is_here =
+                    page.is_empty() || known.iter().any(|it| it == page) || page == PICTURE;
+                assert!(to.contains("://") || is_here, "docs/{chapter}.md: {to}");
+                links += 1;
+            }
+        }
+        assert!(links > 0);
+    }
 
     #[test]
     fn headings_are_anchors() {
