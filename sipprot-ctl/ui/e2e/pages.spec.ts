@@ -54,6 +54,8 @@ test.describe("logged in", () => {
 
   for (const theme of ["light", "dark", "contrast"]) {
     test(`every page is accessible: ${theme}`, async ({ page }) => {
+      // Goes through all of them.
+      test.slow();
       const isFrench = theme === "dark";
       await page.addInitScript(
         ([theme, language]) => {
