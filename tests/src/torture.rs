@@ -207,6 +207,14 @@ impl Bench {
     }
 }
 
+/// A file that 'deny import' reads, with an entry for each network.
+fn write_list(lab: &Lab, networks: impl Iterator<Item = String>) -> Result<PathBuf> {
+    let path = lab.directory().join("list.csv");
+    let rows: String = networks.map(|network| format!("{network},an entry\n")).collect();
+    fs::write(&path, format!("IP_ADDRESS,NOTE\n{rows}")).context("write a list")?;
+    Ok(path)
+}
+
 /// The kernel holds what the store promises.
 fn agrees(daemon: &Daemon) -> Result<()> {
     let found = daemon.cli(&["verify"])?;

@@ -136,9 +136,8 @@ mod tests {
             let file = workspace::root().join("docs").join(format!("{chapter}.md"));
             let text = fs::read_to_string(&file).unwrap();
             for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
-                let (Event::Start(
-                    Tag::Link { dest_url: to, .. } | Tag::Image { dest_url: to, .. },
-                )) = event
+                let Event::Start(Tag::Link { dest_url: to, .. } | Tag::Image { dest_url: to, .. }) =
+                    event
                 else {
                     continue;
                 };

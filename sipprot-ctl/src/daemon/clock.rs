@@ -48,9 +48,8 @@ impl Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let booted_ns = boottime_ns();
         let took_ns = monotonic_precise_ns() - before_ns;
-        let wall_ns = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
         let clock = Self {
-            zero: Time(wall_ns.saturating_sub(before_ns)),
+            zero: Time(nanoseconds(wall).saturating_sub(before_ns)),
             slept_ns: booted_ns.saturating_sub(before_ns),
             doubtful_until_ns: before_ns.saturating_add(nanoseconds(DOUBT_LASTS)),
         };
@@ -116,6 +115,12 @@ pub fn timestamp(time: Time) -> Timestamp {
 /// Times before 1970 are 1970.
 pub fn time(timestamp: Timestamp) -> Time {
     Time(u64::try_from(timestamp.as_nanosecond().max(0)).unwrap_or(u64::MAX))
+}
+
+/// As the rules are told how far the clock was set.
+pub fn signed_nanoseconds(by: SignedDuration) -> i64 {
+    let end = if by.is_negative() { i64::MIN } else { i64::MAX };
+    i64::try_from(by.as_nanos()).unwrap_or(end)
 }
 
 /// As much later or earlier.

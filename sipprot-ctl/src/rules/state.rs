@@ -23,8 +23,8 @@ impl State {
     /// The same when the clock was set: what ends has as much time left, what was is as long ago.
     #[must_use]
     pub(super) fn moved(mut self, by_ns: i64) -> Self {
-        self.trust.iter_mut().for_each(|peer| peer.set(by_ns));
-        self.records.iter_mut().for_each(|record| record.set(by_ns));
+        self.trust.iter_mut().for_each(|peer| peer.go_along(by_ns));
+        self.records.iter_mut().for_each(|record| record.go_along(by_ns));
         self
     }
 }
@@ -48,7 +48,7 @@ pub struct TrustState {
 }
 
 impl TrustState {
-    fn set(&mut self, by_ns: i64) {
+    fn go_along(&mut self, by_ns: i64) {
         self.peak = self.peak.moved(by_ns);
         let accounts = self.accounts.iter_mut().map(|it| &mut it.last);
         let ports = self.ports.iter_mut().map(|it| &mut it.last);
@@ -95,7 +95,7 @@ pub struct RecordState {
 }
 
 impl RecordState {
-    fn set(&mut self, by_ns: i64) {
+    fn go_along(&mut self, by_ns: i64) {
         let own = [&mut self.login, &mut self.grace_until, &mut self.distrusted_until];
         let endpoints = self.endpoint_blocks.iter_mut().map(|(_, block)| block);
         for block in self.block.iter_mut().chain(endpoints) {

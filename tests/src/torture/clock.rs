@@ -47,7 +47,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
             // Somebody asks a time server.
             set(&file, RIGHT)?;
             lost += missing(&daemon, true)?;
-            wait_for("a kernel that agrees", || Ok(agrees(&daemon).is_ok().then_some(())))?;
+            comes_to_agree(&daemon)?;
             lost += started_with(&mut daemon, &file, RIGHT, &mut slowest)?;
             lost += missing(&daemon, true)?;
             lost += set_while_it_runs(&daemon, &file, wrong)?;
@@ -76,10 +76,14 @@ fn set_while_it_runs(daemon: &Daemon, file: &Path, behind: &str) -> Result<u64> 
         wait_for("a daemon that sees it", || {
             Ok((daemon.log().matches(&told).count() > before).then_some(()))
         })?;
-        wait_for("a kernel that agrees", || Ok(agrees(daemon).is_ok().then_some(())))?;
+        comes_to_agree(daemon)?;
         lost += missing(daemon, true)?;
     }
     Ok(lost)
+}
+
+fn comes_to_agree(daemon: &Daemon) -> Result<()> {
+    wait_for("a kernel that agrees", || Ok(agrees(daemon).is_ok().then_some(())))
 }
 
 fn row(fault: &str, times: u32, lost: u64, slowest: Duration) -> Row {

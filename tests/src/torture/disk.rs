@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::{
     Bench, Row,
     mount::{Mounted, make_ext4},
+    write_list,
 };
 use crate::{
     daemon::{Daemon, Settings},
@@ -106,10 +107,8 @@ pub fn file_system(bench: &Bench) -> Result<Vec<Row>> {
 /// A daemon that has stopped, and a copy of the store that it has left.
 fn with_list(bench: &Bench) -> Result<(Lab, Daemon, PathBuf)> {
     let (lab, mut daemon) = bench.lab(&Settings::default())?;
-    let rows: String =
-        (0..ENTRIES).map(|it| format!("2001:db8:{:x}::/48,an entry\n", 0x1000 + it)).collect();
-    let list = lab.directory().join("list.csv");
-    fs::write(&list, format!("IP_ADDRESS,NOTE\n{rows}")).context("write a list")?;
+    let networks = (0..ENTRIES).map(|it| format!("2001:db8:{:x}::/48", 0x1000 + it));
+    let list = write_list(&lab, networks)?;
     daemon.text(&["deny", "import", &list.to_string_lossy()])?;
     daemon.stop()?;
     let sound = lab.directory().join("sound");

@@ -5,13 +5,13 @@ use std::{
     fmt::Write as _,
     fs,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, Row, agrees, disk_mib};
+use super::{Bench, Row, agrees, disk_mib, write_list};
 use crate::{
     attackers::cracker::{self, Plan},
     daemon::{Daemon, Settings},
@@ -55,7 +55,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let office = lab.office();
     ensure!(office.register()?.ok == PHONES, "the office can't register");
     let _answering = office.answer()?;
-    let list = write_list(&lab.directory())?;
+    let list = write_list(&lab, (0..LIST_ROWS).map(|it| format!("3fff:{it:x}::/32")))?;
     let (mut called, mut samples) = (Calls::default(), Vec::<Sample>::new());
     let began = Instant::now();
     let (mut rounds, mut blocked) = (0, 0);
@@ -99,14 +99,6 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
             last.disk_mib
         ),
     }])
-}
-
-fn write_list(directory: &Path) -> Result<PathBuf> {
-    let path = directory.join("churn.csv");
-    let rows: String =
-        (0..LIST_ROWS).map(|it| format!("3fff:{it:x}::/32,comes and goes\n")).collect();
-    fs::write(&path, format!("IP_ADDRESS,NOTE\n{rows}")).context("write a list")?;
-    Ok(path)
 }
 
 /// What an operator does: an entry all the time, now and then a setting, a list, a reload, a country.

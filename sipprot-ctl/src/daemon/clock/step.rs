@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::SignedDuration;
 use tracing::warn;
 
-use super::{Clock, moved};
+use super::{Clock, moved, signed_nanoseconds};
 use crate::config::format_duration;
 use crate::daemon::core::Core;
 use crate::store::Change;
@@ -46,10 +46,8 @@ impl Core {
     pub(in crate::daemon) fn look_at_clock(&mut self) {
         let Some(Step { set, slept }) = self.clock.measure() else { return };
         if !set.is_zero() {
-            let (by, way) = (
-                format_duration(set.unsigned_abs()),
-                if set.is_negative() { "back" } else { "ahead" },
-            );
+            let by = format_duration(set.unsigned_abs());
+            let way = if set.is_negative() { "back" } else { "ahead" };
             warn!(
                 "the clock was set {way} by {by}: blocks and trust last as long as they would have"
             );
@@ -70,7 +68,7 @@ impl Core {
     fn follow(&mut self, by: SignedDuration) {
         self.ledger.clock_was_set(by);
         self.write_renewals();
-        self.engine.clock_was_set(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
+        self.engine.clock_was_set(signed_nanoseconds(by));
         self.write_memory();
         let mut changes: Vec<Change> = self.lessons.clock_was_set(by).into_iter().collect();
         if let Some(pending) = &mut self.guard.pending {
@@ -79,7 +77,7 @@ impl Core {
         }
         self.journal.write(changes);
         self.feeds.iter_mut().for_each(|feed| feed.clock_was_set(by));
-        self.geo_update.clock_was_set();
+        self.geo_update.make_due();
     }
 
     /// The books are right.

@@ -28,7 +28,6 @@ pub struct GeoUpdate {
 
 impl GeoUpdate {
     /// Forgets what it waits for.
-    #[cfg(test)]
     pub fn make_due(&mut self) {
         self.not_before = None;
     }
@@ -36,12 +35,6 @@ impl GeoUpdate {
     #[cfg(test)]
     pub const fn is_fetching(&self) -> bool {
         self.fetching.is_some()
-    }
-}
-
-impl GeoUpdate {
-    pub(in crate::daemon) fn clock_was_set(&mut self) {
-        self.not_before = None;
     }
 }
 

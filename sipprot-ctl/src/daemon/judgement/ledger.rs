@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sipprot_common::reason::Reason;
 use sipprot_common::source::SourceKey;
 
-use crate::daemon::clock::moved;
+use crate::daemon::clock::{moved, signed_nanoseconds};
 use crate::rules::Time;
 use crate::store::{AttackRecord, BlockKey, BlockKind, BlockRecord};
 
@@ -137,7 +137,7 @@ impl Ledger {
             held.record.expires_at = moved(held.record.expires_at, by);
             held.dirty = true;
         }
-        let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        let by_ns = signed_nanoseconds(by);
         self.seen.values_mut().for_each(|seen| seen.last = seen.last.moved(by_ns));
     }
 

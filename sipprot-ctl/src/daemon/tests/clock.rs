@@ -12,7 +12,7 @@ async fn blocks_and_trust_last_as_long_as_they_would_have() {
         let mut core = start(state.path(), ENDPOINT);
         let by = SignedDuration::from_hours(hours);
         core.clock = core.clock.before(by, Duration::ZERO);
-        core.engine.clock_was_set(-i64::try_from(by.as_nanos()).unwrap());
+        core.engine.clock_was_set(-super::super::clock::signed_nanoseconds(by));
         let inbound = Direction::Inbound;
         talk(&mut core, OFFICE, Method::Register, inbound, (1, 200), Proof::Nonce);
         (2..=20).for_each(|number| guess(&mut core, number));
